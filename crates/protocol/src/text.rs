@@ -1,0 +1,298 @@
+//! Texts that people type, checked while they are parsed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits::{MAX_PROMPT_BYTES, MAX_TITLE_CHARS, MAX_URL_BYTES};
+
+/// Why a text was refused, in words that can be shown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidText {
+    /// Nothing but white space.
+    #[error("{0} must not be empty")]
+    Empty(&'static str),
+    /// Longer than the limit of [`crate::limits`].
+    #[error("{what} is too long: at most {max} {unit}")]
+    TooLong {
+        /// Which text.
+        what: &'static str,
+        /// The limit.
+        max: usize,
+        /// Of what the limit counts.
+        unit: &'static str,
+    },
+    /// Control characters where none may stand.
+    #[error("{0} must not contain control characters")]
+    Control(&'static str),
+    /// Not the shape that is wanted.
+    #[error("{0}")]
+    Shape(&'static str),
+}
+
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, $parse:path) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, type = "string"))]
+        pub struct $name(String);
+
+        impl $name {
+            /// The checked text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidText;
+            fn try_from(value: String) -> Result<Self, InvalidText> {
+                $parse(value).map(Self)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = InvalidText;
+            fn from_str(value: &str) -> Result<Self, InvalidText> {
+                Self::try_from(value.to_owned())
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(text: $name) -> Self {
+                text.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text!(/// What a person asks. Line ends are `\n`; no NUL; at most [`MAX_PROMPT_BYTES`].
+    PromptText, parse_prompt);
+text!(/// A session's title: one line, trimmed, at most [`MAX_TITLE_CHARS`] characters.
+    Title, parse_title);
+text!(/// Where a repository is: `https://…` without credentials, `file:///…`, or an absolute path.
+    RepoUrl, parse_repo_url);
+text!(/// A branch or tag name by the rules of git-check-ref-format(1).
+    Branch, parse_branch);
+text!(/// A model, as `provider/model`.
+    ModelId, parse_model);
+
+fn parse_prompt(value: String) -> Result<String, InvalidText> {
+    if value.len() > MAX_PROMPT_BYTES {
+        return Err(InvalidText::TooLong {
+            what: "the prompt",
+            max: MAX_PROMPT_BYTES / 1024,
+            unit: "KiB",
+        });
+    }
+    if value.contains('\0') {
+        return Err(InvalidText::Control("the prompt"));
+    }
+    if value.trim().is_empty() {
+        return Err(InvalidText::Empty("the prompt"));
+    }
+    Ok(if value.contains('\r') {
+        value.replace("\r\n", "\n").replace('\r', "\n")
+    } else {
+        value
+    })
+}
+
+fn parse_title(value: String) -> Result<String, InvalidText> {
+    let title = value.trim();
+    if title.is_empty() {
+        return Err(InvalidText::Empty("the title"));
+    }
+    if title.chars().count() > MAX_TITLE_CHARS {
+        return Err(InvalidText::TooLong {
+            what: "the title",
+            max: MAX_TITLE_CHARS,
+            unit: "characters",
+        });
+    }
+    if title.chars().any(char::is_control) {
+        return Err(InvalidText::Control("the title"));
+    }
+    Ok(title.to_owned())
+}
+
+fn parse_repo_url(value: String) -> Result<String, InvalidText> {
+    const WHAT: &str = "the repository";
+    let url = value.trim();
+    if url.is_empty() {
+        return Err(InvalidText::Empty(WHAT));
+    }
+    if url.len() > MAX_URL_BYTES {
+        return Err(InvalidText::TooLong {
+            what: WHAT,
+            max: MAX_URL_BYTES,
+            unit: "bytes",
+        });
+    }
+    if url.chars().any(|c| c.is_control() || c.is_whitespace() && c != ' ') {
+        return Err(InvalidText::Control(WHAT));
+    }
+    if let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) {
+        let host = rest.split('/').next().unwrap_or_default();
+        if host.contains('@') {
+            return Err(InvalidText::Shape(
+                "the repository address must not contain a user name or token",
+            ));
+        }
+        if host.is_empty() || url.contains(' ') {
+            return Err(InvalidText::Shape("the repository address has no host"));
+        }
+        return Ok(url.to_owned());
+    }
+    let path = url.strip_prefix("file://").unwrap_or(url);
+    if !path.starts_with('/') {
+        return Err(InvalidText::Shape(
+            "the repository must be an https:// address, a file:// address or an absolute path",
+        ));
+    }
+    if path.split('/').any(|part| part == "..") {
+        return Err(InvalidText::Shape("the repository path must not contain '..'"));
+    }
+    Ok(url.to_owned())
+}
+
+fn parse_branch(value: String) -> Result<String, InvalidText> {
+    let name = value.trim();
+    if name.is_empty() {
+        return Err(InvalidText::Empty("the branch"));
+    }
+    let bad_char = |c: char| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
+    let bad = name.len() > 250
+        || name.starts_with('-')
+        || name.starts_with('/')
+        || name.ends_with('/')
+        || name.ends_with('.')
+        || name.contains("..")
+        || name.contains("@{")
+        || name.contains("//")
+        || name
+            .split('/')
+            .any(|part| part.starts_with('.') || part.strip_suffix(".lock").is_some())
+        || name.chars().any(bad_char);
+    if bad {
+        Err(InvalidText::Shape("not a valid branch name"))
+    } else {
+        Ok(name.to_owned())
+    }
+}
+
+fn parse_model(value: String) -> Result<String, InvalidText> {
+    let ok = value.len() <= 200
+        && value
+            .split_once('/')
+            .is_some_and(|(provider, model)| !provider.is_empty() && !model.is_empty())
+        && value.chars().all(|c| c.is_ascii_alphanumeric() || "/._:-@".contains(c));
+    if ok {
+        Ok(value)
+    } else {
+        Err(InvalidText::Shape("the model must be written as provider/model"))
+    }
+}
+
+impl RepoUrl {
+    /// The path on the host's disk, when the repository is one.
+    pub fn local_path(&self) -> Option<&str> {
+        let path = self.0.strip_prefix("file://").unwrap_or(&self.0);
+        path.starts_with('/').then_some(path)
+    }
+
+    /// The last part of the address without `.git`, for titles and lists.
+    pub fn short_name(&self) -> &str {
+        let name = self.0.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        name.strip_suffix(".git").unwrap_or(name)
+    }
+}
+
+impl ModelId {
+    /// `(provider, model)`.
+    pub fn split(&self) -> (&str, &str) {
+        self.0.split_once('/').unwrap_or((&self.0, ""))
+    }
+}
+
+impl Title {
+    /// A title from a prompt's first line, cut at a word; used until somebody or the engine gives a better one.
+    pub fn from_prompt(prompt: &PromptText) -> Option<Self> {
+        const MAX: usize = 80;
+        let line = prompt.as_str().lines().map(str::trim).find(|l| !l.is_empty())?;
+        let clean: String = line.chars().filter(|c| !c.is_control()).collect();
+        if clean.chars().count() <= MAX {
+            return Self::try_from(clean).ok();
+        }
+        let cut: String = clean.chars().take(MAX).collect();
+        let at_word = cut.rsplit_once(' ').map_or(cut.as_str(), |(head, _)| head);
+        Self::try_from(format!("{at_word}…")).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_address_carries_no_credentials_and_does_not_climb() {
+        for good in [
+            "https://github.com/a/b.git",
+            "file:///srv/repo",
+            "/srv/repo",
+            "http://127.0.0.1:1/x",
+        ] {
+            assert!(good.parse::<RepoUrl>().is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "relative/path",
+            "https://user:tok@github.com/a/b",
+            "/srv/../etc",
+            "ssh://x/y",
+            "https://",
+            "/a\nb",
+        ] {
+            assert!(bad.parse::<RepoUrl>().is_err(), "{bad}");
+        }
+        assert_eq!("https://h/a/calc.git/".parse::<RepoUrl>().unwrap().short_name(), "calc");
+    }
+
+    #[test]
+    fn a_title_is_one_short_line() {
+        assert_eq!("  Fix it ".parse::<Title>().unwrap().as_str(), "Fix it");
+        assert!("a\u{7}b".parse::<Title>().is_err());
+        assert!("x".repeat(100_000).parse::<Title>().is_err());
+    }
+
+    #[test]
+    fn branch_names_follow_git() {
+        for good in ["main", "feature/x-1", "v1.2"] {
+            assert!(good.parse::<Branch>().is_ok(), "{good}");
+        }
+        for bad in ["", "-x", "a..b", "a b", "x.lock", "/a", "a/", ".a", "a~1", "a@{1}"] {
+            assert!(bad.parse::<Branch>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_prompt_may_hold_anything_but_nul_and_nothing() {
+        assert_eq!("a\r\nb".parse::<PromptText>().unwrap().as_str(), "a\nb");
+        assert!("\u{1b}[31mred".parse::<PromptText>().is_ok());
+        assert!(" \n ".parse::<PromptText>().is_err());
+        assert!("a\0".parse::<PromptText>().is_err());
+        assert!("x".repeat(MAX_PROMPT_BYTES + 1).parse::<PromptText>().is_err());
+    }
+
+    #[test]
+    fn a_title_from_a_prompt_is_cut_at_a_word() {
+        let long = format!("please {}", "word ".repeat(40));
+        let title = Title::from_prompt(&long.parse().unwrap()).unwrap();
+        assert!(title.as_str().ends_with("word…") && title.as_str().chars().count() <= 81);
+    }
+}
