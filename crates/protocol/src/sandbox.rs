@@ -7,6 +7,7 @@
 //! | `PUT /v1/sandboxes/{name}` | [`SandboxSpec`] → 202 [`SandboxStatus`]; 409 `conflict` for another spec under the name |
 //! | `GET /v1/sandboxes/{name}` | → 200 [`SandboxStatus`]; unknown → state `gone` |
 //! | `GET /v1/sandboxes?label=k=v` | → 200 [`SandboxList`] |
+//! | `POST /v1/sandboxes/{name}/suspend` | stops its processes, keeps workspace and state for a later `resume` → 200 [`SandboxStatus`]; unknown → state `gone` |
 //! | `DELETE /v1/sandboxes/{name}` | → 204, also when absent |
 //! | `POST /v1/sandboxes/{name}/extend` | → `unsupported` where sandboxes do not expire |
 //! | `GET /v1/health` | → 200 [`HostHealth`] (unsigned) |
@@ -38,6 +39,10 @@ pub struct SandboxSpec {
     /// The repository, when the host must make it reachable (a path on the host's own disk). The runner clones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repo: Option<RepoSpec>,
+    /// Name of an earlier sandbox of the same session: this one takes over its workspace and state (it is stopped
+    /// first). When nothing of it is left, this one starts fresh. The runner finds out by looking.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<String>,
     /// Environment of the runner; the host adds nothing of its own environment to it.
     pub env: BTreeMap<String, String>,
     /// For listing and reaping, e.g. `session`, `org`.
