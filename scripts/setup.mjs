@@ -1,0 +1,142 @@
+/**
+ * Brings a fresh clone to the point where it can be built: checks the toolchain, installs npm packages, the wasm
+ * target and the pinned tools. Everything that is already there costs no look at a registry.
+ */
+import './lib/require-node.mjs';
+
+import fs from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+import { report, say, Sentence, step, warn } from './lib/log.mjs';
+import { withLock } from './lib/lock.mjs';
+import { ROOT, stampDir } from './lib/paths.mjs';
+import { run, which } from './lib/process.mjs';
+import { contentHash, unlessStamped } from './lib/stamp.mjs';
+import { builtRipgrep, modernNode, opencode, wasmBindgen, workerBuild } from './lib/tools.mjs';
+
+/**
+ * Sets everything up and returns the paths of the tools:
+ * `{node, workerBuild, wasmBindgen, opencode, ripgrep, bubblewrap|null, chromium|null}`.
+ * `browser: true` also provides Chromium, which only tests and bench need.
+ */
+export async function setup({ browser = false } = {}) {
+  requirePrograms();
+  const lock = path.join(stampDir(), 'setup.lock');
+  return withLock(lock, (owner) => say(`  waiting for the set-up of process ${owner.pid} in this clone …`), async () => {
+    await npmPackages('.', 'npm packages');
+    if (fs.existsSync(path.join(ROOT, 'client', 'package.json'))) await npmPackages('client', "the client's npm packages");
+    await wasmTarget();
+    return {
+      node: await modernNode(),
+      workerBuild: await workerBuild(),
+      wasmBindgen: await wasmBindgen(),
+      opencode: await opencode(),
+      ripgrep: await ripgrep(),
+      bubblewrap: await bubblewrap(),
+      chromium: browser ? await chromium() : null,
+    };
+  });
+}
+
+function requirePrograms() {
+  if (!which('cargo') || !which('rustc')) {
+    throw new Sentence('Rust is not installed (no cargo on the PATH): get it from https://rustup.rs.');
+  }
+  if (!which('git')) throw new Sentence('git is not installed (not on the PATH): install it with your package manager.');
+  if (!which('npm')) throw new Sentence('npm is not on the PATH; it comes with Node.');
+  if (process.platform !== 'darwin' && !which('cc') && !which('gcc') && !which('clang')) {
+    throw new Sentence('A C linker is missing (no cc on the PATH), which Rust needs: on Debian or Ubuntu, apt install build-essential.');
+  }
+}
+
+async function npmPackages(dir, name) {
+  const cwd = path.join(ROOT, dir);
+  const hash = contentHash([path.join(dir, 'package.json'), path.join(dir, 'package-lock.json')]);
+  const label = dir === '.' ? 'npm-root' : `npm-${dir}`;
+  await unlessStamped(label, hash, [path.join(cwd, 'node_modules', '.package-lock.json')], () =>
+    step(`install ${name}`, (progress) =>
+      run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel', 'error'], { cwd, progress, what: `npm ci in ${dir}` }),
+    ),
+  );
+}
+
+async function wasmTarget() {
+  const has = async () => {
+    const { code, output } = await run('rustc', ['--print', 'sysroot'], { cwd: ROOT, check: false });
+    const sysroot = output.trim().split('\n').pop();
+    return code === 0 && fs.existsSync(path.join(sysroot, 'lib', 'rustlib', 'wasm32-unknown-unknown'));
+  };
+  if (await has()) return;
+  if (!which('rustup')) {
+    throw new Sentence('The Rust target wasm32-unknown-unknown is missing and there is no rustup to add it: get Rust from https://rustup.rs.');
+  }
+  await step('install the Rust toolchain and its wasm target', async (progress) => {
+    // Without arguments: what rust-toolchain.toml asks for. Older rustups install it by being asked for it.
+    const { code } = await run('rustup', ['toolchain', 'install'], { cwd: ROOT, progress, check: false });
+    if (code !== 0) await run('rustup', ['show'], { cwd: ROOT, progress, check: false });
+    await run('rustup', ['target', 'add', 'wasm32-unknown-unknown'], { cwd: ROOT, progress, what: 'rustup target add' });
+  });
+}
+
+/** ripgrep: the engine searches with it and would otherwise fetch it from GitHub. */
+async function ripgrep() {
+  const found = which('rg');
+  if (found) return found;
+  if (await aptInstall('ripgrep')) return which('rg');
+  return builtRipgrep();
+}
+
+async function bubblewrap() {
+  if (process.platform !== 'linux') return null;
+  const found = which('bwrap');
+  if (found) return found;
+  if (await aptInstall('bubblewrap')) return which('bwrap');
+  warn('bubblewrap is missing, so code in a sandbox can read your files. To get it: sudo apt install bubblewrap (or dnf, pacman, apk).');
+  return null;
+}
+
+async function chromium() {
+  if (process.env.CHROME_PATH) {
+    if (fs.existsSync(process.env.CHROME_PATH)) return process.env.CHROME_PATH;
+    throw new Sentence(`CHROME_PATH is set to ${process.env.CHROME_PATH}, which does not exist.`);
+  }
+  const names = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
+  const found = names.map(which).find(Boolean);
+  if (found) return found;
+  const mac = '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome';
+  if (process.platform === 'darwin' && fs.existsSync(mac)) return mac;
+  if (await aptInstall('chromium')) return which('chromium');
+  throw new Sentence('The browser tests need Chromium or Chrome: install one, or set CHROME_PATH to it.');
+}
+
+/** Installs a Debian package where that needs no question: as root, with apt. False when it could not. */
+async function aptInstall(name) {
+  if (process.getuid?.() !== 0 || !which('apt-get')) return false;
+  return step(`install ${name} (apt)`, async (progress) => {
+    const apt = (args) =>
+      run('apt-get', ['-o', 'DPkg::Lock::Timeout=120', ...args], {
+        env: { DEBIAN_FRONTEND: 'noninteractive' },
+        progress,
+        check: false,
+      });
+    const install = ['install', '-y', '--no-install-recommends', name];
+    if ((await apt(install)).code === 0) return true;
+    await apt(['update']);
+    return (await apt(install)).code === 0;
+  });
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  if (process.argv.includes('--help')) {
+    say('node scripts/setup.mjs [--browser]   installs what building (and, with --browser, testing) needs');
+  } else {
+    try {
+      const tools = await setup({ browser: process.argv.includes('--browser') });
+      say(JSON.stringify(tools, null, 2));
+    } catch (error) {
+      report(error);
+      process.exitCode = 1;
+    }
+  }
+}
