@@ -1,0 +1,192 @@
+/**
+ * What a viewer knows of one session: pure `(state, frames) → state`. The log and its fold, and beside it what only a
+ * greeting carries (queue, running turn, list, presence). Acks and rejects are the store's business.
+ */
+import { EMPTY, foldDeltas, foldEvents, openParts, overlay, type Beside, type Fold } from "@/features/session/fold";
+import type { Delta } from "@/protocol/Delta";
+import type { Event } from "@/protocol/Event";
+import type { Interaction } from "@/protocol/Interaction";
+import type { Person } from "@/protocol/Person";
+import type { Prompt } from "@/protocol/Prompt";
+import type { ServerFrame } from "@/protocol/ServerFrame";
+import type { Session } from "@/protocol/Session";
+import type { Todo } from "@/protocol/Todo";
+import type { TurnInfo } from "@/protocol/TurnInfo";
+
+/** The frames that change what is known. */
+export type StateFrame = Exclude<ServerFrame, { type: "ack" | "reject" }>;
+
+/** See the head of the file. */
+export interface SessionState {
+  /** Nothing before the first greeting. */
+  readonly session: Session | null;
+  /** The events that this viewer has: contiguous, ascending. */
+  readonly log: readonly Event[];
+  /** Position of the first event here; 1 when all is here. */
+  readonly firstSeq: number;
+  /** Position of the last event here. */
+  readonly lastSeq: number;
+  /** Position of the log's last event, as far as the server has said. */
+  readonly headSeq: number;
+  readonly fold: Fold;
+  readonly queue: readonly Prompt[];
+  readonly turn: TurnInfo | null;
+  readonly interactions: readonly Interaction[];
+  readonly todos: readonly Todo[];
+  readonly presence: readonly Person[];
+  /** The greeting's position: it has told the outcome of all events up to here. */
+  readonly toldSeq: number;
+  /** What the greeting said of open parts and questions, until the events up to it are folded. */
+  readonly awaiting: Beside | null;
+  /** An event is missing between what is here and what came: dial again. */
+  readonly broken: boolean;
+}
+
+/** Before the first greeting. */
+export const INITIAL: SessionState = {
+  session: null,
+  log: [],
+  firstSeq: 1,
+  lastSeq: 0,
+  headSeq: 0,
+  fold: EMPTY,
+  queue: [],
+  turn: null,
+  interactions: [],
+  todos: [],
+  presence: [],
+  toldSeq: 0,
+  awaiting: null,
+  broken: false,
+};
+
+/** Folds frames in the order they came; deltas between two other frames are applied together. */
+export function reduce(state: SessionState, frames: readonly StateFrame[]): SessionState {
+  let next = state;
+  let deltas: Delta[] = [];
+  const flush = () => {
+    if (deltas.length > 0) next = { ...next, fold: foldDeltas(next.fold, deltas) };
+    deltas = [];
+  };
+  for (const frame of frames) {
+    if (frame.type === "delta") {
+      deltas.push(frame);
+      continue;
+    }
+    flush();
+    next = step(next, frame);
+  }
+  flush();
+  return next;
+}
+
+function step(state: SessionState, frame: Exclude<StateFrame, { type: "delta" }>): SessionState {
+  switch (frame.type) {
+    case "hello":
+      return greet(state, frame);
+    case "event":
+      return append(state, [frame.event]);
+    case "events":
+      return append(state, frame.events);
+    case "session":
+      return { ...state, session: frame.session, headSeq: Math.max(state.headSeq, frame.session.headSeq) };
+    case "presence":
+      return { ...state, presence: frame.presence };
+    default:
+      // A frame of a newer server; the greeting's protocol number decides whether to go on at all.
+      frame satisfies never;
+      return state;
+  }
+}
+
+function greet(state: SessionState, hello: Extract<ServerFrame, { type: "hello" }>): SessionState {
+  const follows = hello.firstSeq <= state.lastSeq + 1 && hello.headSeq >= state.lastSeq;
+  const resumed = state.session !== null && state.session.id === hello.session.id && follows;
+  const base = resumed ? state : { ...INITIAL, firstSeq: hello.firstSeq, lastSeq: hello.firstSeq - 1 };
+  return caughtUp({
+    ...base,
+    session: hello.session,
+    headSeq: hello.headSeq,
+    toldSeq: hello.headSeq,
+    queue: hello.queue,
+    turn: hello.turn ?? null,
+    interactions: hello.interactions,
+    todos: hello.todos,
+    presence: hello.presence,
+    awaiting: { open: hello.openParts, interactions: hello.interactions, prompts: hello.queue },
+    broken: false,
+  });
+}
+
+function append(state: SessionState, events: readonly Event[]): SessionState {
+  const news = events.filter((event) => event.seq > state.lastSeq);
+  const first = news[0];
+  const last = news.at(-1);
+  if (!first || !last) return state;
+  if (first.seq !== state.lastSeq + 1) return { ...state, broken: true };
+  const grown: SessionState = {
+    ...state,
+    log: [...state.log, ...news],
+    lastSeq: last.seq,
+    headSeq: Math.max(state.headSeq, last.seq),
+    fold: foldEvents(state.fold, news),
+  };
+  const later = news.filter((event) => event.seq > state.toldSeq);
+  return caughtUp(later.reduce(live, grown));
+}
+
+function caughtUp(state: SessionState): SessionState {
+  if (!state.awaiting || state.lastSeq < state.toldSeq) return state;
+  return { ...state, awaiting: null, fold: overlay(state.fold, state.awaiting) };
+}
+
+/** What an event after the greeting changes beside the transcript. */
+function live(state: SessionState, event: Event): SessionState {
+  switch (event.type) {
+    case "prompt.queued":
+      return { ...state, queue: [...state.queue.filter((p) => p.id !== event.prompt.id), event.prompt] };
+    case "prompt.edited": {
+      const queue = state.queue.map((p) => (p.id === event.promptId ? { ...p, text: event.text } : p));
+      return { ...state, queue };
+    }
+    case "prompt.withdrawn":
+      return { ...state, queue: state.queue.filter((p) => p.id !== event.promptId) };
+    case "turn.started": {
+      const turn = { id: event.turnId, promptId: event.promptId, startedAt: event.at, aborting: false };
+      return { ...state, turn, queue: state.queue.filter((p) => p.id !== event.promptId) };
+    }
+    case "turn.aborting":
+      return { ...state, turn: state.turn && { ...state.turn, aborting: true } };
+    case "turn.finished": {
+      const interactions = state.interactions.filter((i) => i.turnId !== event.turnId);
+      return { ...state, turn: state.turn?.id === event.turnId ? null : state.turn, interactions };
+    }
+    case "interaction.opened":
+      return { ...state, interactions: [...state.interactions, event.interaction] };
+    case "interaction.resolved":
+      return { ...state, interactions: state.interactions.filter((i) => i.id !== event.interactionId) };
+    case "note.todos":
+      return { ...state, todos: event.todos };
+    case "session.titled":
+      return { ...state, session: state.session && { ...state.session, title: event.title } };
+    case "session.phase": {
+      if (!state.session) return state;
+      const { cause: _old, ...rest } = state.session;
+      return { ...state, session: { ...rest, phase: event.phase, ...(event.cause ? { cause: event.cause } : {}) } };
+    }
+    default:
+      return state;
+  }
+}
+
+/** Puts an older page before what is here and folds again; what is being written keeps its text. */
+export function prepend(state: SessionState, older: readonly Event[]): SessionState {
+  const before = older.filter((event) => event.seq < state.firstSeq);
+  const first = before[0];
+  if (!first || before.at(-1)?.seq !== state.firstSeq - 1) return state;
+  const log = [...before, ...state.log];
+  const { interactions } = state;
+  const beside = { open: openParts(state.fold), interactions, prompts: Object.values(state.fold.prompts) };
+  const fold = overlay(foldEvents(EMPTY, log), beside);
+  return { ...state, log, firstSeq: first.seq, fold };
+}

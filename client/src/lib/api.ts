@@ -1,0 +1,52 @@
+/** The REST API: one function for a call, one error type. What is cached and when is the features' business. */
+import type { ErrorBody } from "@/protocol/ErrorBody";
+import type { ErrorCode } from "@/protocol/ErrorCode";
+
+/** A call that did not succeed, with words for the person. */
+export class ApiError extends Error {
+  override readonly name = "ApiError";
+  /** `offline` when no answer came at all. */
+  readonly code: ErrorCode | "offline";
+  readonly status: number;
+  readonly requestId: string | undefined;
+
+  constructor(code: ErrorCode | "offline", message: string, status: number, requestId?: string) {
+    super(message);
+    this.code = code;
+    this.status = status;
+    this.requestId = requestId;
+  }
+}
+
+type Method = "GET" | "POST" | "PATCH" | "DELETE";
+
+/** Calls the Worker; the type of the answer is the caller's promise about the route. */
+export async function call<T>(method: Method, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  const init: RequestInit = { method, headers: { accept: "application/json" }, credentials: "same-origin" };
+  if (body !== undefined) {
+    init.headers = { accept: "application/json", "content-type": "application/json" };
+    init.body = JSON.stringify(body);
+  }
+  if (signal) init.signal = signal;
+  const response = await fetch(path, init).catch((cause: unknown) => {
+    if (signal?.aborted) throw cause;
+    throw new ApiError("offline", "Errand does not answer. Check that it is running, then try again.", 0);
+  });
+  if (!response.ok) throw await errorFrom(response);
+  if (response.status === 204) return undefined as T;
+  return (await response.json()) as T;
+}
+
+async function errorFrom(response: Response): Promise<ApiError> {
+  const body = (await response.json().catch(() => null)) as Partial<ErrorBody> | null;
+  if (body?.error) {
+    return new ApiError(body.error.code, body.error.message, response.status, body.error.requestId);
+  }
+  return new ApiError("internal", `Errand answered ${response.status} without saying why.`, response.status);
+}
+
+/** What to show for anything that was thrown. */
+export function messageOf(error: unknown): string {
+  if (error instanceof Error && error.message !== "") return error.message;
+  return "Something went wrong.";
+}

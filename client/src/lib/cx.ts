@@ -1,0 +1,2 @@
+/** Joins class names. */
+export { clsx as cx } from "clsx";
