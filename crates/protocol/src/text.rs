@@ -46,7 +46,7 @@ macro_rules! text {
         impl TryFrom<String> for $name {
             type Error = InvalidText;
             fn try_from(value: String) -> Result<Self, InvalidText> {
-                $parse(value).map(Self)
+                $parse(&value).map(Self)
             }
         }
 
@@ -82,7 +82,7 @@ text!(/// A branch or tag name by the rules of git-check-ref-format(1).
 text!(/// A model, as `provider/model`.
     ModelId, parse_model);
 
-fn parse_prompt(value: String) -> Result<String, InvalidText> {
+fn parse_prompt(value: &str) -> Result<String, InvalidText> {
     if value.len() > MAX_PROMPT_BYTES {
         return Err(InvalidText::TooLong {
             what: "the prompt",
@@ -99,11 +99,11 @@ fn parse_prompt(value: String) -> Result<String, InvalidText> {
     Ok(if value.contains('\r') {
         value.replace("\r\n", "\n").replace('\r', "\n")
     } else {
-        value
+        value.to_owned()
     })
 }
 
-fn parse_title(value: String) -> Result<String, InvalidText> {
+fn parse_title(value: &str) -> Result<String, InvalidText> {
     let title = value.trim();
     if title.is_empty() {
         return Err(InvalidText::Empty("the title"));
@@ -121,7 +121,7 @@ fn parse_title(value: String) -> Result<String, InvalidText> {
     Ok(title.to_owned())
 }
 
-fn parse_repo_url(value: String) -> Result<String, InvalidText> {
+fn parse_repo_url(value: &str) -> Result<String, InvalidText> {
     const WHAT: &str = "the repository";
     let url = value.trim();
     if url.is_empty() {
@@ -161,7 +161,7 @@ fn parse_repo_url(value: String) -> Result<String, InvalidText> {
     Ok(url.to_owned())
 }
 
-fn parse_branch(value: String) -> Result<String, InvalidText> {
+fn parse_branch(value: &str) -> Result<String, InvalidText> {
     let name = value.trim();
     if name.is_empty() {
         return Err(InvalidText::Empty("the branch"));
@@ -186,14 +186,14 @@ fn parse_branch(value: String) -> Result<String, InvalidText> {
     }
 }
 
-fn parse_model(value: String) -> Result<String, InvalidText> {
+fn parse_model(value: &str) -> Result<String, InvalidText> {
     let ok = value.len() <= 200
         && value
             .split_once('/')
             .is_some_and(|(provider, model)| !provider.is_empty() && !model.is_empty())
         && value.chars().all(|c| c.is_ascii_alphanumeric() || "/._:-@".contains(c));
     if ok {
-        Ok(value)
+        Ok(value.to_owned())
     } else {
         Err(InvalidText::Shape("the model must be written as provider/model"))
     }

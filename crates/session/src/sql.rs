@@ -94,7 +94,9 @@ pub fn int(row: &Row, index: usize) -> Result<i64, SqlError> {
         Some(Value::Real(number)) if number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0 => {
             Ok(*number as i64)
         }
-        other => Err(SqlError::Row(format!("column {index}: wanted an integer, found {other:?}"))),
+        other => Err(SqlError::Row(format!(
+            "column {index}: wanted an integer, found {other:?}"
+        ))),
     }
 }
 

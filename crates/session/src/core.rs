@@ -1,0 +1,263 @@
+//! The machine's own state, as it is stored: one JSON row, rewritten by every input that changes it.
+//!
+//! Not here: the log and the prompts (own tables), the text of open parts (own rows), viewers (the shell's sockets).
+
+use std::collections::BTreeMap;
+
+use errand_protocol::ids::{ConnId, Generation, InteractionId, OrgId, PromptId, Seq, SessionId, SpoolId, TurnId};
+use errand_protocol::interaction::{Answer, Interaction};
+use errand_protocol::runner::GitAuthor;
+use errand_protocol::sandbox::{Isolation, RepoSpec};
+use errand_protocol::session::{Cause, Person, Phase, StartStep, Todo};
+use errand_protocol::text::{ModelId, Title};
+use errand_protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::effect::SandboxCall;
+
+/// What a session is made of; everything that must survive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Core {
+    /// What it was created with.
+    pub spec: Spec,
+    /// Its title.
+    pub title: Title,
+    /// Whether a person chose the title; the engine's suggestions are then ignored.
+    pub titled_by_person: bool,
+    /// Where the log ends.
+    pub head_seq: Seq,
+    /// When something last happened.
+    pub updated_at: Timestamp,
+    /// Where it is in its life.
+    pub life: Life,
+    /// The current (or last) sandbox's generation; 0 before the first.
+    pub generation: Generation,
+    /// The sandbox whose files are worth taking over: it was ready once, or took over from one that was.
+    pub resumable: Option<String>,
+    /// How the current sandbox is isolated.
+    pub isolation: Option<Isolation>,
+    /// When starts failed lately; for the circuit breaker.
+    pub failed_starts: Vec<Timestamp>,
+    /// The turn that runs.
+    pub turn: Option<Turn>,
+    /// Prompts accepted so far: the position of the next one.
+    pub prompts: u64,
+    /// What waits for a person.
+    pub interactions: BTreeMap<InteractionId, Interaction>,
+    /// Answers that the runner has not confirmed yet.
+    pub answers: BTreeMap<InteractionId, Answer>,
+    /// The last interactions that were settled, oldest first; so that a late answer gets a clear refusal.
+    pub settled: Vec<InteractionId>,
+    /// The agent's list.
+    pub todos: Vec<Todo>,
+    /// The runner's spool, and how far it is stored.
+    pub spool: Option<Spool>,
+    /// Calls to the provider that are not done.
+    pub calls: Vec<PendingCall>,
+    /// The summary in the registry.
+    pub index: Index,
+}
+
+/// What a session was created with. Never changes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Spec {
+    /// Its id.
+    pub id: SessionId,
+    /// Its tenant.
+    pub org: OrgId,
+    /// Whose it is.
+    pub owner: Person,
+    /// What it works on.
+    pub repo: Option<RepoSpec>,
+    /// Its model.
+    pub model: ModelId,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl Spec {
+    /// The commit author until a turn says otherwise.
+    pub fn author(&self) -> GitAuthor {
+        GitAuthor {
+            name: self.owner.name.clone(),
+            email: self.owner.email.clone(),
+        }
+    }
+}
+
+/// Where a session is in its life, with what belongs to that state. Every state that is not a resting one says when
+/// its patience ends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum Life {
+    /// No sandbox.
+    Idle,
+    /// A sandbox is being made ready.
+    Starting {
+        /// How far.
+        step: StartStep,
+        /// Which try, from 1.
+        attempt: u32,
+        /// When this step counts as failed; while `backoff`, when the next try begins.
+        deadline: Timestamp,
+        /// Waiting before the next try.
+        backoff: bool,
+        /// Why the last try failed.
+        cause: Option<Cause>,
+    },
+    /// The runner is connected and its engine ready.
+    Running {
+        /// Since when there is nothing to do.
+        idle_since: Option<Timestamp>,
+    },
+    /// The runner's connection is lost.
+    Reconnecting {
+        /// What is being waited for.
+        stage: ReconnectStage,
+        /// Until when.
+        deadline: Timestamp,
+    },
+    /// The sandbox is being suspended.
+    Pausing {
+        /// Until when.
+        deadline: Timestamp,
+    },
+    /// The sandbox is stopped, its files are kept.
+    Paused,
+    /// It waits for a person.
+    Error {
+        /// Why.
+        cause: Cause,
+    },
+    /// Over.
+    Terminated,
+}
+
+/// How far the search for a lost runner is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReconnectStage {
+    /// It may dial again by itself.
+    Grace,
+    /// The provider was asked.
+    Inspecting,
+    /// The provider says that it lives.
+    Alive,
+}
+
+impl Life {
+    /// The phase's name.
+    pub const fn phase(&self) -> Phase {
+        match self {
+            Self::Idle => Phase::Idle,
+            Self::Starting { .. } => Phase::Starting,
+            Self::Running { .. } => Phase::Running,
+            Self::Reconnecting { .. } => Phase::Reconnecting,
+            Self::Pausing { .. } => Phase::Pausing,
+            Self::Paused => Phase::Paused,
+            Self::Error { .. } => Phase::Error,
+            Self::Terminated => Phase::Terminated,
+        }
+    }
+
+    /// Why it is there, when there is something to say.
+    pub const fn cause(&self) -> Option<&Cause> {
+        match self {
+            Self::Error { cause } => Some(cause),
+            Self::Starting { cause, .. } => cause.as_ref(),
+            Self::Idle
+            | Self::Running { .. }
+            | Self::Reconnecting { .. }
+            | Self::Pausing { .. }
+            | Self::Paused
+            | Self::Terminated => None,
+        }
+    }
+}
+
+/// The turn that runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Turn {
+    /// Which.
+    pub id: TurnId,
+    /// For which prompt.
+    pub prompt_id: PromptId,
+    /// Since when.
+    pub started_at: Timestamp,
+    /// When the runner was last told.
+    pub dispatched_at: Timestamp,
+    /// How often it was told since it last answered.
+    pub dispatches: u32,
+    /// Whether the runner has answered.
+    pub accepted: bool,
+    /// When its last event came.
+    pub last_event_at: Timestamp,
+    /// Set when it is to stop.
+    pub abort: Option<Abort>,
+}
+
+/// A turn that is to stop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Abort {
+    /// When the runner was last told.
+    pub sent_at: Timestamp,
+    /// How often.
+    pub tries: u32,
+    /// Why, when a deadline did it: the turn then counts as failed, not as aborted.
+    pub cause: Option<Cause>,
+}
+
+/// The runner's spool.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Spool {
+    /// Which file.
+    pub id: SpoolId,
+    /// Highest contiguous number that is stored.
+    pub acked: u64,
+}
+
+/// A call to the provider that is not done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PendingCall {
+    /// The call.
+    pub call: SandboxCall,
+    /// When it is made (again).
+    pub due: Timestamp,
+    /// How often it failed.
+    pub failures: u32,
+}
+
+/// How the registry's copy of the summary stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Index {
+    /// Whether the registry lacks the last change.
+    pub stale: bool,
+    /// Not before this point.
+    pub due: Timestamp,
+    /// How often the last update failed.
+    pub failures: u32,
+}
+
+/// What lives only as long as the object's memory: restored from the sockets that are open.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Volatile {
+    /// The runner's connection that said hello.
+    pub(crate) runner: Option<ConnId>,
+    /// When it last gave a sign.
+    pub(crate) runner_seen: Timestamp,
+    /// Calls to the provider that are on their way.
+    pub(crate) in_flight: Vec<SandboxCall>,
+    /// An update of the registry is on its way.
+    pub(crate) indexing: bool,
+    /// The summary changed while it was.
+    pub(crate) changed_while_indexing: bool,
+    /// When the text of open parts was last saved.
+    pub(crate) saved_at: Timestamp,
+}

@@ -1,0 +1,180 @@
+//! Interactions: opened by the engine, settled exactly once by whoever comes first, by their default after the
+//! deadline, or by the end of their turn. The answer is kept until the runner confirms that the engine has it.
+
+use errand_protocol::api::ErrorCode;
+use errand_protocol::event::EventBody;
+use errand_protocol::ids::{InteractionId, PartId, TurnId};
+use errand_protocol::interaction::{Answer, Ask, Interaction, PermissionReply, Resolution};
+use errand_protocol::runner::AgentFrame;
+use errand_protocol::session::Person;
+
+use crate::effect::Rejection;
+use crate::session::Step;
+
+/// So many settled interactions are remembered, to refuse late answers clearly.
+const REMEMBERED: usize = 200;
+
+impl Step<'_, '_> {
+    /// The engine asks.
+    pub(crate) fn asked(&mut self, id: InteractionId, turn_id: TurnId, part_id: Option<PartId>, ask: Ask) {
+        let core = &self.s.core;
+        if core.interactions.contains_key(&id) {
+            return;
+        }
+        if core.settled.contains(&id) {
+            // It was settled, but the engine still asks: it has not got the answer. Send it again.
+            if let Some(answer) = core.answers.get(&id).cloned() {
+                self.tell_runner(AgentFrame::Resolve {
+                    interaction_id: id,
+                    answer,
+                });
+            }
+            return;
+        }
+        let opened_at = self.cx.now;
+        let deadline = opened_at.plus(self.cx.timings.interaction);
+        let interaction = Interaction {
+            id: id.clone(),
+            turn_id,
+            part_id,
+            ask,
+            opened_at,
+            deadline,
+        };
+        self.s.core.interactions.insert(id, interaction.clone());
+        self.log(EventBody::InteractionOpened { interaction });
+    }
+
+    /// A person answers.
+    pub(crate) fn answer(&mut self, by: Person, id: &InteractionId, answer: Answer) -> Result<(), Rejection> {
+        let Some(interaction) = self.s.core.interactions.get(id) else {
+            return Err(if self.s.core.settled.contains(id) {
+                Rejection::new(ErrorCode::AlreadyResolved, "This has been answered already.")
+            } else {
+                Rejection::new(ErrorCode::NotFound, "There is no such question.")
+            });
+        };
+        check(&interaction.ask, &answer)?;
+        self.settle(
+            id,
+            Resolution::Answered {
+                answer: answer.clone(),
+                by,
+            },
+            Some(answer),
+        );
+        Ok(())
+    }
+
+    /// Takes the default of those whose time is up.
+    pub(crate) fn expire_interactions(&mut self) {
+        let now = self.cx.now;
+        let late: Vec<(InteractionId, Answer)> = self
+            .s
+            .core
+            .interactions
+            .values()
+            .filter(|i| i.deadline <= now)
+            .map(|i| (i.id.clone(), default_answer(&i.ask)))
+            .collect();
+        for (id, answer) in late {
+            self.settle(&id, Resolution::Expired { answer: answer.clone() }, Some(answer));
+        }
+    }
+
+    /// The engine no longer waits.
+    pub(crate) fn closed(&mut self, id: &InteractionId) {
+        self.dirty = true;
+        self.s.core.answers.remove(id);
+        if self.s.core.interactions.contains_key(id) {
+            self.settle(id, Resolution::Cancelled {}, None);
+        }
+    }
+
+    /// The turn is over: nobody waits for an answer any more.
+    pub(crate) fn cancel_interactions(&mut self) {
+        let open: Vec<InteractionId> = self.s.core.interactions.keys().cloned().collect();
+        for id in open {
+            self.settle(&id, Resolution::Cancelled {}, None);
+        }
+        self.s.core.answers.clear();
+    }
+
+    /// What a runner that has just connected must hear again.
+    pub(crate) fn resend_answers(&mut self) {
+        let answers = self.s.core.answers.clone();
+        for (interaction_id, answer) in answers {
+            self.tell_runner(AgentFrame::Resolve { interaction_id, answer });
+        }
+    }
+
+    fn settle(&mut self, id: &InteractionId, resolution: Resolution, answer: Option<Answer>) {
+        self.s.core.interactions.remove(id);
+        self.s.core.settled.push(id.clone());
+        let surplus = self.s.core.settled.len().saturating_sub(REMEMBERED);
+        self.s.core.settled.drain(..surplus);
+        // The turn was waiting for a person, not silent.
+        if let Some(turn) = &mut self.s.core.turn {
+            turn.last_event_at = self.cx.now;
+        }
+        self.log(EventBody::InteractionResolved {
+            interaction_id: id.clone(),
+            resolution,
+        });
+        if let Some(answer) = answer {
+            self.s.core.answers.insert(id.clone(), answer.clone());
+            self.tell_runner(AgentFrame::Resolve {
+                interaction_id: id.clone(),
+                answer,
+            });
+        }
+    }
+}
+
+fn default_answer(ask: &Ask) -> Answer {
+    match ask {
+        Ask::Permission { .. } => Answer::Permission {
+            reply: PermissionReply::Reject,
+            message: Some("Nobody answered in time; go on without it if you can.".to_owned()),
+        },
+        Ask::Question { .. } => Answer::Dismiss {},
+    }
+}
+
+fn check(ask: &Ask, answer: &Answer) -> Result<(), Rejection> {
+    let invalid = |message: &str| Err(Rejection::new(ErrorCode::Invalid, message));
+    match (ask, answer) {
+        (Ask::Permission { .. }, Answer::Permission { message, .. }) => {
+            if message.as_ref().is_some_and(|m| m.len() > 10_000) {
+                invalid("The message is too long.")
+            } else {
+                Ok(())
+            }
+        }
+        (Ask::Question { questions }, Answer::Question { answers }) => {
+            if answers.len() != questions.len() {
+                return invalid("Every question needs an answer.");
+            }
+            let too_many = questions
+                .iter()
+                .zip(answers)
+                .any(|(q, a)| a.is_empty() || !q.multiple && a.len() > 1);
+            let too_long = answers.iter().flatten().any(|text| text.len() > 10_000);
+            let unknown = questions.iter().zip(answers).any(|(q, a)| {
+                !q.custom
+                    && a.iter()
+                        .any(|text| q.options.iter().all(|option| option.label != *text))
+            });
+            if too_many || too_long || unknown {
+                invalid("The answers do not fit the questions.")
+            } else {
+                Ok(())
+            }
+        }
+        (Ask::Question { .. }, Answer::Dismiss {}) => Ok(()),
+        (Ask::Permission { .. }, Answer::Question { .. } | Answer::Dismiss {})
+        | (Ask::Question { .. }, Answer::Permission { .. }) => {
+            invalid("The answer is of another kind than the question.")
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! Prompts and turns: the queue is ours, one turn runs at a time, and every accepted prompt ends exactly once.
+
+use errand_protocol::api::ErrorCode;
+use errand_protocol::event::EventBody;
+use errand_protocol::ids::{PromptId, TurnId};
+use errand_protocol::limits::MAX_QUEUE;
+use errand_protocol::runner::{AgentFrame, GitAuthor};
+use errand_protocol::session::{Cause, FileChange, Person, Prompt, PromptState, TurnOutcome, Usage};
+use errand_protocol::text::{ModelId, PromptText};
+use errand_protocol::transcript::{Part, PartBody, ToolStatus};
+use errand_protocol::viewer::Command;
+
+use crate::core::{Abort, Life, Turn};
+use crate::effect::{Effect, Rejection};
+use crate::session::{Placed, Step};
+
+/// How a turn ended, with what it left.
+pub(crate) struct TurnEnd {
+    pub(crate) outcome: TurnOutcome,
+    pub(crate) cause: Option<Cause>,
+    pub(crate) usage: Usage,
+    pub(crate) files: Vec<FileChange>,
+}
+
+impl TurnEnd {
+    fn without_result(outcome: TurnOutcome, cause: Option<Cause>) -> Self {
+        Self {
+            outcome,
+            cause,
+            usage: Usage::default(),
+            files: Vec::new(),
+        }
+    }
+}
+
+impl Step<'_, '_> {
+    /// Carries a person's command out.
+    pub(crate) fn command(&mut self, by: Person, command: Command) -> Result<(), Rejection> {
+        let terminated = self.s.core.life == Life::Terminated;
+        match command {
+            // Ending what has ended is fine, and so is repeating a prompt that was accepted.
+            Command::Terminate {} | Command::Abort { .. } if terminated => Ok(()),
+            Command::Prompt { prompt_id, text, model } => self.prompt(by, prompt_id, text, model),
+            _ if terminated => Err(Rejection::new(ErrorCode::Terminated, "This session has been ended.")),
+            Command::EditPrompt { prompt_id, text } => self.edit_prompt(&prompt_id, text),
+            Command::WithdrawPrompt { prompt_id } => self.withdraw_prompt(&prompt_id, by),
+            Command::Abort { turn_id } => {
+                let current = self.s.core.turn.as_ref().map(|turn| turn.id.clone());
+                if current.is_some() && (turn_id.is_none() || turn_id == current) {
+                    self.abort_turn(Some(by), None);
+                }
+                Ok(())
+            }
+            Command::Answer { interaction_id, answer } => self.answer(by, &interaction_id, answer),
+            Command::Rename { title } => {
+                if self.s.core.title != title || !self.s.core.titled_by_person {
+                    self.s.core.title = title.clone();
+                    self.s.core.titled_by_person = true;
+                    self.log(EventBody::SessionTitled { title, by: Some(by) });
+                }
+                Ok(())
+            }
+            Command::Retry {} => {
+                self.retry();
+                Ok(())
+            }
+            Command::Terminate {} => {
+                self.terminate(&by);
+                Ok(())
+            }
+        }
+    }
+
+    fn prompt(&mut self, by: Person, id: PromptId, text: PromptText, model: Option<ModelId>) -> Result<(), Rejection> {
+        if let Some(known) = (self.cx.known_prompt)(&id) {
+            // Edited since or not: what counts is that this author submitted this id before.
+            let same = known.author.id == by.id;
+            let taken = || Rejection::new(ErrorCode::Conflict, "This prompt id is taken.");
+            return if same { Ok(()) } else { Err(taken()) };
+        }
+        if self.s.core.life == Life::Terminated {
+            return Err(Rejection::new(ErrorCode::Terminated, "This session has been ended."));
+        }
+        if self.s.queue.len() >= MAX_QUEUE {
+            let message = format!("{MAX_QUEUE} prompts wait already; withdraw one or let some run first.");
+            return Err(Rejection::new(ErrorCode::RateLimited, message));
+        }
+        let prompt = Prompt {
+            id,
+            text,
+            author: by,
+            model,
+            state: PromptState::Queued,
+            created_at: self.cx.now,
+        };
+        let placed = Placed {
+            prompt: prompt.clone(),
+            position: self.s.core.prompts,
+        };
+        self.s.core.prompts += 1;
+        self.put_prompt(&placed);
+        self.s.queue.push(placed);
+        self.log(EventBody::PromptQueued { prompt });
+        self.wake();
+        Ok(())
+    }
+
+    fn waiting(&self, id: &PromptId) -> Result<usize, Rejection> {
+        if let Some(at) = self.s.queue.iter().position(|placed| placed.prompt.id == *id) {
+            return Ok(at);
+        }
+        Err(match (self.cx.known_prompt)(id) {
+            Some(_) => Rejection::new(ErrorCode::Conflict, "This prompt no longer waits."),
+            None => Rejection::new(ErrorCode::NotFound, "There is no such prompt."),
+        })
+    }
+
+    fn edit_prompt(&mut self, id: &PromptId, text: PromptText) -> Result<(), Rejection> {
+        let at = self.waiting(id)?;
+        let Some(placed) = self.s.queue.get_mut(at) else {
+            return Ok(());
+        };
+        if placed.prompt.text != text {
+            placed.prompt.text = text.clone();
+            let placed = placed.clone();
+            self.put_prompt(&placed);
+            self.log(EventBody::PromptEdited {
+                prompt_id: id.clone(),
+                text,
+            });
+        }
+        Ok(())
+    }
+
+    fn withdraw_prompt(&mut self, id: &PromptId, by: Person) -> Result<(), Rejection> {
+        if (self.cx.known_prompt)(id).is_some_and(|prompt| prompt.state == PromptState::Withdrawn) {
+            return Ok(());
+        }
+        let at = self.waiting(id)?;
+        let placed = self.s.queue.remove(at);
+        self.withdrawn(placed, by);
+        Ok(())
+    }
+
+    pub(crate) fn withdrawn(&mut self, mut placed: Placed, by: Person) {
+        placed.prompt.state = PromptState::Withdrawn;
+        self.put_prompt(&placed);
+        self.log(EventBody::PromptWithdrawn {
+            prompt_id: placed.prompt.id,
+            by,
+        });
+    }
+
+    /// Starts the next turn when the runner is ready and none runs.
+    pub(crate) fn dispatch(&mut self) {
+        let ready = matches!(self.s.core.life, Life::Running { .. }) && self.s.live.runner.is_some();
+        if !ready || self.s.core.turn.is_some() {
+            return;
+        }
+        if self.s.queue.is_empty() {
+            if let Life::Running {
+                idle_since: idle @ None,
+            } = &mut self.s.core.life
+            {
+                *idle = Some(self.cx.now);
+                self.dirty = true;
+            }
+            return;
+        }
+        let mut placed = self.s.queue.remove(0);
+        let Ok(turn_id) = TurnId::from_body(&(self.cx.ids)()) else {
+            return;
+        };
+        placed.prompt.state = PromptState::Running;
+        let now = self.cx.now;
+        self.s.core.turn = Some(Turn {
+            id: turn_id.clone(),
+            prompt_id: placed.prompt.id.clone(),
+            started_at: now,
+            dispatched_at: now,
+            dispatches: 0,
+            accepted: false,
+            last_event_at: now,
+            abort: None,
+        });
+        self.s.core.life = Life::Running { idle_since: None };
+        self.put_prompt(&placed);
+        self.log(EventBody::TurnStarted {
+            turn_id,
+            prompt_id: placed.prompt.id.clone(),
+        });
+        self.s.running = Some(placed);
+        self.send_turn();
+    }
+
+    /// Tells the runner (again) what to run.
+    pub(crate) fn send_turn(&mut self) {
+        let (Some(turn), Some(placed)) = (&mut self.s.core.turn, &self.s.running) else {
+            return;
+        };
+        turn.dispatched_at = self.cx.now;
+        turn.dispatches += 1;
+        turn.accepted = false;
+        self.dirty = true;
+        let prompt = &placed.prompt;
+        let frame = AgentFrame::Run {
+            turn_id: turn.id.clone(),
+            text: prompt.text.clone(),
+            model: prompt.model.clone().unwrap_or_else(|| self.s.core.spec.model.clone()),
+            author: GitAuthor {
+                name: prompt.author.name.clone(),
+                email: prompt.author.email.clone(),
+            },
+        };
+        self.tell_runner(frame);
+    }
+
+    /// The runner has not answered (or said nothing for long): tell it again, which is harmless; when it never
+    /// answers, it is as good as lost.
+    pub(crate) fn ask_runner_again(&mut self) {
+        let tries = self.s.core.turn.as_ref().map_or(0, |turn| turn.dispatches);
+        if tries >= self.cx.timings.accept_attempts {
+            let cause = Cause::new(
+                "runner_unresponsive",
+                "The sandbox took no prompt and is being replaced.",
+            );
+            self.replace_sandbox(cause);
+        } else {
+            self.send_turn();
+        }
+    }
+
+    /// Asks the runner to stop the turn.
+    pub(crate) fn abort_turn(&mut self, by: Option<Person>, cause: Option<Cause>) {
+        let Some(turn) = &mut self.s.core.turn else { return };
+        if turn.abort.is_some() {
+            return;
+        }
+        turn.abort = Some(Abort {
+            sent_at: self.cx.now,
+            tries: 1,
+            cause,
+        });
+        let turn_id = turn.id.clone();
+        self.log(EventBody::TurnAborting {
+            turn_id: turn_id.clone(),
+            by,
+        });
+        self.tell_runner(AgentFrame::Abort { turn_id });
+    }
+
+    pub(crate) fn abort_again(&mut self) {
+        let Some(turn) = &mut self.s.core.turn else { return };
+        let Some(abort) = &mut turn.abort else { return };
+        self.dirty = true;
+        if abort.tries >= 2 {
+            let cause = Cause::new(
+                "abort_unanswered",
+                "The agent could not be stopped; its sandbox is being replaced.",
+            );
+            return self.replace_sandbox(cause);
+        }
+        abort.tries += 1;
+        abort.sent_at = self.cx.now;
+        let turn_id = turn.id.clone();
+        self.tell_runner(AgentFrame::Abort { turn_id });
+    }
+
+    /// The runner says that the turn ended. A turn that is not the running one has ended before.
+    pub(crate) fn turn_finished(&mut self, turn_id: &TurnId, mut end: TurnEnd) {
+        let Some(turn) = self.s.core.turn.as_ref().filter(|turn| turn.id == *turn_id) else {
+            return;
+        };
+        if let Some(Abort { cause: Some(cause), .. }) = &turn.abort {
+            end.outcome = TurnOutcome::Failed;
+            end.cause = Some(cause.clone());
+        }
+        self.finish_turn(end);
+    }
+
+    /// The turn cannot go on because its sandbox is gone.
+    pub(crate) fn lose_turn(&mut self, cause: Cause) {
+        let Some(turn) = &self.s.core.turn else { return };
+        let end = match &turn.abort {
+            Some(Abort { cause: None, .. }) => TurnEnd::without_result(TurnOutcome::Aborted, None),
+            Some(Abort { cause, .. }) => TurnEnd::without_result(TurnOutcome::Failed, cause.clone()),
+            None => TurnEnd::without_result(TurnOutcome::Failed, Some(cause)),
+        };
+        self.finish_turn(end);
+    }
+
+    fn finish_turn(&mut self, end: TurnEnd) {
+        let Some(turn) = self.s.core.turn.take() else { return };
+        self.cancel_interactions();
+        self.close_open_parts();
+        if let Some(mut placed) = self.s.running.take() {
+            placed.prompt.state = match end.outcome {
+                TurnOutcome::Done => PromptState::Done,
+                TurnOutcome::Failed => PromptState::Failed,
+                TurnOutcome::Aborted => PromptState::Aborted,
+            };
+            self.put_prompt(&placed);
+        }
+        self.log(EventBody::TurnFinished {
+            turn_id: turn.id,
+            prompt_id: turn.prompt_id,
+            outcome: end.outcome,
+            cause: end.cause,
+            usage: end.usage,
+            files: end.files,
+        });
+    }
+
+    /// Nothing stays "running" in the transcript: what is still open is closed with what is known of it.
+    pub(crate) fn close_open_parts(&mut self) {
+        for open in self.s.open.drain() {
+            self.fx.push(Effect::DropOpen(open.part.id.clone()));
+            let part = interrupted(open.part.with_streaming_text(open.text), self.cx.now);
+            self.log(EventBody::PartFinished {
+                turn_id: open.turn_id,
+                message_id: open.message_id,
+                part,
+            });
+        }
+    }
+}
+
+fn interrupted(mut part: Part, now: errand_protocol::time::Timestamp) -> Part {
+    part.ended_at = Some(now);
+    match &mut part.body {
+        PartBody::Tool { status, error, .. } | PartBody::Subtask { status, error, .. } => {
+            *status = ToolStatus::Error;
+            error.get_or_insert_with(|| "Interrupted.".to_owned());
+        }
+        PartBody::Text { .. } | PartBody::Reasoning { .. } | PartBody::File { .. } | PartBody::Patch { .. } => {}
+    }
+    part
+}

@@ -1,0 +1,401 @@
+//! The session: routes an input to the module that knows what to do, and collects the effects.
+//!
+//! Contract: [`Session::handle`] is one step. It changes the session only together with the effects it returns; when
+//! it returns a [`Rejection`] nothing has changed. The caller applies the effects before the next step. No clock, no
+//! randomness, no I/O: all of that comes in with [`Cx`] and goes out as [`Effect`].
+
+use errand_protocol::event::{Event, EventBody};
+use errand_protocol::ids::{ConnId, Generation, OrgId, Seq, SessionId};
+use errand_protocol::runner::AgentFrame;
+use errand_protocol::sandbox::RepoSpec;
+use errand_protocol::session::{Activity, Person, Phase, Prompt, Session as Summary, TurnInfo};
+use errand_protocol::text::{ModelId, Title};
+use errand_protocol::time::Timestamp;
+use errand_protocol::transcript::{PartBody, ToolStatus};
+use errand_protocol::viewer::ServerFrame;
+
+use crate::core::{Core, Index, Life, Spec, Volatile};
+use crate::effect::{Cx, Effect, Input, Rejection};
+use crate::open_parts::OpenParts;
+
+/// One session in memory. Equal to what [`crate::store::load`] makes of what was stored, [`Volatile`] aside.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Session {
+    pub(crate) core: Core,
+    /// Waiting prompts in order.
+    pub(crate) queue: Vec<Placed>,
+    /// The running turn's prompt.
+    pub(crate) running: Option<Placed>,
+    pub(crate) open: OpenParts,
+    pub(crate) live: Volatile,
+}
+
+/// A prompt and its place in the order of all prompts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Placed {
+    /// The prompt.
+    pub prompt: Prompt,
+    /// Its place.
+    pub position: u64,
+}
+
+/// What a new session is made of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewSession {
+    /// Its id.
+    pub id: SessionId,
+    /// Its tenant.
+    pub org: OrgId,
+    /// Whose it is.
+    pub owner: Person,
+    /// Its title.
+    pub title: Title,
+    /// Whether a person chose the title.
+    pub titled_by_person: bool,
+    /// What it works on.
+    pub repo: Option<RepoSpec>,
+    /// Its model.
+    pub model: ModelId,
+}
+
+impl Session {
+    /// A new session, with the effects that make it exist.
+    pub fn create(new: NewSession, now: Timestamp) -> (Self, Vec<Effect>) {
+        let body = EventBody::SessionCreated {
+            owner: new.owner.clone(),
+            title: new.title.clone(),
+            repo: new.repo.clone(),
+            model: new.model.clone(),
+        };
+        let spec = Spec {
+            id: new.id,
+            org: new.org,
+            owner: new.owner,
+            repo: new.repo,
+            model: new.model,
+            created_at: now,
+        };
+        let session = Self {
+            core: Core {
+                spec,
+                title: new.title,
+                titled_by_person: new.titled_by_person,
+                head_seq: Seq(1),
+                updated_at: now,
+                life: Life::Idle,
+                generation: Generation::default(),
+                resumable: None,
+                isolation: None,
+                failed_starts: Vec::new(),
+                turn: None,
+                prompts: 0,
+                interactions: std::collections::BTreeMap::new(),
+                answers: std::collections::BTreeMap::new(),
+                settled: Vec::new(),
+                todos: Vec::new(),
+                spool: None,
+                calls: Vec::new(),
+                index: Index {
+                    stale: true,
+                    due: now,
+                    failures: 0,
+                },
+            },
+            queue: Vec::new(),
+            running: None,
+            open: OpenParts::default(),
+            live: Volatile {
+                indexing: true,
+                runner_seen: now,
+                saved_at: now,
+                ..Volatile::default()
+            },
+        };
+        let summary = session.summary();
+        let effects = vec![
+            Effect::Append(Event {
+                seq: Seq(1),
+                at: now,
+                body,
+            }),
+            Effect::SaveCore(session.core_json()),
+            Effect::Index(Box::new(summary)),
+        ];
+        (session, effects)
+    }
+
+    /// What happened → what to do.
+    ///
+    /// # Errors
+    /// A [`Rejection`] when a person's command cannot be carried out; nothing has changed then.
+    pub fn handle(&mut self, cx: &mut Cx<'_>, input: Input) -> Result<Vec<Effect>, Rejection> {
+        if let Some(effects) = self.quick(cx, &input) {
+            return Ok(effects);
+        }
+        let before = self.glance();
+        let mut step = Step {
+            s: self,
+            cx,
+            fx: Vec::new(),
+            dirty: false,
+        };
+        step.route(input)?;
+        step.dispatch();
+        step.call_out();
+        step.publish(&before);
+        if step.dirty {
+            let json = step.s.core_json();
+            step.fx.push(Effect::SaveCore(json));
+        }
+        Ok(step.fx)
+    }
+
+    /// The summary for lists and pages.
+    pub fn summary(&self) -> Summary {
+        let core = &self.core;
+        Summary {
+            id: core.spec.id.clone(),
+            title: core.title.clone(),
+            phase: core.life.phase(),
+            activity: self.activity(),
+            cause: core.life.cause().cloned(),
+            repo: core.spec.repo.clone(),
+            model: core.spec.model.clone(),
+            owner: core.spec.owner.clone(),
+            created_at: core.spec.created_at,
+            updated_at: core.updated_at,
+            head_seq: core.head_seq,
+            queue: u32::try_from(self.queue.len()).unwrap_or(u32::MAX),
+            isolation: core.isolation,
+            archived_at: None,
+        }
+    }
+
+    /// What it is doing, in one word.
+    pub fn activity(&self) -> Activity {
+        let working = || {
+            if !self.core.interactions.is_empty() {
+                Activity::AwaitingInput
+            } else if self.open.iter().any(|o| tool_runs(&o.part.body)) {
+                Activity::Tool
+            } else {
+                Activity::Thinking
+            }
+        };
+        match &self.core.life {
+            Life::Terminated => Activity::Terminated,
+            Life::Error { .. } => Activity::Error,
+            Life::Starting { .. } => Activity::Starting,
+            Life::Running { .. } | Life::Reconnecting { .. } if self.core.turn.is_some() => working(),
+            Life::Paused | Life::Pausing { .. } if self.queue.is_empty() => Activity::Paused,
+            Life::Idle | Life::Running { .. } | Life::Reconnecting { .. } | Life::Paused | Life::Pausing { .. } => {
+                if self.queue.is_empty() {
+                    Activity::Idle
+                } else {
+                    Activity::Queued
+                }
+            }
+        }
+    }
+
+    /// What it was created with.
+    pub fn spec(&self) -> &Spec {
+        &self.core.spec
+    }
+
+    /// The title that a person chose, if one did.
+    pub fn chosen_title(&self) -> Option<&Title> {
+        self.core.titled_by_person.then_some(&self.core.title)
+    }
+
+    /// Position of the log's last event.
+    pub fn head_seq(&self) -> Seq {
+        self.core.head_seq
+    }
+
+    /// The current sandbox's generation.
+    pub fn generation(&self) -> Generation {
+        self.core.generation
+    }
+
+    /// A waiting or running prompt.
+    pub fn live_prompt(&self, id: &errand_protocol::ids::PromptId) -> Option<&Prompt> {
+        self.queue
+            .iter()
+            .chain(self.running.iter())
+            .map(|placed| &placed.prompt)
+            .find(|prompt| prompt.id == *id)
+    }
+
+    /// The first frame for a viewer whose events begin at `first_seq`.
+    pub fn hello(&self, first_seq: Seq, presence: Vec<Person>) -> ServerFrame {
+        ServerFrame::Hello {
+            protocol: errand_protocol::PROTOCOL_VERSION,
+            session: self.summary(),
+            head_seq: self.core.head_seq,
+            first_seq,
+            open_parts: self.open.iter().map(crate::open_parts::Open::snapshot).collect(),
+            queue: self.queue.iter().map(|placed| placed.prompt.clone()).collect(),
+            turn: self.turn_info(),
+            interactions: self.core.interactions.values().cloned().collect(),
+            todos: self.core.todos.clone(),
+            presence,
+        }
+    }
+
+    /// The runner's connection, when one has said hello.
+    pub fn runner(&self) -> Option<&ConnId> {
+        self.live.runner.as_ref()
+    }
+
+    fn turn_info(&self) -> Option<TurnInfo> {
+        let turn = self.core.turn.as_ref()?;
+        Some(TurnInfo {
+            id: turn.id.clone(),
+            prompt_id: turn.prompt_id.clone(),
+            started_at: turn.started_at,
+            aborting: turn.abort.is_some(),
+            interaction: self.core.interactions.keys().next().cloned(),
+        })
+    }
+
+    pub(crate) fn core_json(&self) -> String {
+        // `Core` holds only strings, numbers and maps with string keys, which serde_json cannot refuse.
+        serde_json::to_string(&self.core).unwrap_or_default()
+    }
+
+    fn glance(&self) -> Glance {
+        let summary = self.summary();
+        Glance {
+            phase: summary.phase,
+            activity: summary.activity,
+            title: summary.title,
+            cause: summary.cause,
+            queue: summary.queue,
+            isolation: summary.isolation,
+        }
+    }
+}
+
+fn tool_runs(body: &PartBody) -> bool {
+    match body {
+        PartBody::Tool { status, .. } | PartBody::Subtask { status, .. } => *status == ToolStatus::Running,
+        PartBody::Text { .. } | PartBody::Reasoning { .. } | PartBody::File { .. } | PartBody::Patch { .. } => false,
+    }
+}
+
+/// What lists show of a session; a change of it is published.
+#[derive(PartialEq)]
+struct Glance {
+    phase: Phase,
+    activity: Activity,
+    title: Title,
+    cause: Option<errand_protocol::session::Cause>,
+    queue: u32,
+    isolation: Option<errand_protocol::sandbox::Isolation>,
+}
+
+/// One step of the machine: the session, its surroundings and the effects so far.
+pub(crate) struct Step<'a, 'b> {
+    pub(crate) s: &'a mut Session,
+    pub(crate) cx: &'a mut Cx<'b>,
+    pub(crate) fx: Vec<Effect>,
+    /// Whether the core must be stored.
+    pub(crate) dirty: bool,
+}
+
+impl Step<'_, '_> {
+    fn route(&mut self, input: Input) -> Result<(), Rejection> {
+        match input {
+            Input::Command { by, command } => self.command(by, command)?,
+            Input::Runner { conn, frame } => self.runner_frame(&conn, frame),
+            Input::RunnerGone { conn } => self.runner_gone(&conn),
+            Input::Sandbox { call, outcome } => self.sandbox_outcome(&call, outcome),
+            Input::Indexed { ok } => self.indexed(ok),
+            Input::Deadline { runner_seen } => self.deadline(runner_seen),
+            Input::Restored { runner } => self.restored(runner),
+        }
+        Ok(())
+    }
+
+    /// The object was woken from storage: a runner whose socket did not survive is lost.
+    fn restored(&mut self, runner: Option<ConnId>) {
+        self.s.live.runner_seen = self.cx.now;
+        self.s.live.runner = runner;
+        if self.s.live.runner.is_none() {
+            self.runner_lost();
+        }
+    }
+
+    /// Appends to the log and tells the viewers.
+    pub(crate) fn log(&mut self, body: EventBody) {
+        let seq = self.s.core.head_seq.next();
+        self.s.core.head_seq = seq;
+        self.s.core.updated_at = self.cx.now;
+        self.dirty = true;
+        let event = Event {
+            seq,
+            at: self.cx.now,
+            body,
+        };
+        self.fx.push(Effect::Append(event.clone()));
+        self.fx.push(Effect::Viewers(ServerFrame::Event { event }));
+    }
+
+    /// Stores a prompt as it stands.
+    pub(crate) fn put_prompt(&mut self, placed: &Placed) {
+        self.fx.push(Effect::PutPrompt {
+            prompt: placed.prompt.clone(),
+            position: placed.position,
+        });
+    }
+
+    pub(crate) fn tell_runner(&mut self, frame: AgentFrame) {
+        self.fx.push(Effect::Runner(frame));
+    }
+
+    /// Moves to another life and logs it.
+    pub(crate) fn enter(&mut self, life: Life) {
+        let phase = life.phase();
+        let cause = life.cause().cloned();
+        let same = self.s.core.life.phase() == phase && self.s.core.life.cause() == cause.as_ref();
+        self.s.core.life = life;
+        self.dirty = true;
+        if !same {
+            self.log(EventBody::SessionPhase { phase, cause });
+        }
+    }
+
+    fn publish(&mut self, before: &Glance) {
+        if self.s.glance() != *before {
+            let session = self.s.summary();
+            self.fx.push(Effect::Viewers(ServerFrame::Session { session }));
+            self.s.core.index.stale = true;
+            self.s.live.changed_while_indexing = self.s.live.indexing;
+            self.dirty = true;
+        }
+        let index = &mut self.s.core.index;
+        if index.stale && index.due <= self.cx.now && !self.s.live.indexing {
+            // The next one not before this; and again then, should the outcome of this one never come.
+            index.due = self.cx.now.plus(self.cx.timings.index_interval);
+            self.s.live.indexing = true;
+            self.s.live.changed_while_indexing = false;
+            self.dirty = true;
+            self.fx.push(Effect::Index(Box::new(self.s.summary())));
+        }
+    }
+
+    fn indexed(&mut self, ok: bool) {
+        self.s.live.indexing = false;
+        self.dirty = true;
+        let index = &mut self.s.core.index;
+        if ok {
+            index.failures = 0;
+            index.stale = self.s.live.changed_while_indexing;
+        } else {
+            index.failures = index.failures.saturating_add(1);
+            let wait = crate::deadlines::backoff(self.cx.timings.call_backoff, index.failures);
+            index.due = self.cx.now.plus(wait);
+        }
+    }
+}
