@@ -1,1 +1,28 @@
-//! x
+//! Errand's control plane, a Cloudflare Worker. The imperative shell: it knows `worker` and HTTP, and no rules of the
+//! domain — those are in `crates/session`.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`config`] | bindings and variables, read once into types |
+//! | [`http`] | routes, authentication, body limits, errors |
+//! | [`d1`] | the database of what spans sessions; all its SQL |
+//! | [`session_registry`] | Durable Object, one per org: the index of its sessions |
+//! | [`event_bus`] | Durable Object, one per person: their live feed |
+//! | [`platform`] | clock, ids, cryptography, SQLite, logging, calls between objects |
+
+pub mod config;
+pub mod d1;
+pub mod http;
+pub mod platform;
+
+use worker::{Context, Env, event};
+
+#[event(start)]
+fn start() {
+    platform::log::start();
+}
+
+#[event(fetch)]
+async fn fetch(request: worker::Request, env: Env, _: Context) -> worker::Result<::http::Response<axum::body::Body>> {
+    Ok(http::serve(request, &env).await)
+}

@@ -1,0 +1,375 @@
+//! What this installation is configured with. Owns: reading and checking bindings and variables, once, into types.
+//! This is the only file that reads them. Does not: decide anything with them.
+
+use std::collections::BTreeMap;
+
+use errand_protocol::api::{ModelInfo, RepoInfo};
+use errand_protocol::ids::{OrgId, SessionId, UserId};
+use errand_protocol::runner::{Dialect, ModelSetup, ProviderSetup};
+use errand_protocol::sandbox::RepoSpec;
+use errand_protocol::text::{ModelId, RepoUrl};
+use serde::Deserialize;
+use worker::{Bucket, D1Database, Env, Stub};
+
+/// A variable that is missing or not what it should be. Never contains the value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Not set.
+    #[error("{0} is not set")]
+    Missing(&'static str),
+    /// Set to something else than what is wanted.
+    #[error("{name}: {why}")]
+    Invalid {
+        /// Which.
+        name: &'static str,
+        /// What is wanted.
+        why: String,
+    },
+}
+
+/// A text that must not be printed.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text, for the place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// The key that all others are derived from. `Debug` prints nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MasterKey([u8; 32]);
+
+impl MasterKey {
+    /// The key's bytes, for deriving.
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MasterKey")
+    }
+}
+
+impl std::str::FromStr for MasterKey {
+    type Err = ConfigError;
+    fn from_str(hex: &str) -> Result<Self, ConfigError> {
+        let mut key = [0; 32];
+        base16ct::mixed::decode(hex, &mut key)
+            .ok()
+            .filter(|bytes| bytes.len() == 32)
+            .ok_or_else(|| invalid("MASTER_KEY", "must be 64 hexadecimal digits"))?;
+        Ok(Self(key))
+    }
+}
+
+/// Where the Worker runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Environment {
+    /// On a developer's machine: sign-in without a password exists.
+    Development,
+    /// Anywhere else.
+    Production,
+}
+
+/// A model that sessions can use, and how the LLM proxy reaches it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ModelConfig {
+    /// The part of its id before the slash, also the path segment of the proxy.
+    pub provider: String,
+    /// The part of its id after the slash.
+    pub model: String,
+    /// Name to show.
+    pub name: String,
+    /// Scripted, not a real model.
+    #[serde(default)]
+    pub demo: bool,
+    /// The provider's wire format.
+    pub dialect: Dialect,
+    /// What `/chat/completions` or `/messages` is appended to.
+    pub base_url: String,
+    /// The provider's key; absent for one that wants none.
+    #[serde(default)]
+    pub api_key: Option<Secret>,
+    /// Context window, tokens.
+    #[serde(default = "default_context")]
+    pub context: u32,
+    /// Longest answer, tokens.
+    #[serde(default = "default_output")]
+    pub output: u32,
+}
+
+fn default_context() -> u32 {
+    128_000
+}
+
+fn default_output() -> u32 {
+    16_384
+}
+
+/// The models of this installation, checked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Models(Vec<(ModelId, ModelConfig)>);
+
+impl Models {
+    /// From the JSON list of the variable `MODELS`.
+    fn parse(json: &str) -> Result<Self, ConfigError> {
+        let list: Vec<ModelConfig> = serde_json::from_str(json).map_err(|e| invalid("MODELS", e.to_string()))?;
+        let mut models: Vec<(ModelId, ModelConfig)> = Vec::with_capacity(list.len());
+        for model in list {
+            let id = format!("{}/{}", model.provider, model.model)
+                .parse()
+                .map_err(|e| invalid("MODELS", format!("{e}")))?;
+            if !(model.base_url.starts_with("http://") || model.base_url.starts_with("https://")) {
+                return Err(invalid(
+                    "MODELS",
+                    format!("the baseUrl of {id} must be an http(s) address"),
+                ));
+            }
+            let same_provider = models.iter().find(|(_, other)| other.provider == model.provider);
+            if same_provider
+                .is_some_and(|(_, other)| other.base_url != model.base_url || other.dialect != model.dialect)
+            {
+                return Err(invalid(
+                    "MODELS",
+                    format!("{} has two addresses or dialects", model.provider),
+                ));
+            }
+            models.push((id, model));
+        }
+        Ok(Self(models))
+    }
+
+    /// The model that sessions get unless they name one.
+    pub fn default_model(&self) -> Option<&ModelId> {
+        self.0.first().map(|(id, _)| id)
+    }
+
+    /// A model by its id.
+    pub fn get(&self, id: &ModelId) -> Option<&ModelConfig> {
+        self.0.iter().find(|(known, _)| known == id).map(|(_, model)| model)
+    }
+
+    /// Any model of a provider: address, dialect and key are the same for all of them.
+    pub fn provider(&self, name: &str) -> Option<&ModelConfig> {
+        self.0
+            .iter()
+            .map(|(_, model)| model)
+            .find(|model| model.provider == name)
+    }
+
+    /// All models, for people.
+    pub fn infos(&self) -> Vec<ModelInfo> {
+        self.0
+            .iter()
+            .map(|(id, model)| ModelInfo {
+                id: id.clone(),
+                name: model.name.clone(),
+                demo: model.demo,
+            })
+            .collect()
+    }
+
+    /// How a runner's engine reaches each provider: through the LLM proxy, with its sandbox token as the key.
+    pub fn provider_setups(&self) -> BTreeMap<String, ProviderSetup> {
+        let mut setups = BTreeMap::new();
+        for (_, model) in &self.0 {
+            let setup = setups.entry(model.provider.clone()).or_insert_with(|| ProviderSetup {
+                dialect: model.dialect,
+                path: format!("/llm/{}/v1", model.provider),
+                models: Vec::new(),
+            });
+            setup.models.push(ModelSetup {
+                id: model.model.clone(),
+                name: model.name.clone(),
+                context: model.context,
+                output: model.output,
+            });
+        }
+        setups
+    }
+}
+
+/// The sandbox host and the secret that requests to it are signed with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SandboxHost {
+    /// Its address without a slash at the end.
+    pub url: String,
+    /// The shared secret.
+    pub secret: Secret,
+}
+
+/// Everything that is configured, and the bindings.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `ENVIRONMENT`.
+    pub environment: Environment,
+    /// `ORIGIN`: how browsers address the product, `scheme://host[:port]`.
+    pub origin: String,
+    /// `MASTER_KEY`.
+    pub master_key: MasterKey,
+    /// `SANDBOX_HOST_URL` and `SANDBOX_HOST_SECRET`.
+    pub sandbox_host: SandboxHost,
+    /// `RUNNER_URL`: how a runner addresses the control plane, `ws(s)://…`.
+    pub runner_url: String,
+    /// `MODELS`.
+    pub models: Models,
+    /// `SAMPLE_REPO`.
+    pub sample_repo: Option<RepoUrl>,
+    /// `TIMINGS`: overrides of the session machine's deadlines, as the machine reads them.
+    pub timings: Option<serde_json::Value>,
+    /// `PERMISSIONS`: engine permission rules for all sessions.
+    pub permissions: BTreeMap<String, String>,
+    env: Env,
+}
+
+impl Config {
+    /// Reads and checks everything.
+    ///
+    /// # Errors
+    /// Which variable is missing or wrong.
+    pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
+        let environment = match required(env, "ENVIRONMENT")?.as_str() {
+            "development" => Environment::Development,
+            "production" => Environment::Production,
+            _ => return Err(invalid("ENVIRONMENT", "must be development or production")),
+        };
+        Ok(Self {
+            environment,
+            origin: without_slash(&required(env, "ORIGIN")?),
+            master_key: required(env, "MASTER_KEY")?.parse()?,
+            sandbox_host: SandboxHost {
+                url: without_slash(&required(env, "SANDBOX_HOST_URL")?),
+                secret: required(env, "SANDBOX_HOST_SECRET")?.into(),
+            },
+            runner_url: without_slash(&required(env, "RUNNER_URL")?),
+            models: optional(env, "MODELS").map_or_else(|| Ok(Models::default()), |json| Models::parse(&json))?,
+            sample_repo: optional(env, "SAMPLE_REPO")
+                .map(|path| path.parse().map_err(|e| invalid("SAMPLE_REPO", format!("{e}"))))
+                .transpose()?,
+            timings: json(env, "TIMINGS")?,
+            permissions: json(env, "PERMISSIONS")?.unwrap_or_default(),
+            env: env.clone(),
+        })
+    }
+
+    /// The bundled sample repository, for people.
+    pub fn sample(&self) -> Option<RepoInfo> {
+        let url = self.sample_repo.clone()?;
+        Some(RepoInfo {
+            name: url.short_name().to_owned(),
+            repo: RepoSpec { url, branch: None },
+            description: Some("The sample: a small program with a failing test".to_owned()),
+            suggestion: Some("A test fails. Find out why, fix it, and run the tests again.".to_owned()),
+        })
+    }
+
+    /// The database of what spans sessions.
+    pub fn db(&self) -> worker::Result<D1Database> {
+        self.env.d1("DB")
+    }
+
+    /// Where files and archived logs are.
+    pub fn files(&self) -> worker::Result<Bucket> {
+        self.env.bucket("FILES")
+    }
+
+    /// The object of one session.
+    pub fn session_agent(&self, id: &SessionId) -> worker::Result<Stub> {
+        self.env.durable_object("SESSION_AGENT")?.get_by_name(id.as_str())
+    }
+
+    /// The session index of one org.
+    pub fn registry(&self, org: &OrgId) -> worker::Result<Stub> {
+        self.env.durable_object("SESSION_REGISTRY")?.get_by_name(org.as_str())
+    }
+
+    /// The live feed of one person.
+    pub fn event_bus(&self, user: &UserId) -> worker::Result<Stub> {
+        self.env.durable_object("EVENT_BUS")?.get_by_name(user.as_str())
+    }
+}
+
+fn invalid(name: &'static str, why: impl Into<String>) -> ConfigError {
+    ConfigError::Invalid { name, why: why.into() }
+}
+
+fn optional(env: &Env, name: &'static str) -> Option<String> {
+    let value = env.var(name).ok()?.to_string();
+    (!value.trim().is_empty()).then_some(value)
+}
+
+fn required(env: &Env, name: &'static str) -> Result<String, ConfigError> {
+    optional(env, name).ok_or(ConfigError::Missing(name))
+}
+
+fn json<T: serde::de::DeserializeOwned>(env: &Env, name: &'static str) -> Result<Option<T>, ConfigError> {
+    optional(env, name)
+        .map(|text| serde_json::from_str(&text).map_err(|e| invalid(name, e.to_string())))
+        .transpose()
+}
+
+fn without_slash(url: &str) -> String {
+    url.trim().trim_end_matches('/').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: &str = r#"[
+        {"provider":"demo","model":"scripted","name":"Demo","demo":true,"dialect":"openai","baseUrl":"http://127.0.0.1:1/v1"},
+        {"provider":"demo","model":"other","name":"Other","dialect":"openai","baseUrl":"http://127.0.0.1:1/v1","apiKey":"sk-secret"}
+    ]"#;
+
+    #[test]
+    fn models_of_one_provider_become_one_proxy_path() {
+        let models = Models::parse(TWO).unwrap();
+        assert_eq!(models.default_model().unwrap().as_str(), "demo/scripted");
+        let setups = models.provider_setups();
+        assert_eq!(setups["demo"].path, "/llm/demo/v1");
+        assert_eq!(setups["demo"].models.len(), 2);
+        assert!(models.provider("nobody").is_none());
+    }
+
+    #[test]
+    fn a_secret_is_not_printed() {
+        let models = Models::parse(TWO).unwrap();
+        assert!(!format!("{models:?}").contains("sk-secret"));
+        let key: MasterKey = "ab".repeat(32).parse().unwrap();
+        assert_eq!(format!("{key:?}"), "MasterKey");
+    }
+
+    #[test]
+    fn a_wrong_model_list_is_refused_with_a_reason() {
+        let two_addresses = TWO.replacen("127.0.0.1:1", "127.0.0.1:2", 1);
+        for bad in [
+            "{}",
+            r#"[{"provider":"a"}]"#,
+            &two_addresses,
+            &TWO.replace("http://", "ftp://"),
+        ] {
+            assert!(Models::parse(bad).is_err(), "{bad}");
+        }
+        assert!("xyz".parse::<MasterKey>().is_err());
+        assert!("ab".parse::<MasterKey>().is_err());
+    }
+}

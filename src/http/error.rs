@@ -1,0 +1,200 @@
+//! The one place that makes HTTP errors: `{ "error": { code, message, details?, requestId } }`.
+//!
+//! Handlers and objects return [`ApiError`]. What went wrong inside is kept apart from what people read: it is logged
+//! once, where the error becomes a response, and never sent.
+
+use axum::body::Body;
+use axum::response::IntoResponse;
+use errand_protocol::api::{ErrorBody, ErrorCode, ErrorDetail};
+use errand_session::sql::SqlError;
+use http::StatusCode;
+
+use crate::config::ConfigError;
+
+/// An error on its way to the caller.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiError {
+    /// For programs.
+    pub code: ErrorCode,
+    /// For people.
+    pub message: String,
+    /// Which field, which limit.
+    pub details: Option<serde_json::Value>,
+    /// For the log only.
+    pub source: Option<String>,
+}
+
+impl ApiError {
+    /// An error with this code and message.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            details: None,
+            source: None,
+        }
+    }
+
+    /// 400: not JSON, not a frame, not the right types.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::BadRequest, message)
+    }
+
+    /// 401: nobody is signed in.
+    pub fn unauthenticated() -> Self {
+        Self::new(
+            ErrorCode::Unauthenticated,
+            "you are not signed in, or your session has ended",
+        )
+    }
+
+    /// 403: known, but not allowed.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Forbidden, message)
+    }
+
+    /// 404: no such thing, or not the caller's.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(ErrorCode::NotFound, format!("there is no such {what}"))
+    }
+
+    /// 413: over a limit of `errand_protocol::limits`.
+    pub fn too_large(max: usize) -> Self {
+        let mut error = Self::new(
+            ErrorCode::TooLarge,
+            format!("the body is too large: at most {max} bytes"),
+        );
+        error.details = Some(serde_json::json!({ "maxBytes": max }));
+        error
+    }
+
+    /// 422: well-formed, but the value of `field` is not acceptable.
+    pub fn invalid(field: &str, message: impl Into<String>) -> Self {
+        let mut error = Self::new(ErrorCode::Invalid, message);
+        error.details = Some(serde_json::json!({ "field": field }));
+        error
+    }
+
+    /// 503: a part of the installation does not answer.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Unavailable, message)
+    }
+
+    /// 500: our fault; `source` goes to the log.
+    pub fn internal(source: impl Into<String>) -> Self {
+        let mut error = Self::new(
+            ErrorCode::Internal,
+            "something went wrong on our side; the request id finds it in the logs",
+        );
+        error.source = Some(source.into());
+        error
+    }
+
+    /// As a Durable Object answers it.
+    ///
+    /// # Errors
+    /// When the platform refuses to make a response.
+    pub fn into_worker_response(self, request_id: &str) -> worker::Result<worker::Response> {
+        self.log(request_id);
+        let status = self.code.status();
+        worker::Response::from_json(&self.into_body(request_id)).map(|response| response.with_status(status))
+    }
+
+    /// As the router answers it.
+    pub fn into_http_response(self, request_id: &str) -> axum::response::Response {
+        self.log(request_id);
+        let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        json_response(status, &self.into_body(request_id))
+    }
+
+    fn into_body(self, request_id: &str) -> ErrorBody {
+        ErrorBody {
+            error: ErrorDetail {
+                code: self.code,
+                message: self.message,
+                details: self.details,
+                request_id: request_id.to_owned(),
+            },
+        }
+    }
+
+    fn log(&self, request_id: &str) {
+        if let Some(source) = &self.source {
+            log::error!(request = request_id; "{source}");
+        }
+    }
+}
+
+/// A JSON answer.
+pub fn json_response(status: StatusCode, body: &impl serde::Serialize) -> axum::response::Response {
+    // Wire types are plain data: writing them cannot fail.
+    let bytes = serde_json::to_vec(body).unwrap_or_default();
+    let mut response = http::Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    let json = http::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, json);
+    response
+}
+
+/// In the router the error travels as an extension; `http::serve`, which knows the request id, writes it out.
+impl IntoResponse for ApiError {
+    fn into_response(self) -> axum::response::Response {
+        let mut response = http::Response::new(Body::empty());
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<ErrorDetail> for ApiError {
+    fn from(detail: ErrorDetail) -> Self {
+        Self {
+            code: detail.code,
+            message: detail.message,
+            details: detail.details,
+            source: None,
+        }
+    }
+}
+
+impl From<worker::Error> for ApiError {
+    fn from(error: worker::Error) -> Self {
+        Self::internal(error.to_string())
+    }
+}
+
+impl From<SqlError> for ApiError {
+    fn from(error: SqlError) -> Self {
+        Self::internal(error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for ApiError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::internal(format!("JSON between our own parts: {error}"))
+    }
+}
+
+impl From<ConfigError> for ApiError {
+    fn from(error: ConfigError) -> Self {
+        Self::internal(format!("configuration: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_wrong_inside_is_not_sent() {
+        let body = ApiError::internal("password=hunter2").into_body("req_1");
+        let json = serde_json::to_string(&body).unwrap();
+        assert!(!json.contains("hunter2"));
+        assert!(json.contains(r#""code":"internal""#) && json.contains(r#""requestId":"req_1""#));
+    }
+
+    #[test]
+    fn a_refused_value_names_its_field() {
+        let body = ApiError::invalid("repo.url", "no").into_body("req_1");
+        assert_eq!(body.error.details.unwrap()["field"], "repo.url");
+    }
+}

@@ -1,0 +1,65 @@
+//! The HTTP API (DESIGN §6). Owns: routes, authentication, body limits, errors. Does not: decide what a session may
+//! do — that is the SessionAgent's.
+
+pub mod auth;
+pub mod error;
+pub mod json;
+mod router;
+mod sign_in;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::HeaderValue;
+use tower_service::Service;
+use worker::Env;
+
+use self::error::ApiError;
+use crate::config::Config;
+use crate::platform::{clock, ids, rpc};
+
+/// What every handler knows.
+#[derive(Debug, Clone)]
+pub(crate) struct App {
+    /// The configuration and the bindings.
+    pub(crate) config: Arc<Config>,
+}
+
+/// The reference of the request that is being served; the router has it as an extension.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(pub(crate) String);
+
+/// Answers one request. Every answer carries `x-request-id`.
+pub(crate) async fn serve(request: worker::Request, env: &Env) -> http::Response<Body> {
+    let id = ids::request_id(clock::now());
+    let mut response = match route(request, env, &id).await {
+        Ok(response) => response,
+        Err(error) => error.into_http_response(&id),
+    };
+    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+        let headers = std::mem::take(response.headers_mut());
+        response = error.into_http_response(&id);
+        response.headers_mut().extend(headers);
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(rpc::REQUEST_ID, value);
+    }
+    response.headers_mut().insert(
+        http::header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}
+
+async fn route(request: worker::Request, env: &Env, id: &str) -> Result<http::Response<Body>, ApiError> {
+    let mut request = worker::HttpRequest::try_from(request)
+        .map_err(|_| ApiError::bad_request("the address or a header cannot be read"))?;
+    let app = App {
+        config: Arc::new(Config::from_env(env)?),
+    };
+    request.extensions_mut().insert(RequestId(id.to_owned()));
+    match router::router(app).call(request).await {
+        Ok(response) => Ok(response),
+        Err(never) => match never {},
+    }
+}

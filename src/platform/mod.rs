@@ -1,0 +1,11 @@
+//! The Worker's platform: clock, randomness, SQLite, cryptography, logging, calls between objects. Owns every use of
+//! JavaScript beneath the `worker` crate. Does not: know HTTP routes or rules of the domain.
+
+pub mod clock;
+pub mod crypto;
+pub mod ids;
+pub mod log;
+pub mod rpc;
+pub mod sandbox_host;
+pub mod sandbox_token;
+pub mod sql;

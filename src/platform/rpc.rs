@@ -1,0 +1,122 @@
+//! Calls from the Worker and its objects to other objects and servers. Owns: time limits, the JSON convention between
+//! objects (`POST https://do/<command>`, JSON in, JSON out, errors as everywhere).
+
+use std::future::Future;
+use std::time::Duration;
+
+use errand_protocol::api::{CreateSession, ErrorBody};
+use errand_protocol::ids::SessionId;
+use errand_protocol::session::Session;
+use futures_util::future::{Either, select};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use worker::{AbortController, Delay, Fetch, Headers, Method, Request, RequestInit, Response, Stub};
+
+use crate::http::auth::Actor;
+use crate::http::error::ApiError;
+
+/// Header with the reference of the request, for the logs.
+pub const REQUEST_ID: &str = "x-request-id";
+/// Header with the [`Actor`] as JSON: who asks. Set by the Worker alone.
+pub const ACTOR: &str = "x-errand-actor";
+/// Header with the sandbox generation of a runner whose token the Worker has verified.
+pub const RUNNER: &str = "x-errand-runner";
+
+/// `POST https://do/create` to a SessionAgent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreateCommand {
+    /// Who creates it, and in which org.
+    pub actor: Actor,
+    /// Its id.
+    pub id: SessionId,
+    /// What is wanted; `model` is always filled in.
+    pub request: CreateSession,
+}
+
+/// `POST https://do/apply` to a SessionRegistry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApplyCommand {
+    /// The session as it is now.
+    pub session: Session,
+}
+
+/// Sends `body` to an object and reads its answer.
+///
+/// # Errors
+/// The object's own error, or internal when it cannot be reached or answers something else.
+pub async fn post<B: Serialize, R: DeserializeOwned>(
+    stub: &Stub,
+    command: &str,
+    body: &B,
+    request_id: &str,
+) -> Result<R, ApiError> {
+    read(post_raw(stub, command, body, request_id).await?).await
+}
+
+/// Sends `body` to an object and returns its answer as it is.
+///
+/// # Errors
+/// When it cannot be reached.
+pub async fn post_raw<B: Serialize>(
+    stub: &Stub,
+    command: &str,
+    body: &B,
+    request_id: &str,
+) -> Result<Response, ApiError> {
+    let headers = Headers::new();
+    headers.set("content-type", "application/json")?;
+    headers.set(REQUEST_ID, request_id)?;
+    let mut init = RequestInit::new();
+    init.with_method(Method::Post)
+        .with_headers(headers)
+        .with_body(Some(serde_json::to_string(body)?.into()));
+    let request = Request::new_with_init(&format!("https://do/{command}"), &init)?;
+    Ok(stub.fetch_with_request(request).await?)
+}
+
+async fn read<R: DeserializeOwned>(mut response: Response) -> Result<R, ApiError> {
+    let status = response.status_code();
+    let bytes = response.bytes().await?;
+    if (200..300).contains(&status) {
+        return Ok(serde_json::from_slice(&bytes)?);
+    }
+    match serde_json::from_slice::<ErrorBody>(&bytes) {
+        Ok(body) => Err(ApiError::from(body.error)),
+        Err(_) => Err(ApiError::internal(format!("an object answered {status}"))),
+    }
+}
+
+/// Sends a request to a server; the wait for its head is limited.
+///
+/// # Errors
+/// When it cannot be reached or takes too long.
+pub async fn fetch(request: Request, limit: Duration) -> worker::Result<Response> {
+    let abort = AbortController::default();
+    let signal = abort.signal();
+    let fetch = Fetch::Request(request);
+    let sent = std::pin::pin!(fetch.send_with_signal(&signal));
+    match select(sent, Delay::from(limit)).await {
+        Either::Left((response, _)) => response,
+        Either::Right(((), _)) => {
+            abort.abort();
+            Err(timeout())
+        }
+    }
+}
+
+/// `work`, or an error when it takes too long.
+///
+/// # Errors
+/// What `work` returns, or that it took too long.
+pub async fn in_time<T>(work: impl Future<Output = worker::Result<T>>, limit: Duration) -> worker::Result<T> {
+    match select(std::pin::pin!(work), Delay::from(limit)).await {
+        Either::Left((outcome, _)) => outcome,
+        Either::Right(((), _)) => Err(timeout()),
+    }
+}
+
+fn timeout() -> worker::Error {
+    worker::Error::RustError("no answer in time".to_owned())
+}
