@@ -6,14 +6,20 @@
 //! | [`config`] | bindings and variables, read once into types |
 //! | [`http`] | routes, authentication, body limits, errors |
 //! | [`d1`] | the database of what spans sessions; all its SQL |
+//! | [`session_agent`] | Durable Object, one per session: the shell around the session machine |
 //! | [`session_registry`] | Durable Object, one per org: the index of its sessions |
 //! | [`event_bus`] | Durable Object, one per person: their live feed |
 //! | [`platform`] | clock, ids, cryptography, SQLite, logging, calls between objects |
 
 pub mod config;
 pub mod d1;
+pub mod event_bus;
 pub mod http;
+#[cfg(test)]
+mod native_sql;
 pub mod platform;
+pub mod session_agent;
+pub mod session_registry;
 
 use worker::{Context, Env, event};
 

@@ -64,3 +64,13 @@ pub async fn org_of(config: &Config, actor: &Actor) -> worker::Result<Option<Org
         name: row.name,
     }))
 }
+
+/// Whether the database answers and has been migrated.
+pub async fn ping(config: &Config) -> worker::Result<()> {
+    config
+        .db()?
+        .prepare("SELECT id FROM orgs LIMIT 1")
+        .run()
+        .await
+        .map(|_| ())
+}

@@ -107,6 +107,24 @@ impl ApiError {
         json_response(status, &self.into_body(request_id))
     }
 
+    /// As the LLM proxy answers it: OpenAI's clients read `error.message` and `error.code`, Anthropic's `type` and
+    /// `error.type`.
+    pub fn into_llm_response(self, request_id: &str) -> axum::response::Response {
+        self.log(request_id);
+        let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::json!({
+            "type": "error",
+            "error": {
+                "type": self.code,
+                "code": self.code,
+                "message": self.message,
+                "param": null,
+                "requestId": request_id,
+            }
+        });
+        json_response(status, &body)
+    }
+
     fn into_body(self, request_id: &str) -> ErrorBody {
         ErrorBody {
             error: ErrorDetail {

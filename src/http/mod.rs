@@ -3,8 +3,12 @@
 
 pub mod auth;
 pub mod error;
+mod forward;
+mod health;
 pub mod json;
+mod llm;
 mod router;
+mod sessions;
 mod sign_in;
 
 use std::sync::Arc;

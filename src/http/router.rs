@@ -1,18 +1,31 @@
 //! The flat table of routes.
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use errand_protocol::api::ErrorCode;
 
 use super::error::ApiError;
-use super::{App, sign_in};
+use super::{App, forward, health, llm, sessions, sign_in};
 
-/// All routes. What is not here is a static file or the client's business, and never reaches the Worker, or is 404.
+/// All routes. Static files and the client's own addresses never reach the Worker; anything else is 404.
 pub(super) fn router(app: App) -> Router {
     Router::new()
+        // For everybody.
+        .route("/health", get(health::health))
+        .route("/api/config", get(health::config))
         .route("/auth/dev", post(sign_in::dev))
         .route("/auth/logout", post(sign_in::logout))
+        // For people and their scripts.
         .route("/api/auth/me", get(sign_in::me))
+        .route("/api/repos", get(sessions::repos))
+        .route("/api/events", get(sessions::events))
+        .route("/api/events/ws", get(sessions::events))
+        .route("/api/sessions", get(sessions::list).post(sessions::create))
+        .route("/api/sessions/{id}", any(forward::to_session))
+        .route("/api/sessions/{id}/{*rest}", any(forward::to_session))
+        // For sandboxes, with their token.
+        .route("/runner/{id}", get(forward::to_session_from_runner))
+        .route("/llm/{provider}/{*path}", any(llm::proxy))
         .fallback(|| async { ApiError::not_found("address") })
         .method_not_allowed_fallback(|| async {
             ApiError::new(ErrorCode::MethodNotAllowed, "this address does not know that method")

@@ -24,9 +24,18 @@ minted!(ConnId, InteractionId, OrgId, PromptId, SessionId, TurnId, UserId);
 
 /// A new id, sorting by `now`.
 pub fn mint<T: Minted>(now: Timestamp) -> T {
+    of(ulid(now))
+}
+
+/// The body of a new id, for those who put the prefix on themselves.
+pub fn mint_body(now: Timestamp) -> String {
+    crockford(ulid(now))
+}
+
+fn ulid(now: Timestamp) -> u128 {
     let millis = u128::try_from(now.millis()).unwrap_or_default();
     let random = u128::from_be_bytes(crypto::random::<16>());
-    of((millis << 80) | (random & ((1 << 80) - 1)))
+    (millis << 80) | (random & ((1 << 80) - 1))
 }
 
 /// The id that belongs to `key` among the things of `kind` that `scope` (a user, an org) made: the same input gives
@@ -40,9 +49,7 @@ pub fn derive<T: Minted>(scope: &str, kind: &str, key: &str) -> T {
 
 /// Reference of a request, for the logs.
 pub fn request_id(now: Timestamp) -> String {
-    let millis = u128::try_from(now.millis()).unwrap_or_default();
-    let random = u128::from_be_bytes(crypto::random::<16>());
-    format!("req_{}", crockford((millis << 80) | (random & ((1 << 80) - 1))))
+    format!("req_{}", mint_body(now))
 }
 
 fn of<T: Minted>(number: u128) -> T {

@@ -8,4 +8,6 @@ pub mod log;
 pub mod rpc;
 pub mod sandbox_host;
 pub mod sandbox_token;
+pub mod signal;
+pub mod sockets;
 pub mod sql;

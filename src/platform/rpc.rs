@@ -14,6 +14,7 @@ use worker::{AbortController, Delay, Fetch, Headers, Method, Request, RequestIni
 
 use crate::http::auth::Actor;
 use crate::http::error::ApiError;
+use crate::platform::{clock, ids};
 
 /// Header with the reference of the request, for the logs.
 pub const REQUEST_ID: &str = "x-request-id";
@@ -119,4 +120,13 @@ pub async fn in_time<T>(work: impl Future<Output = worker::Result<T>>, limit: Du
 
 fn timeout() -> worker::Error {
     worker::Error::RustError("no answer in time".to_owned())
+}
+
+/// The reference of the request that an object serves, as the Worker gave it.
+///
+/// # Errors
+/// When the platform cannot read the headers.
+pub fn request_id(request: &Request) -> worker::Result<String> {
+    let given = request.headers().get(REQUEST_ID)?;
+    Ok(given.unwrap_or_else(|| ids::request_id(clock::now())))
 }

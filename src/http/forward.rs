@@ -1,0 +1,184 @@
+//! Handing requests on to a SessionAgent: routes of one session, and the runner's WebSocket. The Worker checks who
+//! asks, the id's shape and the body's size; everything else is the object's. Headers are copied by name, so that
+//! nobody outside can set those in which the Worker vouches for the caller.
+
+use std::fmt::Write;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use errand_protocol::api::ErrorCode;
+use errand_protocol::ids::SessionId;
+use errand_protocol::limits::MAX_BODY_BYTES;
+use http::header::{SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use super::auth::{self, Actor};
+use super::error::ApiError;
+use super::{App, RequestId, json};
+use crate::platform::sandbox_token::{self, Audience};
+use crate::platform::{clock, rpc};
+
+/// `/api/sessions/{id}` and everything beneath it.
+#[worker::send]
+pub(super) async fn to_session(
+    State(app): State<App>,
+    Extension(id): Extension<RequestId>,
+    actor: Actor,
+    Path(path): Path<Vec<(String, String)>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let session = session_id(&path)?;
+    let vouched = (rpc::ACTOR, serde_json::to_string(&actor)?);
+    let stub = app.config.session_agent(&session)?;
+    send(&stub, request, &id, vouched).await
+}
+
+/// `GET /runner/{id}`: the runner's WebSocket.
+#[worker::send]
+pub(super) async fn to_session_from_runner(
+    State(app): State<App>,
+    Extension(id): Extension<RequestId>,
+    Path(path): Path<Vec<(String, String)>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let session = session_id(&path)?;
+    let refused = |why: String| ApiError::new(ErrorCode::Unauthenticated, why);
+    let token = auth::bearer(request.headers()).ok_or_else(|| refused("a sandbox token is needed".to_owned()))?;
+    let claims = sandbox_token::verify_sandbox_token(&app.config, &session, token, Audience::Runner, clock::now())
+        .map_err(|error| refused(error.to_string()))?;
+    if !is_upgrade(request.headers()) {
+        return Err(ApiError::bad_request("this address takes only WebSocket connections"));
+    }
+    let vouched = (rpc::RUNNER, claims.generation.0.to_string());
+    send(&app.config.session_agent(&session)?, request, &id, vouched).await
+}
+
+/// Sends a request on to an object: same method, path and query, body within the limit, and the header in which the
+/// Worker vouches for the caller.
+pub(super) async fn send(
+    stub: &worker::Stub,
+    request: Request,
+    id: &RequestId,
+    (vouched, value): (&'static str, String),
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let body = body_of(&parts, body).await?;
+    let offers_errand = auth::offers_errand_protocol(&parts.headers);
+    let mut onward = http::Request::new(body);
+    *onward.method_mut() = parts.method;
+    *onward.uri_mut() = parts.uri;
+    copy_headers(&parts.headers, onward.headers_mut());
+    let mut vouch = |name: &'static str, value: &str| -> Result<(), ApiError> {
+        let value = header_text(value)?;
+        onward.headers_mut().insert(HeaderName::from_static(name), value);
+        Ok(())
+    };
+    vouch(rpc::REQUEST_ID, &id.0)?;
+    vouch(vouched, &value)?;
+    let onward = worker::Request::from(worker::request_to_wasm(onward)?);
+    let mut response: Response = stub.fetch_with_request(onward).await?.into();
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS && offers_errand {
+        response
+            .headers_mut()
+            .insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("errand"));
+    }
+    Ok(response)
+}
+
+async fn body_of(parts: &Parts, body: Body) -> Result<Body, ApiError> {
+    if parts.method.is_safe() {
+        return Ok(Body::empty());
+    }
+    let bytes = json::read(body, MAX_BODY_BYTES).await?;
+    if bytes.is_empty() {
+        return Ok(Body::empty());
+    }
+    json::require_json(&parts.headers)?;
+    Ok(Body::from(bytes))
+}
+
+/// What an object may learn of the caller's headers. The token is not among it.
+fn copy_headers(from: &HeaderMap, to: &mut HeaderMap) {
+    const PASSED_ON: [&str; 9] = [
+        "accept",
+        "content-type",
+        "idempotency-key",
+        "last-event-id",
+        "upgrade",
+        "connection",
+        "sec-websocket-key",
+        "sec-websocket-version",
+        "sec-websocket-extensions",
+    ];
+    for name in PASSED_ON {
+        if let Some(value) = from.get(name) {
+            to.insert(HeaderName::from_static(name), value.clone());
+        }
+    }
+}
+
+/// JSON may hold any character, a header only printable ASCII: the rest is written as JSON escapes, two for a
+/// character outside the basic plane.
+fn header_text(json: &str) -> Result<HeaderValue, ApiError> {
+    let mut ascii = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_ascii() {
+            ascii.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a String cannot fail.
+                let _ = write!(ascii, "\\u{unit:04x}");
+            }
+        }
+    }
+    HeaderValue::from_str(&ascii).map_err(|e| ApiError::internal(format!("header: {e}")))
+}
+
+fn is_upgrade(headers: &HeaderMap) -> bool {
+    headers
+        .get(UPGRADE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+}
+
+fn session_id(path: &[(String, String)]) -> Result<SessionId, ApiError> {
+    path.iter()
+        .find(|(name, _)| name == "id")
+        .and_then(|(_, id)| id.parse().ok())
+        .ok_or_else(|| ApiError::not_found("session"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_cannot_set_the_headers_that_vouch_for_it() {
+        let mut from = HeaderMap::new();
+        for name in [
+            rpc::ACTOR,
+            rpc::RUNNER,
+            rpc::REQUEST_ID,
+            "authorization",
+            "cookie",
+            "accept",
+        ] {
+            from.insert(HeaderName::from_static(name), HeaderValue::from_static("x"));
+        }
+        let mut to = HeaderMap::new();
+        copy_headers(&from, &mut to);
+        assert_eq!(to.len(), 1);
+        assert!(to.contains_key("accept"));
+    }
+
+    #[test]
+    fn names_in_any_script_survive_the_header() {
+        let json = serde_json::to_string("Zoë 🚀").unwrap();
+        let header = header_text(&json).unwrap();
+        let back: String = serde_json::from_str(header.to_str().unwrap()).unwrap();
+        assert_eq!(back, "Zoë 🚀");
+    }
+}

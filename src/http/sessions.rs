@@ -1,0 +1,166 @@
+//! The list of sessions, making one, and the live feed. What concerns one session is forwarded (see `forward`).
+
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use errand_protocol::api::{CreateSession, RepoInfo, RepoList, SessionList};
+use errand_protocol::ids::SessionId;
+use errand_protocol::text::ModelId;
+use http::{HeaderMap, StatusCode, Uri};
+use serde::Deserialize;
+
+use super::auth::Actor;
+use super::error::{ApiError, json_response};
+use super::json::Json;
+use super::{App, RequestId, forward};
+use crate::config::Config;
+use crate::platform::{clock, ids, rpc};
+use crate::session_registry::commands::{ListCommand, RecentReposCommand};
+
+const MAX_LIMIT: u32 = 100;
+const DEFAULT_LIMIT: u32 = 50;
+const RECENT_REPOS: u32 = 20;
+const MAX_KEY_CHARS: usize = 200;
+
+#[derive(Debug, Deserialize)]
+struct ListQuery {
+    limit: Option<u32>,
+    cursor: Option<String>,
+    q: Option<String>,
+}
+
+/// `GET /api/sessions?limit=&cursor=&q=`.
+#[worker::send]
+pub(super) async fn list(
+    State(app): State<App>,
+    Extension(id): Extension<RequestId>,
+    actor: Actor,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let query = list_query(&uri)?;
+    let command = ListCommand {
+        owner: actor.person.id,
+        limit: query.limit.unwrap_or(DEFAULT_LIMIT),
+        cursor: query.cursor,
+        q: query.q.filter(|q| !q.trim().is_empty()),
+    };
+    let list: SessionList = rpc::post(&app.config.registry(&actor.org)?, "list", &command, &id.0).await?;
+    Ok(json_response(StatusCode::OK, &list))
+}
+
+/// `POST /api/sessions`. The answer is the SessionAgent's.
+#[worker::send]
+pub(super) async fn create(
+    State(app): State<App>,
+    Extension(id): Extension<RequestId>,
+    actor: Actor,
+    headers: HeaderMap,
+    Json(mut request): Json<CreateSession>,
+) -> Result<Response, ApiError> {
+    request.model = Some(chosen_model(&app.config, request.model.take())?);
+    let session = session_id(&actor, &request, &headers)?;
+    let stub = app.config.session_agent(&session)?;
+    let command = rpc::CreateCommand {
+        actor,
+        id: session,
+        request,
+    };
+    Ok(rpc::post_raw(&stub, "create", &command, &id.0).await?.into())
+}
+
+/// `GET /api/repos`.
+#[worker::send]
+pub(super) async fn repos(
+    State(app): State<App>,
+    Extension(id): Extension<RequestId>,
+    actor: Actor,
+) -> Result<Response, ApiError> {
+    let command = RecentReposCommand {
+        owner: actor.person.id,
+        limit: RECENT_REPOS,
+    };
+    let mut repos: Vec<RepoInfo> =
+        rpc::post(&app.config.registry(&actor.org)?, "recent-repos", &command, &id.0).await?;
+    if let Some(sample) = app.config.sample() {
+        repos.retain(|used| used.repo.url != sample.repo.url);
+        repos.push(sample);
+    }
+    Ok(json_response(StatusCode::OK, &RepoList { repos }))
+}
+
+/// `GET /api/events` (SSE) and `/api/events/ws`.
+#[worker::send]
+pub(super) async fn events(
+    State(app): State<App>,
+    Extension(id): Extension<RequestId>,
+    actor: Actor,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let stub = app.config.event_bus(&actor.person.id)?;
+    let vouched = (rpc::ACTOR, serde_json::to_string(&actor)?);
+    forward::send(&stub, request, &id, vouched).await
+}
+
+fn list_query(uri: &Uri) -> Result<ListQuery, ApiError> {
+    let query = axum::extract::Query::<ListQuery>::try_from_uri(uri)
+        .map_err(|_| ApiError::bad_request("limit must be a whole number"))?
+        .0;
+    if query.limit.is_some_and(|limit| !(1..=MAX_LIMIT).contains(&limit)) {
+        return Err(ApiError::invalid(
+            "limit",
+            format!("limit must be between 1 and {MAX_LIMIT}"),
+        ));
+    }
+    Ok(query)
+}
+
+fn chosen_model(config: &Config, wanted: Option<ModelId>) -> Result<ModelId, ApiError> {
+    match wanted {
+        Some(model) if config.models.get(&model).is_some() => Ok(model),
+        Some(model) => Err(ApiError::invalid(
+            "model",
+            format!("{model} is not one of this installation's models"),
+        )),
+        None => config.models.default_model().cloned().ok_or_else(|| {
+            ApiError::unavailable(
+                "this installation has no model; set ERRAND_MODEL_BASE_URL and ERRAND_MODEL, or MODELS",
+            )
+        }),
+    }
+}
+
+/// The client's id; else the one that belongs to its idempotency key; else a new one.
+fn session_id(actor: &Actor, request: &CreateSession, headers: &HeaderMap) -> Result<SessionId, ApiError> {
+    if let Some(id) = &request.id {
+        return Ok(id.clone());
+    }
+    let Some(key) = headers.get("idempotency-key") else {
+        return Ok(ids::mint(clock::now()));
+    };
+    match key.to_str() {
+        Ok(key) if (1..=MAX_KEY_CHARS).contains(&key.len()) => {
+            Ok(ids::derive(actor.person.id.as_str(), "session", key))
+        }
+        Ok(_) | Err(_) => Err(ApiError::invalid(
+            "idempotency-key",
+            format!("an idempotency key has 1 to {MAX_KEY_CHARS} characters"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use errand_protocol::api::ErrorCode;
+
+    #[test]
+    fn a_list_has_between_1_and_100_rows() {
+        let code = |uri: &'static str| list_query(&Uri::from_static(uri)).map_err(|e| e.code).map(|q| q.limit);
+        assert_eq!(code("/api/sessions"), Ok(None));
+        assert_eq!(code("/api/sessions?limit=100&other=1"), Ok(Some(100)));
+        assert_eq!(code("/api/sessions?limit=0"), Err(ErrorCode::Invalid));
+        assert_eq!(code("/api/sessions?limit=101"), Err(ErrorCode::Invalid));
+        assert_eq!(code("/api/sessions?limit=ten"), Err(ErrorCode::BadRequest));
+        assert_eq!(code("/api/sessions?limit=-1"), Err(ErrorCode::BadRequest));
+    }
+}

@@ -1,0 +1,91 @@
+//! What the Worker and the EventBus ask a SessionRegistry: `POST https://do/<command>`, JSON in and out. The
+//! SessionAgent's `apply` is [`crate::platform::rpc::ApplyCommand`].
+
+use errand_protocol::ids::{OrgId, UserId};
+use errand_protocol::session::Session;
+use serde::{Deserialize, Serialize};
+
+/// Answer of `apply`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The index's position afterwards.
+    pub rev: u64,
+    /// Whether it changed anything; not when the index knew this or something newer.
+    pub changed: bool,
+}
+
+/// `list` → `SessionList`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListCommand {
+    /// Whose sessions.
+    pub owner: UserId,
+    /// How many.
+    pub limit: u32,
+    /// Where the previous page ended, as it said.
+    pub cursor: Option<String>,
+    /// Part of the title, in any case.
+    pub q: Option<String>,
+}
+
+/// `recent-repos` → `Vec<RepoInfo>`, latest use first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecentReposCommand {
+    /// Whose.
+    pub owner: UserId,
+    /// How many.
+    pub limit: u32,
+}
+
+/// `changes` → [`ChangePage`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangesCommand {
+    /// Whose sessions.
+    pub owner: UserId,
+    /// Changes after this position.
+    pub after: u64,
+}
+
+/// Changes in ascending order, one per session: its latest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangePage {
+    /// Position and session.
+    pub changes: Vec<(u64, Session)>,
+    /// A reader of this page has everything up to here.
+    pub upto: u64,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// `subscribe` → [`Subscribed`] and `unsubscribe` → `null`: whether the person's EventBus wants to be told of changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SubscribeCommand {
+    /// Whose EventBus.
+    pub user: UserId,
+}
+
+/// Answer of `subscribe`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscribed {
+    /// The index's position now.
+    pub rev: u64,
+}
+
+/// `changed` to an EventBus → [`Listening`]: there is something to fetch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangedCommand {
+    /// In which org's index.
+    pub org: OrgId,
+}
+
+/// Answer of `changed`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listening {
+    /// Whether anybody listens; if not, the registry need not tell any more.
+    pub listening: bool,
+}

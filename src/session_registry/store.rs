@@ -1,0 +1,291 @@
+//! The tables of a SessionRegistry, and the only place with SQL for them.
+//!
+//! `sessions` is the index: the latest summary of each session, with the position (`rev`) of its last change. Positions
+//! count changes of the whole org, so a reader that has everything up to a position asks for what is after it.
+//! `listeners` are the people whose EventBus wants to be told. `state` has single values.
+//!
+//! **Invariant:** a summary is replaced only by a newer one of the same session, and every replacement gets a new `rev`.
+
+use errand_protocol::api::{RepoInfo, SessionList};
+use errand_protocol::ids::UserId;
+use errand_protocol::session::Session;
+use errand_session::sql::{Row, Sql, SqlError, Value, int, json, text};
+
+use super::commands::{Applied, ChangePage, ListCommand};
+use super::cursor::Cursor;
+
+/// Changes in one page.
+const CHANGES_PAGE: u32 = 100;
+
+/// Steps of the schema, applied in order, each once. The list only grows; a released step never changes.
+const MIGRATIONS: &[(&str, &str)] = &[(
+    "0001_index",
+    "
+CREATE TABLE sessions (
+  id TEXT PRIMARY KEY,
+  owner TEXT NOT NULL,
+  rev INTEGER NOT NULL UNIQUE,
+  head_seq INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  title_folded TEXT NOT NULL,
+  repo_url TEXT,
+  summary TEXT NOT NULL
+);
+CREATE INDEX sessions_by_owner ON sessions (owner, updated_at DESC, id DESC);
+CREATE INDEX sessions_by_change ON sessions (owner, rev);
+CREATE TABLE listeners (user TEXT PRIMARY KEY);
+CREATE TABLE state (key TEXT PRIMARY KEY, value INTEGER NOT NULL);
+",
+)];
+
+/// Brings the schema up to date.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn migrate(sql: &impl Sql) -> Result<(), SqlError> {
+    sql.transaction(|| {
+        sql.exec("CREATE TABLE IF NOT EXISTS migrations (id TEXT PRIMARY KEY)", &[])?;
+        for (id, step) in MIGRATIONS {
+            if sql
+                .exec("SELECT id FROM migrations WHERE id = ?", &[(*id).into()])?
+                .is_empty()
+            {
+                for statement in step.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
+                    sql.exec(statement, &[])?;
+                }
+                sql.exec("INSERT INTO migrations (id) VALUES (?)", &[(*id).into()])?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Takes in a session's summary, unless the index has this one or a newer one.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn apply(sql: &impl Sql, session: &Session) -> Result<Applied, SqlError> {
+    let summary = to_json(session)?;
+    let head_seq = signed(session.head_seq.0);
+    let updated_at = session.updated_at.millis();
+    sql.transaction(|| {
+        let known = sql.exec(
+            "SELECT head_seq, updated_at, summary FROM sessions WHERE id = ?",
+            &[session.id.as_str().into()],
+        )?;
+        if let Some(row) = known.first() {
+            let stored = (int(row, 0)?, int(row, 1)?);
+            if stored > (head_seq, updated_at) || text(row, 2)? == summary {
+                return Ok(Applied {
+                    rev: rev(sql)?,
+                    changed: false,
+                });
+            }
+        }
+        let rev = rev(sql)? + 1;
+        set(sql, "rev", rev)?;
+        sql.exec(
+            "INSERT INTO sessions (id, owner, rev, head_seq, updated_at, title_folded, repo_url, summary)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (id) DO UPDATE SET rev = excluded.rev, head_seq = excluded.head_seq,
+               updated_at = excluded.updated_at, title_folded = excluded.title_folded,
+               repo_url = excluded.repo_url, summary = excluded.summary",
+            &[
+                session.id.as_str().into(),
+                session.owner.id.as_str().into(),
+                Value::Int(signed(rev)),
+                Value::Int(head_seq),
+                Value::Int(updated_at),
+                session.title.as_str().to_lowercase().into(),
+                session.repo.as_ref().map(|repo| repo.url.as_str()).into(),
+                summary.as_str().into(),
+            ],
+        )?;
+        Ok(Applied { rev, changed: true })
+    })
+}
+
+/// One page of a person's sessions, latest change first.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn list(sql: &impl Sql, command: &ListCommand, after: Option<&Cursor>) -> Result<SessionList, SqlError> {
+    let (at, id) = after.map_or((i64::MAX >> 11, "~"), |cursor| (cursor.updated_at, cursor.id.as_str()));
+    let mut rows = sql.exec(
+        "SELECT summary, updated_at, id FROM sessions
+         WHERE owner = ?1 AND (updated_at, id) < (?2, ?3) AND (?4 = '' OR instr(title_folded, ?4) > 0)
+         ORDER BY updated_at DESC, id DESC LIMIT ?5",
+        &[
+            command.owner.as_str().into(),
+            Value::Int(at),
+            id.into(),
+            command.q.as_deref().unwrap_or_default().trim().to_lowercase().into(),
+            Value::Int(i64::from(command.limit) + 1),
+        ],
+    )?;
+    let limit = usize::try_from(command.limit).unwrap_or(usize::MAX);
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let cursor = match rows.last() {
+        Some(last) if more => Some(
+            Cursor {
+                updated_at: int(last, 1)?,
+                id: text(last, 2)?.to_owned(),
+            }
+            .encode(),
+        ),
+        Some(_) | None => None,
+    };
+    Ok(SessionList {
+        sessions: summaries(&rows)?,
+        cursor,
+    })
+}
+
+/// The repositories of a person's sessions, latest use first.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn recent_repos(sql: &impl Sql, owner: &UserId, limit: u32) -> Result<Vec<RepoInfo>, SqlError> {
+    // With max() SQLite takes the other columns from the row that has the maximum.
+    let rows = sql.exec(
+        "SELECT summary, max(updated_at) AS latest FROM sessions WHERE owner = ? AND repo_url IS NOT NULL
+         GROUP BY repo_url ORDER BY latest DESC LIMIT ?",
+        &[owner.as_str().into(), limit.into()],
+    )?;
+    Ok(summaries(&rows)?
+        .into_iter()
+        .filter_map(|session| session.repo)
+        .map(|repo| RepoInfo {
+            name: repo.url.short_name().to_owned(),
+            repo,
+            description: None,
+            suggestion: None,
+        })
+        .collect())
+}
+
+/// One page of what changed among a person's sessions after a position.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn changes(sql: &impl Sql, owner: &UserId, after: u64) -> Result<ChangePage, SqlError> {
+    let rows = sql.exec(
+        "SELECT summary, rev FROM sessions WHERE owner = ? AND rev > ? ORDER BY rev LIMIT ?",
+        &[owner.as_str().into(), Value::Int(signed(after)), CHANGES_PAGE.into()],
+    )?;
+    let changes = rows
+        .iter()
+        .map(|row| Ok((unsigned(int(row, 1)?)?, json(row, 0)?)))
+        .collect::<Result<Vec<(u64, Session)>, SqlError>>()?;
+    let more = u32::try_from(changes.len()) == Ok(CHANGES_PAGE);
+    let upto = match changes.last() {
+        Some((last, _)) if more => *last,
+        Some(_) | None => rev(sql)?,
+    };
+    Ok(ChangePage { changes, upto, more })
+}
+
+/// The index's position.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn rev(sql: &impl Sql) -> Result<u64, SqlError> {
+    get(sql, "rev")
+}
+
+/// Whether this person's EventBus is to be told of changes.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn listens(sql: &impl Sql, user: &UserId) -> Result<bool, SqlError> {
+    let rows = sql.exec("SELECT user FROM listeners WHERE user = ?", &[user.as_str().into()])?;
+    Ok(!rows.is_empty())
+}
+
+/// Tells this person's EventBus of changes from now on.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn subscribe(sql: &impl Sql, user: &UserId) -> Result<(), SqlError> {
+    sql.exec(
+        "INSERT INTO listeners (user) VALUES (?) ON CONFLICT DO NOTHING",
+        &[user.as_str().into()],
+    )
+    .map(drop)
+}
+
+/// Tells them no more.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn unsubscribe(sql: &impl Sql, user: &UserId) -> Result<(), SqlError> {
+    sql.exec("DELETE FROM listeners WHERE user = ?", &[user.as_str().into()])
+        .map(drop)
+}
+
+/// The oldest changes that the projection does not have yet, and the position that it has with them.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn unprojected(sql: &impl Sql, limit: usize) -> Result<Option<(Vec<Session>, u64)>, SqlError> {
+    let rows = sql.exec(
+        "SELECT summary, rev FROM sessions WHERE rev > ? ORDER BY rev LIMIT ?",
+        &[
+            Value::Int(signed(get(sql, "projected")?)),
+            Value::Int(i64::try_from(limit).unwrap_or(i64::MAX)),
+        ],
+    )?;
+    match rows.last() {
+        Some(last) => Ok(Some((summaries(&rows)?, unsigned(int(last, 1)?)?))),
+        None => Ok(None),
+    }
+}
+
+/// The projection has everything up to this position.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn projected(sql: &impl Sql, upto: u64) -> Result<(), SqlError> {
+    set(sql, "projected", upto)?;
+    set(sql, "failures", 0)
+}
+
+/// Counts a failed attempt to write the projection; how many in a row there were.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn projection_failed(sql: &impl Sql) -> Result<u64, SqlError> {
+    let failures = get(sql, "failures")? + 1;
+    set(sql, "failures", failures)?;
+    Ok(failures)
+}
+
+fn get(sql: &impl Sql, key: &str) -> Result<u64, SqlError> {
+    let rows = sql.exec("SELECT value FROM state WHERE key = ?", &[key.into()])?;
+    rows.first().map_or(Ok(0), |row| unsigned(int(row, 0)?))
+}
+
+fn set(sql: &impl Sql, key: &str, value: u64) -> Result<(), SqlError> {
+    sql.exec(
+        "INSERT INTO state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        &[key.into(), Value::Int(signed(value))],
+    )
+    .map(drop)
+}
+
+fn summaries(rows: &[Row]) -> Result<Vec<Session>, SqlError> {
+    rows.iter().map(|row| json(row, 0)).collect()
+}
+
+fn to_json(session: &Session) -> Result<String, SqlError> {
+    serde_json::to_string(session).map_err(|e| SqlError::Row(e.to_string()))
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: i64) -> Result<u64, SqlError> {
+    u64::try_from(number).map_err(|_| SqlError::Row(format!("a negative position: {number}")))
+}

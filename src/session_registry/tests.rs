@@ -1,0 +1,194 @@
+//! The index over a real SQLite.
+
+use errand_protocol::ids::{SessionId, UserId};
+use errand_protocol::session::{Activity, Person, Phase, Session};
+use errand_protocol::time::Timestamp;
+
+use super::commands::ListCommand;
+use super::cursor::Cursor;
+use super::store;
+use crate::native_sql::NativeSql;
+
+fn index() -> NativeSql {
+    let sql = NativeSql::new();
+    store::migrate(&sql).unwrap();
+    store::migrate(&sql).unwrap();
+    sql
+}
+
+fn user(name: &str) -> UserId {
+    UserId::from_body(name).unwrap()
+}
+
+fn session(id: &str, owner: &str, head_seq: u64, at: i64) -> Session {
+    Session {
+        id: SessionId::from_body(id).unwrap(),
+        title: format!("Fix the Übung {id}").parse().unwrap(),
+        phase: Phase::Running,
+        activity: Activity::Thinking,
+        cause: None,
+        repo: Some(serde_json::from_value(serde_json::json!({ "url": format!("/srv/{id}") })).unwrap()),
+        model: "demo/scripted".parse().unwrap(),
+        owner: Person {
+            id: user(owner),
+            name: owner.to_owned(),
+            email: format!("{owner}@x.invalid"),
+        },
+        created_at: Timestamp::from_millis(1),
+        updated_at: Timestamp::from_millis(at),
+        head_seq: errand_protocol::ids::Seq(head_seq),
+        queue: 0,
+        isolation: None,
+        archived_at: None,
+    }
+}
+
+fn page(
+    sql: &NativeSql,
+    owner: &str,
+    limit: u32,
+    cursor: Option<String>,
+    q: Option<&str>,
+) -> (Vec<String>, Option<String>) {
+    let after = cursor.as_deref().map(|text| Cursor::decode(text).unwrap());
+    let command = ListCommand {
+        owner: user(owner),
+        limit,
+        cursor,
+        q: q.map(str::to_owned),
+    };
+    let list = store::list(sql, &command, after.as_ref()).unwrap();
+    (
+        list.sessions.iter().map(|s| s.id.as_str()[4..].to_owned()).collect(),
+        list.cursor,
+    )
+}
+
+#[test]
+fn an_older_or_repeated_summary_changes_nothing() {
+    let sql = index();
+    assert!(store::apply(&sql, &session("a", "ada", 5, 50)).unwrap().changed);
+    for stale in [
+        session("a", "ada", 5, 50),
+        session("a", "ada", 4, 60),
+        session("a", "ada", 5, 49),
+    ] {
+        let applied = store::apply(&sql, &stale).unwrap();
+        assert!(!applied.changed && applied.rev == 1);
+    }
+    let newer = store::apply(&sql, &session("a", "ada", 6, 40)).unwrap();
+    assert!(newer.changed && newer.rev == 2);
+    let mut same_position = session("a", "ada", 6, 40);
+    same_position.activity = Activity::Tool;
+    assert!(store::apply(&sql, &same_position).unwrap().changed);
+}
+
+#[test]
+fn pages_cover_all_sessions_once_latest_first() {
+    let sql = index();
+    for (n, id) in ["a", "b", "c", "d", "e"].iter().enumerate() {
+        // `c` and `d` changed in the same millisecond.
+        let at = if n >= 3 { n as i64 - 1 } else { n as i64 };
+        store::apply(&sql, &session(id, "ada", 1, at)).unwrap();
+    }
+    let (first, cursor) = page(&sql, "ada", 2, None, None);
+    let (second, cursor) = page(&sql, "ada", 2, cursor, None);
+    let (third, end) = page(&sql, "ada", 2, cursor, None);
+    assert_eq!([first, second, third].concat(), ["e", "d", "c", "b", "a"]);
+    assert_eq!(end, None);
+    assert_eq!(page(&sql, "ada", 5, None, None).1, None);
+}
+
+#[test]
+fn a_person_sees_only_their_own() {
+    let sql = index();
+    store::apply(&sql, &session("a", "ada", 1, 1)).unwrap();
+    store::apply(&sql, &session("b", "bob", 1, 2)).unwrap();
+    assert_eq!(page(&sql, "ada", 10, None, None).0, ["a"]);
+    assert_eq!(store::changes(&sql, &user("ada"), 0).unwrap().changes.len(), 1);
+    assert_eq!(store::recent_repos(&sql, &user("ada"), 10).unwrap().len(), 1);
+}
+
+#[test]
+fn a_search_ignores_case_in_any_script_and_takes_wildcards_literally() {
+    let sql = index();
+    store::apply(&sql, &session("a", "ada", 1, 1)).unwrap();
+    assert_eq!(page(&sql, "ada", 10, None, Some("üBUNG")).0.len(), 1);
+    assert_eq!(page(&sql, "ada", 10, None, Some("%")).0.len(), 0);
+    assert_eq!(page(&sql, "ada", 10, None, Some("other")).0.len(), 0);
+}
+
+#[test]
+fn a_reader_of_all_change_pages_has_the_latest_of_every_session() {
+    let sql = index();
+    for n in 0..250 {
+        store::apply(&sql, &session(&format!("s{}", n % 120), "ada", n, 1)).unwrap();
+    }
+    store::apply(&sql, &session("other", "bob", 1, 1)).unwrap();
+    let (mut after, mut latest) = (0, std::collections::BTreeMap::new());
+    loop {
+        let page = store::changes(&sql, &user("ada"), after).unwrap();
+        assert!(page.changes.iter().all(|(rev, _)| *rev > after));
+        latest.extend(page.changes.into_iter().map(|(_, s)| (s.id.clone(), s.head_seq.0)));
+        after = page.upto;
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(after, store::rev(&sql).unwrap());
+    assert_eq!(latest.len(), 120);
+    assert!(latest.values().all(|head| *head >= 130));
+}
+
+#[test]
+fn the_projection_gets_every_change_once_and_again_after_a_new_one() {
+    let sql = index();
+    store::apply(&sql, &session("a", "ada", 1, 1)).unwrap();
+    store::apply(&sql, &session("b", "ada", 1, 2)).unwrap();
+    let (first, upto) = store::unprojected(&sql, 1).unwrap().unwrap();
+    assert_eq!(first.len(), 1);
+    assert_eq!(store::projection_failed(&sql).unwrap(), 1);
+    assert_eq!(store::projection_failed(&sql).unwrap(), 2);
+    store::projected(&sql, upto).unwrap();
+    assert_eq!(store::projection_failed(&sql).unwrap(), 1);
+    let (second, upto) = store::unprojected(&sql, 10).unwrap().unwrap();
+    assert_eq!(second.iter().map(|s| s.id.as_str()).collect::<Vec<_>>(), ["ses_b"]);
+    store::projected(&sql, upto).unwrap();
+    assert_eq!(store::unprojected(&sql, 10).unwrap(), None);
+    store::apply(&sql, &session("a", "ada", 2, 3)).unwrap();
+    assert!(store::unprojected(&sql, 10).unwrap().is_some());
+}
+
+#[test]
+fn repositories_come_once_each_latest_use_first() {
+    let sql = index();
+    store::apply(&sql, &session("old", "ada", 1, 1)).unwrap();
+    store::apply(&sql, &session("new", "ada", 1, 3)).unwrap();
+    let mut again = session("third", "ada", 1, 5);
+    again.repo = session("old", "ada", 1, 1).repo;
+    store::apply(&sql, &again).unwrap();
+    let mut without = session("none", "ada", 1, 9);
+    without.repo = None;
+    store::apply(&sql, &without).unwrap();
+    let names: Vec<_> = store::recent_repos(&sql, &user("ada"), 10)
+        .unwrap()
+        .into_iter()
+        .map(|r| r.name)
+        .collect();
+    assert_eq!(names, ["old", "new"]);
+}
+
+#[test]
+fn a_subscription_can_be_made_and_dropped_twice() {
+    let sql = index();
+    let ada = user("ada");
+    assert!(!store::listens(&sql, &ada).unwrap());
+    for _ in 0..2 {
+        store::subscribe(&sql, &ada).unwrap();
+        assert!(store::listens(&sql, &ada).unwrap());
+    }
+    for _ in 0..2 {
+        store::unsubscribe(&sql, &ada).unwrap();
+        assert!(!store::listens(&sql, &ada).unwrap());
+    }
+}
