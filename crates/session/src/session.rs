@@ -11,7 +11,7 @@ use errand_protocol::sandbox::RepoSpec;
 use errand_protocol::session::{Activity, Person, Phase, Prompt, Session as Summary, TurnInfo};
 use errand_protocol::text::{ModelId, Title};
 use errand_protocol::time::Timestamp;
-use errand_protocol::transcript::{PartBody, ToolStatus};
+use errand_protocol::transcript::{Part, PartBody, ToolStatus};
 use errand_protocol::viewer::ServerFrame;
 
 use crate::core::{Core, Index, Life, Spec, Volatile};
@@ -246,6 +246,16 @@ impl Session {
     /// The runner's connection, when one has said hello.
     pub fn runner(&self) -> Option<&ConnId> {
         self.live.runner.as_ref()
+    }
+
+    /// Whether a remote call is on its way: should memory be lost now, it has to be made again soon.
+    pub fn awaits_outcome(&self) -> bool {
+        self.live.indexing || !self.live.in_flight.is_empty()
+    }
+
+    /// The parts that are being written, with their text so far.
+    pub fn open_parts(&self) -> Vec<Part> {
+        self.open.iter().map(|open| open.snapshot().part).collect()
     }
 
     fn turn_info(&self) -> Option<TurnInfo> {

@@ -1,0 +1,162 @@
+//! SessionAgent: the Durable Object that is one session (object name = session id). The shell around
+//! [`errand_session::Session`]: it decodes what happens, lets the machine decide, and carries its effects out.
+//!
+//! Owns: the object's life (loading, waking, the one alarm), sockets of viewers and of the runner, answers to HTTP.
+//! Does not: decide anything about a session. No `match` on a phase stands in this folder.
+//!
+//! **Invariant:** a step (handle, store, deliver) is one synchronous stretch: no await while the session is borrowed,
+//! so steps never interleave. Frames are handed to the sockets after the transaction; the platform's output gate holds
+//! them back until it is durable.
+//!
+//! **Invariant:** an id that was never created leaves no trace in storage.
+
+mod drive;
+mod fan_out;
+mod pacer;
+mod remote;
+mod routes;
+mod runner_socket;
+mod sse;
+mod viewer_socket;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use errand_protocol::ids::SessionId;
+use errand_session::{Session, Timings};
+use worker::wasm_bindgen;
+use worker::{
+    DurableObject, Env, Request, Response, Result, State, WebSocket, WebSocketIncomingMessage, durable_object,
+};
+
+use crate::config::Config;
+use crate::http::error::ApiError;
+use crate::platform::signal::Signal;
+use crate::platform::sql::DoSql;
+use crate::platform::{ids, rpc, sockets};
+
+/// One session's object.
+#[durable_object]
+pub struct SessionAgent {
+    agent: Rc<Agent>,
+}
+
+/// What the object holds. Everything but `session` is a cache or a handle.
+struct Agent {
+    state: State,
+    config: std::result::Result<Config, ApiError>,
+    timings: Timings,
+    sql: DoSql,
+    /// Loaded on first use; dropped when storing failed, so that memory never runs ahead of the disk.
+    session: RefCell<Option<Session>>,
+    /// When the alarm is set, milliseconds since 1970.
+    alarm: Cell<Option<i64>>,
+    fan_out: fan_out::FanOut,
+    /// The runner's socket, to recognise its messages without asking the platform each time.
+    runner: RefCell<Option<runner_socket::Cached>>,
+    events: sse::Listeners,
+    /// Who waits for the registry's next answer.
+    told: RefCell<Option<Signal>>,
+}
+
+impl DurableObject for SessionAgent {
+    fn new(state: State, env: Env) -> Self {
+        sockets::answer_pings(&state);
+        let config = Config::from_env(&env).map_err(ApiError::from);
+        let timings = config
+            .as_ref()
+            .ok()
+            .and_then(|config| config.timings.clone())
+            .and_then(|json| serde_json::from_value(json).ok())
+            .unwrap_or_default();
+        let sql = DoSql::new(state.storage());
+        let agent = Agent {
+            state,
+            config,
+            timings,
+            sql,
+            session: RefCell::new(None),
+            alarm: Cell::new(None),
+            fan_out: fan_out::FanOut::default(),
+            runner: RefCell::new(None),
+            events: sse::Listeners::default(),
+            told: RefCell::new(None),
+        };
+        Self { agent: Rc::new(agent) }
+    }
+
+    async fn fetch(&self, request: Request) -> Result<Response> {
+        let request_id = request
+            .headers()
+            .get(rpc::REQUEST_ID)?
+            .unwrap_or_else(|| ids::request_id(crate::platform::clock::now()));
+        match routes::serve(&self.agent, request).await {
+            Ok(response) => Ok(response),
+            Err(error) => error.into_worker_response(&request_id),
+        }
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        self.agent.alarm_fired();
+        Response::empty()
+    }
+
+    async fn websocket_message(&self, ws: WebSocket, message: WebSocketIncomingMessage) -> Result<()> {
+        self.agent.message(&ws, message);
+        Ok(())
+    }
+
+    async fn websocket_close(&self, ws: WebSocket, code: usize, reason: String, _clean: bool) -> Result<()> {
+        self.agent.closed(&ws);
+        sockets::finish_close(&ws, code, &reason);
+        Ok(())
+    }
+
+    async fn websocket_error(&self, ws: WebSocket, _error: worker::Error) -> Result<()> {
+        self.agent.closed(&ws);
+        Ok(())
+    }
+}
+
+impl Agent {
+    fn config(&self) -> std::result::Result<&Config, ApiError> {
+        self.config.as_ref().map_err(Clone::clone)
+    }
+
+    /// The object's name is the session's id.
+    fn id(&self) -> std::result::Result<SessionId, ApiError> {
+        let name = self.state.id().name().unwrap_or_default();
+        name.parse().map_err(|_| ApiError::not_found("session"))
+    }
+
+    /// One message of either kind of socket.
+    fn message(self: &Rc<Self>, ws: &WebSocket, message: WebSocketIncomingMessage) {
+        if let Some(conn) = self.cached_runner(ws) {
+            return self.runner_message(ws, &conn, message);
+        }
+        match sockets::attachment::<Peer>(ws) {
+            Some(Peer::Runner(peer)) => {
+                self.remember_runner(ws, &peer);
+                self.runner_message(ws, &peer.conn, message);
+            }
+            Some(Peer::Viewer(viewer)) => self.viewer_message(ws, &viewer, message),
+            None => sockets::close(ws, errand_protocol::close::CloseCode::Internal),
+        }
+    }
+
+    fn closed(self: &Rc<Self>, ws: &WebSocket) {
+        match sockets::attachment::<Peer>(ws) {
+            Some(Peer::Runner(peer)) => self.runner_closed(&peer),
+            Some(Peer::Viewer(_)) => self.viewer_closed(ws),
+            None => {}
+        }
+    }
+}
+
+/// What a socket carries through hibernation.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "role", rename_all = "snake_case")]
+enum Peer {
+    Runner(runner_socket::RunnerPeer),
+    Viewer(viewer_socket::Viewer),
+}

@@ -1,0 +1,147 @@
+//! Calls to the sandbox provider and to the registry. Their outcomes come back as inputs; a call that is lost with the
+//! object's memory is made again, because the machine stored that it wants it.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use errand_protocol::runner::{ENV_GENERATION, ENV_SESSION, ENV_TOKEN, ENV_URL};
+use errand_protocol::sandbox::{
+    SandboxError, SandboxErrorBody, SandboxErrorKind, SandboxLimits, SandboxSpec, SandboxState, SandboxStatus,
+};
+use errand_protocol::session::Session as Summary;
+use errand_session::{Input, SandboxCall};
+use worker::Method;
+
+use super::Agent;
+use crate::http::error::ApiError;
+use crate::platform::rpc::{self, ApplyCommand};
+use crate::platform::signal::{Signal, Waiter};
+use crate::platform::{clock, ids, sandbox_host};
+
+/// How long the provider may take to answer; the work itself is asynchronous.
+const PROVIDER_LIMIT: Duration = Duration::from_secs(10);
+
+impl Agent {
+    pub(super) fn call_provider(self: &Rc<Self>, call: SandboxCall) {
+        let agent = Rc::clone(self);
+        self.state.wait_until(async move {
+            let outcome = agent.provider_outcome(&call).await;
+            agent.step_or_log(Input::Sandbox { call, outcome });
+        });
+    }
+
+    async fn provider_outcome(&self, call: &SandboxCall) -> Result<SandboxStatus, SandboxError> {
+        let (method, path, body) = self.provider_request(call).map_err(|e| transient(&e.message))?;
+        let config = self.config().map_err(|e| transient(&e.message))?;
+        let answer = sandbox_host::call(config, method, &path, &body, PROVIDER_LIMIT).await;
+        let answer = answer.map_err(|error| {
+            log::warn!("sandbox host: {error}");
+            transient("The sandbox host does not answer.")
+        })?;
+        if answer.status == 204 {
+            return Ok(gone(name_of(call)));
+        }
+        if (200..300).contains(&answer.status) {
+            return serde_json::from_slice(&answer.body).map_err(|_| transient("The sandbox host answered nonsense."));
+        }
+        Err(serde_json::from_slice::<SandboxErrorBody>(&answer.body).map_or_else(
+            |_| transient(&format!("The sandbox host answered {}.", answer.status)),
+            |body| body.error,
+        ))
+    }
+
+    fn provider_request(&self, call: &SandboxCall) -> Result<(Method, String, Vec<u8>), ApiError> {
+        let path = format!("/v1/sandboxes/{}", name_of(call));
+        Ok(match call {
+            SandboxCall::Ensure {
+                generation,
+                repo,
+                resume,
+                ..
+            } => {
+                let token = self.token(*generation)?;
+                let config = self.config()?;
+                let (session, org) = self.read(|s| (s.spec().id.to_string(), s.spec().org.to_string()))?;
+                let env = BTreeMap::from([
+                    (ENV_URL.to_owned(), config.runner_url.clone()),
+                    (ENV_SESSION.to_owned(), session.clone()),
+                    (ENV_GENERATION.to_owned(), generation.0.to_string()),
+                    (ENV_TOKEN.to_owned(), token.token),
+                ]);
+                let labels = BTreeMap::from([("session".to_owned(), session), ("org".to_owned(), org)]);
+                let spec = SandboxSpec {
+                    repo: repo.clone(),
+                    resume: resume.clone(),
+                    env,
+                    labels,
+                    limits: SandboxLimits::default(),
+                };
+                (Method::Put, path, serde_json::to_vec(&spec)?)
+            }
+            SandboxCall::Inspect { .. } => (Method::Get, path, Vec::new()),
+            SandboxCall::Suspend { .. } => (Method::Post, format!("{path}/suspend"), Vec::new()),
+            SandboxCall::Delete { .. } => (Method::Delete, path, Vec::new()),
+        })
+    }
+
+    /// Raised when the registry has answered the next update.
+    pub(super) fn registry_told(&self) -> Waiter {
+        let (signal, waiter) = Signal::new();
+        self.told.replace(Some(signal));
+        waiter
+    }
+
+    pub(super) fn call_registry(self: &Rc<Self>, session: Summary) {
+        let agent = Rc::clone(self);
+        self.state.wait_until(async move {
+            let ok = agent.tell_registry(session).await;
+            if let Some(signal) = agent.told.take() {
+                signal.raise();
+            }
+            agent.step_or_log(Input::Indexed { ok });
+        });
+    }
+
+    async fn tell_registry(&self, session: Summary) -> bool {
+        let request_id = ids::request_id(clock::now());
+        let told: Result<serde_json::Value, ApiError> = async {
+            let org = self.read(|s| s.spec().org.clone())?;
+            let stub = self.config()?.registry(&org)?;
+            rpc::post(&stub, "apply", &ApplyCommand { session }, &request_id).await
+        }
+        .await;
+        if let Err(error) = &told {
+            log::warn!(request = request_id; "registry: {}", error.source.as_ref().unwrap_or(&error.message));
+        }
+        told.is_ok()
+    }
+}
+
+fn name_of(call: &SandboxCall) -> &str {
+    match call {
+        SandboxCall::Ensure { name, .. }
+        | SandboxCall::Inspect { name }
+        | SandboxCall::Suspend { name }
+        | SandboxCall::Delete { name } => name,
+    }
+}
+
+fn transient(message: &str) -> SandboxError {
+    SandboxError {
+        kind: SandboxErrorKind::Transient,
+        message: message.to_owned(),
+        retry_after_ms: None,
+    }
+}
+
+fn gone(name: &str) -> SandboxStatus {
+    SandboxStatus {
+        name: name.to_owned(),
+        state: SandboxState::Gone,
+        created_at: None,
+        exit: None,
+        isolation: None,
+        labels: BTreeMap::new(),
+    }
+}

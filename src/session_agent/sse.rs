@@ -1,0 +1,85 @@
+//! `GET /api/sessions/:id/events` as a stream (SSE). Each reader holds a position, not a buffer: it is told that there
+//! is something new, and reads the log page by page at its own speed.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use errand_protocol::event::Event;
+use errand_protocol::ids::Seq;
+use errand_session::store;
+use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use futures_util::stream::{self, Stream};
+use worker::{Delay, Response};
+
+use super::Agent;
+use crate::http::error::ApiError;
+use crate::platform::signal::{Signal, Waiter};
+
+/// Events per piece of the stream.
+const PAGE: u32 = 100;
+/// A comment keeps proxies from closing a silent stream.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Everybody who reads the log as a stream.
+#[derive(Default)]
+pub(super) struct Listeners(RefCell<Vec<Signal>>);
+
+impl Listeners {
+    /// There is something new.
+    pub(super) fn notify(&self) {
+        self.0.borrow_mut().retain(Signal::raise);
+    }
+
+    fn join(&self) -> Waiter {
+        let (signal, waiter) = Signal::new();
+        self.0.borrow_mut().push(signal);
+        waiter
+    }
+}
+
+impl Agent {
+    /// A stream of the log's events after `after`, and of what comes.
+    pub(super) fn stream_events(self: &Rc<Self>, after: Seq) -> Result<Response, ApiError> {
+        let waiter = self.events.join();
+        let pieces = pieces(Rc::clone(self), after, waiter).map(|text| Ok::<_, worker::Error>(text.into_bytes()));
+        let response = Response::from_stream(pieces)?;
+        let headers = response.headers();
+        headers.set("content-type", "text/event-stream")?;
+        headers.set("cache-control", "no-cache")?;
+        Ok(response)
+    }
+}
+
+fn pieces(agent: Rc<Agent>, after: Seq, waiter: Waiter) -> impl Stream<Item = String> {
+    // The first piece is a comment: the reader knows at once that it is connected.
+    let first = stream::once(std::future::ready(": connected\n\n".to_owned()));
+    first.chain(stream::unfold(
+        (agent, after, waiter),
+        |(agent, after, mut waiter)| async move {
+            loop {
+                let page = store::events_after(&agent.sql, after, PAGE).ok()?;
+                if let Some(last) = page.last() {
+                    let seq = last.seq;
+                    let text: String = page.iter().filter_map(line).collect();
+                    return Some((text, (agent, seq, waiter)));
+                }
+                if !news_within(&mut waiter, HEARTBEAT).await {
+                    return Some((": still here\n\n".to_owned(), (agent, after, waiter)));
+                }
+            }
+        },
+    ))
+}
+
+/// Whether the signal was raised in time.
+pub(super) async fn news_within(waiter: &mut Waiter, limit: Duration) -> bool {
+    let raised = std::pin::pin!(waiter.raised());
+    matches!(select(raised, Delay::from(limit)).await, Either::Left(_))
+}
+
+fn line(event: &Event) -> Option<String> {
+    let json = serde_json::to_string(event).ok()?;
+    Some(format!("id: {}\ndata: {json}\n\n", event.seq.0))
+}

@@ -1,0 +1,141 @@
+//! Viewers' WebSockets: attaching at a position, commands, presence.
+
+use std::rc::Rc;
+
+use errand_protocol::api::ErrorCode;
+use errand_protocol::close::CloseCode;
+use errand_protocol::ids::{CommandId, ConnId, Seq};
+use errand_protocol::limits::{FIRST_PAGE, MAX_CLIENT_FRAME_BYTES, MAX_EVENT_PAGE, MAX_VIEWERS};
+use errand_protocol::session::Person;
+use errand_protocol::viewer::{ClientFrame, ServerFrame};
+use errand_session::{Input, store};
+use serde::{Deserialize, Serialize};
+use worker::{Request, Response, WebSocket, WebSocketIncomingMessage, WebSocketPair};
+
+use super::fan_out::VIEWER;
+use super::{Agent, Peer};
+use crate::http::error::ApiError;
+use crate::http::json::parse_json;
+use crate::platform::{clock, ids, sockets};
+
+/// Events per frame of the page after `hello`: keeps a frame well under the socket's limit.
+const EVENTS_PER_FRAME: usize = 100;
+
+/// A viewer, as its socket carries it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Viewer {
+    conn: ConnId,
+    /// Who looks.
+    pub(super) person: Person,
+}
+
+impl Agent {
+    /// `GET /api/sessions/:id/ws?after=SEQ`. From the snapshot to the registration of the socket nothing awaits, so
+    /// that no event falls between.
+    pub(super) fn accept_viewer(self: &Rc<Self>, request: &Request, person: Person) -> Result<Response, ApiError> {
+        sockets::require_upgrade(request)?;
+        if self.viewers().len() >= MAX_VIEWERS {
+            return Err(ApiError::new(
+                ErrorCode::RateLimited,
+                "too many people are watching this session",
+            ));
+        }
+        let after = super::routes::query_seq(request, "after")?;
+        self.flush_viewers();
+        let head = self.head();
+        let events = match after {
+            Some(after) if after <= head && head.0 - after.0 <= u64::from(MAX_EVENT_PAGE) => {
+                store::events_after(&self.sql, after, MAX_EVENT_PAGE)?
+            }
+            Some(_) | None => store::events_before(&self.sql, head.next(), FIRST_PAGE)?,
+        };
+        let first_seq = events.first().map_or_else(|| head.next(), |event| event.seq);
+        let pair = WebSocketPair::new()?;
+        self.state.accept_websocket_with_tags(&pair.server, &[VIEWER]);
+        let viewer = Viewer {
+            conn: ids::mint(clock::now()),
+            person,
+        };
+        pair.server.serialize_attachment(Peer::Viewer(viewer))?;
+        let before = self.presence(None);
+        self.viewers_changed();
+        let presence = self.presence(None);
+        sockets::send(
+            &pair.server,
+            &self.read(|session| session.hello(first_seq, presence.clone()))?,
+        );
+        for page in events.chunks(EVENTS_PER_FRAME) {
+            sockets::send(&pair.server, &ServerFrame::Events { events: page.to_vec() });
+        }
+        if presence != before {
+            self.to_viewers(ServerFrame::Presence { presence });
+        }
+        Ok(Response::from_websocket(pair.client)?)
+    }
+
+    pub(super) fn viewer_message(self: &Rc<Self>, ws: &WebSocket, viewer: &Viewer, message: WebSocketIncomingMessage) {
+        let WebSocketIncomingMessage::String(text) = message else {
+            return reject(ws, None, ApiError::bad_request("frames are text"));
+        };
+        if text.len() > MAX_CLIENT_FRAME_BYTES {
+            return sockets::close(ws, CloseCode::TooLarge);
+        }
+        let frame: ClientFrame = match parse_json(text.as_bytes()) {
+            Ok(frame) => frame,
+            Err(error) => return reject(ws, readable_id(&text), error),
+        };
+        let outcome = match self.load() {
+            Ok(true) => self.step(Input::Command {
+                by: viewer.person.clone(),
+                command: frame.command,
+            }),
+            Ok(false) => Err(ApiError::not_found("session")),
+            Err(error) => Err(error),
+        };
+        // The answer stands behind everything that the command made happen.
+        self.flush_viewers();
+        match outcome {
+            Ok(()) => sockets::send(ws, &ServerFrame::Ack { id: frame.id }),
+            Err(error) => reject(ws, Some(frame.id), error),
+        }
+    }
+
+    pub(super) fn viewer_closed(self: &Rc<Self>, ws: &WebSocket) {
+        let before = self.presence(None);
+        let presence = self.presence(Some(ws));
+        self.viewers_changed();
+        if presence != before {
+            self.to_viewers(ServerFrame::Presence { presence });
+        }
+    }
+}
+
+fn reject(ws: &WebSocket, id: Option<CommandId>, error: ApiError) {
+    if let Some(source) = &error.source {
+        log::error!("command: {source}");
+    }
+    sockets::send(
+        ws,
+        &ServerFrame::Reject {
+            id,
+            code: error.code,
+            message: error.message,
+        },
+    );
+}
+
+/// The id of a frame that is not readable as a whole.
+fn readable_id(text: &str) -> Option<CommandId> {
+    #[derive(Deserialize)]
+    struct OnlyId {
+        id: CommandId,
+    }
+    serde_json::from_str::<OnlyId>(text).ok().map(|frame| frame.id)
+}
+
+/// A position in the log, from a query.
+pub(super) fn parse_seq(text: &str, name: &str) -> Result<Seq, ApiError> {
+    text.parse()
+        .map(Seq)
+        .map_err(|_| ApiError::invalid(name, format!("{name} must be a position in the log")))
+}
