@@ -1,0 +1,333 @@
+//! What the contract's calls do. The directories are the truth; what stands here in memory is only who works on
+//! which sandbox at the moment, so that calls about one name follow each other and the capacity is counted once.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use errand_protocol::runner::ENV_TOKEN;
+use errand_protocol::sandbox::{
+    HostHealth, SandboxError, SandboxErrorKind, SandboxLimits, SandboxList, SandboxSpec, SandboxState, SandboxStatus,
+};
+use errand_protocol::time::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use crate::dirs::{self, Exit, Record, SandboxDir};
+use crate::isolation::Platform;
+use crate::keeper;
+use crate::launch::{self, Programs};
+use crate::repo::LocalRepo;
+use crate::stop;
+
+const RETRY_CAPACITY_MS: i64 = 10_000;
+
+/// The host's settings, after the machine was looked at.
+#[derive(Debug)]
+pub struct Config {
+    /// Everything that the host keeps.
+    pub state: PathBuf,
+    /// Sandboxes that may run at once.
+    pub capacity: u32,
+    /// What sandboxes start.
+    pub programs: Programs,
+    /// What the machine offers.
+    pub platform: Platform,
+    /// Our own binary, which is also the keeper.
+    pub keeper: PathBuf,
+}
+
+/// The sandboxes of one state directory.
+#[derive(Debug)]
+pub struct Host {
+    config: Config,
+    names: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    admission: tokio::sync::Mutex<()>,
+}
+
+impl Host {
+    /// A host over a state directory, which is made when it is missing.
+    pub fn new(config: Config) -> io::Result<Arc<Self>> {
+        dirs::prepare(&config.state)?;
+        Ok(Arc::new(Self {
+            config,
+            names: Mutex::default(),
+            admission: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// Goes on where an earlier host ended: living sandboxes stay, half-made ones are made, half-removed ones
+    /// removed, and one whose keeper vanished is cleared up and says so.
+    pub fn recover(self: &Arc<Self>) {
+        for dir in SandboxDir::list(&self.config.state) {
+            if dir.deleting() {
+                let host = Arc::clone(self);
+                tokio::spawn(async move { host.delete(dir.name()).await });
+            } else if dir.exit().is_none() && !dir.kept() {
+                let host = Arc::clone(self);
+                tokio::spawn(async move { host.revive(dir).await });
+            }
+        }
+    }
+
+    async fn revive(self: Arc<Self>, dir: SandboxDir) {
+        if !dir.started() {
+            tracing::info!(sandbox = dir.name(), "was accepted by an earlier host and is made now");
+            return self.make(dir).await;
+        }
+        let ended = blocking(move || {
+            stop::stop(
+                &dir,
+                std::time::Duration::ZERO,
+                "its keeper process vanished (was the machine restarted?)",
+            )
+        });
+        if let Err(error) = ended.await {
+            tracing::error!(%error, "a sandbox without a keeper could not be cleared up");
+        }
+    }
+
+    /// Ensures that the sandbox exists, and starts making it when it is new.
+    pub async fn ensure(self: &Arc<Self>, name: &str, spec: SandboxSpec) -> Result<SandboxStatus, SandboxError> {
+        check_name(name)?;
+        check_spec(&spec)?;
+        let one = self.lock_of(name);
+        let _one = one.lock().await;
+        let dir = SandboxDir::new(&self.config.state, name);
+        if let Some(record) = dir.record() {
+            return same_or_conflict(&dir, &record, &spec);
+        }
+        self.local_repo(&spec)?;
+        let _admission = self.admission.lock().await;
+        if self.active() >= self.config.capacity {
+            return Err(SandboxError {
+                kind: SandboxErrorKind::Capacity,
+                message: format!("all {} places for sandboxes are taken", self.config.capacity),
+                retry_after_ms: Some(RETRY_CAPACITY_MS),
+            });
+        }
+        let record = Record {
+            created_at: now(),
+            isolation: self.config.platform.isolation(),
+            spec,
+        };
+        dir.create(&record).map_err(|error| disk(&error))?;
+        let status = dir.status();
+        let host = Arc::clone(self);
+        tokio::spawn(async move { host.make(dir).await });
+        Ok(status)
+    }
+
+    /// Makes an accepted sandbox and waits for its keeper's end, to leave no zombie.
+    async fn make(self: Arc<Self>, dir: SandboxDir) {
+        let one = self.lock_of(dir.name());
+        let guard = one.lock_owned().await;
+        if dir.exit().is_some() || dir.deleting() || !dir.path().exists() {
+            return;
+        }
+        let host = Arc::clone(&self);
+        let prepared = dir.clone();
+        let spawned = blocking(move || host.prepare(&prepared))
+            .await
+            .and_then(|()| self.spawn_keeper(&dir));
+        drop(guard);
+        match spawned {
+            Ok(mut keeper) => {
+                tracing::info!(sandbox = dir.name(), "started");
+                let _ = keeper.wait().await;
+                if let Some(exit) = dir.exit() {
+                    tracing::info!(sandbox = dir.name(), cause = exit.cause, "ended");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(sandbox = dir.name(), %error, "could not be made");
+                let _ = dir.set_exit(&Exit {
+                    failed: true,
+                    cause: format!("it could not be made: {error}"),
+                });
+            }
+        }
+    }
+
+    fn prepare(&self, dir: &SandboxDir) -> io::Result<()> {
+        let record = dir.record().ok_or(io::ErrorKind::NotFound)?;
+        let repo = self.local_repo(&record.spec).map_err(io::Error::other)?;
+        let group = format!("{}-{}", dir.name(), short_hash(&self.config.state));
+        let cgroups = self.config.platform.cgroups.create(&group, &record.spec.limits)?;
+        let launch = launch::prepare(dir, &record.spec, &self.config.programs, repo.as_ref(), cgroups)?;
+        dir.set_launch(&launch)
+    }
+
+    fn spawn_keeper(&self, dir: &SandboxDir) -> io::Result<tokio::process::Child> {
+        tokio::process::Command::new(&self.config.keeper)
+            .arg(keeper::KEEP)
+            .arg(dir.path())
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .current_dir("/")
+            .spawn()
+    }
+
+    /// What is known of a sandbox; `gone` when nothing is.
+    pub fn get(&self, name: &str) -> Result<SandboxStatus, SandboxError> {
+        check_name(name)?;
+        Ok(SandboxDir::new(&self.config.state, name).status())
+    }
+
+    /// All sandboxes, or those with the label `key=value`.
+    pub fn list(&self, label: Option<&str>) -> Result<SandboxList, SandboxError> {
+        let wanted = match label.map(|label| label.split_once('=')) {
+            None => None,
+            Some(Some(pair)) => Some(pair),
+            Some(None) => return Err(invalid("a label is written as key=value")),
+        };
+        let has = |status: &SandboxStatus| {
+            wanted.is_none_or(|(key, value)| status.labels.get(key).is_some_and(|found| found == value))
+        };
+        let sandboxes = self.statuses().into_iter().filter(has).collect();
+        Ok(SandboxList { sandboxes })
+    }
+
+    /// Stops and removes a sandbox; done when it returns. Goes on when the caller goes away.
+    pub async fn delete(self: &Arc<Self>, name: &str) -> Result<(), SandboxError> {
+        check_name(name)?;
+        let host = Arc::clone(self);
+        let name = name.to_owned();
+        let work = tokio::spawn(async move {
+            let one = host.lock_of(&name);
+            let _one = one.lock().await;
+            let dir = SandboxDir::new(&host.config.state, &name);
+            let state = host.config.state.clone();
+            blocking(move || stop::remove(&dir, &state)).await
+        });
+        let result = work.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        result.map_err(|error| disk(&error))
+    }
+
+    /// Whether and how well this host works.
+    pub fn health(&self) -> HostHealth {
+        HostHealth {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            isolation: self.config.platform.isolation(),
+            warning: self.config.platform.warning.clone(),
+            limits: self.config.platform.cgroups.limits(),
+            running: self.active(),
+            capacity: self.config.capacity,
+        }
+    }
+
+    fn statuses(&self) -> Vec<SandboxStatus> {
+        SandboxDir::list(&self.config.state)
+            .iter()
+            .map(SandboxDir::status)
+            .collect()
+    }
+
+    /// Sandboxes that take a place.
+    fn active(&self) -> u32 {
+        let active = |status: &SandboxStatus| matches!(status.state, SandboxState::Creating | SandboxState::Running);
+        u32::try_from(self.statuses().iter().filter(|status| active(status)).count()).unwrap_or(u32::MAX)
+    }
+
+    fn local_repo(&self, spec: &SandboxSpec) -> Result<Option<LocalRepo>, SandboxError> {
+        let Some(path) = spec.repo.as_ref().and_then(|repo| repo.url.local_path()) else {
+            return Ok(None);
+        };
+        let checked = LocalRepo::check(Path::new(path), &self.config.state);
+        checked.map(Some).map_err(|error| invalid(&error.to_string()))
+    }
+
+    fn lock_of(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.retain(|_, lock| Arc::strong_count(lock) > 1);
+        Arc::clone(names.entry(name.to_owned()).or_default())
+    }
+}
+
+/// Tokens are made anew for each call, so they do not make another spec.
+fn same_or_conflict(dir: &SandboxDir, record: &Record, spec: &SandboxSpec) -> Result<SandboxStatus, SandboxError> {
+    let without_token = |spec: &SandboxSpec| {
+        let mut spec = spec.clone();
+        spec.env.remove(ENV_TOKEN);
+        spec
+    };
+    if without_token(&record.spec) == without_token(spec) && !dir.deleting() {
+        return Ok(dir.status());
+    }
+    Err(SandboxError {
+        kind: SandboxErrorKind::Conflict,
+        message: format!("{} exists already with another specification", dir.name()),
+        retry_after_ms: None,
+    })
+}
+
+fn check_name(name: &str) -> Result<(), SandboxError> {
+    if dirs::valid_name(name) {
+        return Ok(());
+    }
+    Err(invalid(
+        "a sandbox's name is sbx- and up to 100 letters, digits, '_' or '-'",
+    ))
+}
+
+fn check_spec(spec: &SandboxSpec) -> Result<(), SandboxError> {
+    for (name, value) in &spec.env {
+        let mut bytes = name.bytes();
+        let first = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
+        let well_formed = first && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        // The loader's variables would act on bubblewrap, outside the sandbox.
+        if !well_formed || name.starts_with("LD_") || name.starts_with("DYLD_") || value.contains('\0') {
+            return Err(invalid(&format!("the environment variable {name:?} is not allowed")));
+        }
+    }
+    let SandboxLimits {
+        memory_mib,
+        pids,
+        cpu_millis,
+    } = spec.limits;
+    if memory_mib < 32 || pids < 8 || cpu_millis < 10 {
+        return Err(invalid(
+            "the limits are too small: at least 32 MiB, 8 processes, 10 thousandths of a core",
+        ));
+    }
+    Ok(())
+}
+
+/// An error for a request that can never work.
+pub(crate) fn invalid(message: &str) -> SandboxError {
+    SandboxError {
+        kind: SandboxErrorKind::InvalidSpec,
+        message: message.to_owned(),
+        retry_after_ms: None,
+    }
+}
+
+fn disk(error: &io::Error) -> SandboxError {
+    SandboxError {
+        kind: SandboxErrorKind::Transient,
+        message: format!("the host could not do it: {error}"),
+        retry_after_ms: Some(1000),
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+fn short_hash(path: &Path) -> String {
+    let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
+    base16ct::lower::encode_string(&digest).chars().take(8).collect()
+}
+
+/// The wall clock, milliseconds since 1970.
+pub fn now() -> Timestamp {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

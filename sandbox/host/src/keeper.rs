@@ -1,0 +1,229 @@
+//! A sandbox's keeper: a process of its own, started by the host and independent of it afterwards. It starts the
+//! runner, keeps the log within bounds, waits for the end, ends what the runner left behind and records the cause.
+//!
+//! There is at most one keeper per sandbox (a file lock), and it starts a sandbox at most once.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Resource, Rlimit, WaitOptions, WaitStatus};
+
+use crate::cgroup;
+use crate::dirs::{Exit, KeeperRecord, Launch, SandboxDir};
+use crate::processes;
+
+/// First argument of a host's binary that is to be a keeper; the second is the sandbox's directory.
+pub const KEEP: &str = "__keep";
+/// First argument of the step between the keeper and the sandbox's first program.
+pub const EXEC: &str = "__exec";
+
+const LOG_PART: u64 = 2_500_000;
+const SWEEP: Duration = Duration::from_secs(10);
+/// The exit code of [`exec`] when it could not prepare the process.
+const NOT_PREPARED: i32 = 125;
+
+/// Keeps the sandbox in `path` until its end.
+pub fn keep(path: PathBuf) -> io::Result<()> {
+    let dir = SandboxDir::from_path(path).ok_or(io::ErrorKind::InvalidInput)?;
+    // Away from the host's terminal and process group.
+    rustix::process::setsid()?;
+    let Some(_lock) = dir.try_lock()? else {
+        return Ok(());
+    };
+    if dir.exit().is_some() || dir.deleting() || dir.started() {
+        return Ok(());
+    }
+    let pid = rustix::process::getpid().as_raw_pid();
+    let start = processes::start_time(pid).unwrap_or_default();
+    dir.set_keeper(&KeeperRecord { pid, start })?;
+    adopt_orphans()?;
+    let exit = match start_and_wait(&dir) {
+        Ok(exit) => exit,
+        Err(error) => Exit {
+            failed: true,
+            cause: format!("it could not be started: {error}"),
+        },
+    };
+    processes::kill_all(&dir, SWEEP);
+    dir.set_exit(&exit)?;
+    cgroup::remove(&dir.cgroups());
+    Ok(())
+}
+
+fn start_and_wait(dir: &SandboxDir) -> io::Result<Exit> {
+    let launch = dir.launch().ok_or(io::ErrorKind::NotFound)?;
+    let (reader, writer) = io::pipe()?;
+    let child = Command::new(std::env::current_exe()?)
+        .arg(EXEC)
+        .arg(dir.path())
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer)
+        .spawn()?;
+    dir.set_started()?;
+    let log = dir.path().join("runner.log");
+    let copied = log.clone();
+    // Ends when the last process of the sandbox has closed its output.
+    std::thread::spawn(move || copy_bounded(reader, &copied));
+    let status = wait_for(i32::try_from(child.id()).unwrap_or(i32::MAX))?;
+    processes::kill_all(dir, SWEEP);
+    Ok(describe(status, &launch, &log))
+}
+
+/// Waits for the child, and reaps whatever orphan ends meanwhile.
+fn wait_for(child: i32) -> io::Result<WaitStatus> {
+    loop {
+        match rustix::process::wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid.as_raw_pid() == child => return Ok(status),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The cause in words. bubblewrap says "128 + signal" for a program that a signal ended.
+fn describe(status: WaitStatus, launch: &Launch, log: &Path) -> Exit {
+    let code = status.exit_status();
+    let signal = status
+        .terminating_signal()
+        .or_else(|| code.filter(|code| *code > 128).map(|code| code - 128));
+    let last_line = last_line(log);
+    if code == Some(NOT_PREPARED) || (code == Some(1) && last_line.starts_with("bwrap: ")) {
+        return Exit {
+            failed: true,
+            cause: format!("it could not be started: {last_line}"),
+        };
+    }
+    let cause = match (signal, code) {
+        (Some(9), _) if cgroup::ran_out_of_memory(&launch.cgroups) => {
+            format!(
+                "the runner was ended because the sandbox used all of its {} MiB of memory",
+                launch.memory_mib
+            )
+        }
+        (Some(signal), _) => format!("the runner was ended by signal {signal}"),
+        (None, Some(0)) => "the runner ended by itself".to_owned(),
+        (None, code) => format!("the runner ended with code {}: {last_line}", code.unwrap_or(-1)),
+    };
+    Exit { failed: false, cause }
+}
+
+fn last_line(log: &Path) -> String {
+    // The log's thread may still be writing the last bytes.
+    std::thread::sleep(Duration::from_millis(50));
+    let text = std::fs::read(log)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default();
+    let line = text
+        .lines()
+        .rfind(|line| !line.trim().is_empty())
+        .unwrap_or("no output");
+    line.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+/// Copies into the log; a full part becomes the older one, which it replaces.
+fn copy_bounded(mut from: io::PipeReader, log: &Path) {
+    let mut buffer = vec![0; 16 * 1024];
+    let mut written = 0;
+    let mut file = None;
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        if written > LOG_PART {
+            let _ = std::fs::rename(log, log.with_extension("log.1"));
+            (file, written) = (None, 0);
+        }
+        if file.is_none() {
+            file = open_log(log).ok();
+        }
+        // A log that cannot be written (a full disk) must not block the runner: read on.
+        if let (Some(file), Some(bytes)) = (&mut file, buffer.get(..count)) {
+            let _ = file.write_all(bytes);
+        }
+        written += count as u64;
+    }
+}
+
+fn open_log(log: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).mode(0o600).open(log)
+}
+
+/// Joins the sandbox's cgroups, then becomes its first program. Returns only when that failed.
+pub fn exec(path: PathBuf) -> io::Error {
+    let Some(launch) = SandboxDir::from_path(path).and_then(|dir| dir.launch()) else {
+        return io::Error::other("no launch record");
+    };
+    for group in &launch.cgroups {
+        if let Err(error) = std::fs::write(group.join("cgroup.procs"), "0") {
+            return io::Error::other(format!("cannot join {}: {error}", group.display()));
+        }
+    }
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    if let Err(error) =
+        rustix::process::setrlimit(Resource::Core, none).and_then(|()| rustix::process::setsid().map(drop))
+    {
+        return error.into();
+    }
+    let mut words = launch.argv.iter();
+    let Some(program) = words.next() else {
+        return io::ErrorKind::InvalidInput.into();
+    };
+    Command::new(program)
+        .args(words)
+        .env_clear()
+        .envs(&launch.env)
+        .current_dir(&launch.cwd)
+        .exec()
+}
+
+/// Runs the keeper's two steps when the command line asks for one; the exit code then.
+pub fn run_step(args: &[String]) -> Option<i32> {
+    let [_, step, path] = args else { return None };
+    match step.as_str() {
+        KEEP => Some(i32::from(keep(PathBuf::from(path)).is_err())),
+        EXEC => {
+            let error = exec(PathBuf::from(path));
+            let _ = writeln!(io::stderr(), "{error}");
+            Some(NOT_PREPARED)
+        }
+        _ => None,
+    }
+}
+
+/// Processes whose parent ends become ours, so that none gets out of sight.
+fn adopt_orphans() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_child_subreaper(Pid::from_raw(1))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_keeps_its_newest_part_within_bounds() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("runner.log");
+        let (reader, mut writer) = io::pipe().unwrap();
+        let copied = log.clone();
+        let thread = std::thread::spawn(move || copy_bounded(reader, &copied));
+        let line = [b"x".repeat(999), b"\n".to_vec()].concat();
+        for _ in 0..9_000 {
+            writer.write_all(&line).unwrap();
+        }
+        writer.write_all(b"the last line\n").unwrap();
+        drop(writer);
+        thread.join().unwrap();
+        let size = |name: &str| std::fs::metadata(dir.path().join(name)).map(|m| m.len()).unwrap();
+        assert!(size("runner.log") + size("runner.log.1") < 5_100_000);
+        assert_eq!(last_line(&log), "the last line");
+    }
+}

@@ -1,0 +1,53 @@
+//! The command line, and what it comes to once the machine was looked at.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+/// Makes, finds again and removes sandboxes on this machine, over the signed sandbox contract.
+#[derive(Debug, Parser)]
+#[command(name = "errand-host", version)]
+pub struct Options {
+    /// Address to listen on; port 0 picks a free one, which is printed.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// Directory of everything that the host keeps.
+    #[arg(long)]
+    pub state: PathBuf,
+    /// The runner's binary.
+    #[arg(long)]
+    pub runner: PathBuf,
+    /// The engine's (OpenCode's) binary.
+    #[arg(long)]
+    pub engine: PathBuf,
+    /// A directory of programs to put on the PATH inside, read-only; may be given several times.
+    #[arg(long = "tool-dir")]
+    pub tool_dirs: Vec<PathBuf>,
+    /// Sandboxes that may run at once.
+    #[arg(long, default_value_t = 8)]
+    pub capacity: u32,
+    /// How sandboxes are kept apart; `auto` uses bubblewrap where it works.
+    #[arg(long, value_enum, default_value_t = IsolationChoice::Auto)]
+    pub isolation: IsolationChoice,
+    /// Stop every sandbox when the host is told to stop; otherwise they go on and the next host finds them.
+    #[arg(long)]
+    pub stop_sandboxes_on_exit: bool,
+    /// Do nothing but stop every sandbox of the state directory, at once.
+    #[arg(long)]
+    pub stop_all: bool,
+    /// The HMAC key of the contract; only from the environment, so that no process list shows it.
+    #[arg(skip)]
+    pub secret: String,
+}
+
+/// What `--isolation` may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum IsolationChoice {
+    /// Namespaces where they work, none with a warning elsewhere.
+    Auto,
+    /// Namespaces, or do not start.
+    Namespaces,
+    /// None: for tests, and for machines where the person accepts it.
+    None,
+}
