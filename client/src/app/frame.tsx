@@ -1,0 +1,101 @@
+/** The frame around every page: sidebar, phone's bottom bar, dialogs, keys. */
+import { useQueryClient } from "@tanstack/react-query";
+import { Outlet, useNavigate } from "@tanstack/react-router";
+import { List, Plus } from "lucide-react";
+import { lazy, Suspense, useEffect, useState } from "react";
+import { openNewSession, overlay } from "@/app/overlays";
+import { KeysDialog } from "@/app/keys-dialog";
+import { Sidebar } from "@/app/sidebar";
+import { Dialog } from "@/components/dialog";
+import { followBus } from "@/features/sessions/list";
+import { NewSessionDialog } from "@/features/sessions/new-session-dialog";
+import { SessionListView } from "@/features/sessions/session-list";
+import { actionFor, useActions } from "@/lib/actions";
+import { keep, kept } from "@/lib/storage";
+import { useStore } from "@/lib/store";
+import { chooseTheme } from "@/lib/theme";
+
+const Palette = lazy(() => import("@/app/palette"));
+const COLLAPSED = "errand.sidebar";
+
+/** See the head of the file. */
+export function Frame() {
+  const queries = useQueryClient();
+  const navigate = useNavigate();
+  const open = useStore(overlay);
+  const [collapsed, setCollapsed] = useState(() => kept(COLLAPSED) === "collapsed");
+  const toggle = () => {
+    setCollapsed(!collapsed);
+    keep(COLLAPSED, collapsed ? null : "collapsed");
+  };
+  useEffect(() => followBus(queries), [queries]);
+  useKeys();
+  useActions([
+    { id: "palette", label: "Search and run anything", group: "Errand", key: "mod+k", keyOnly: true, run: () => overlay.set("palette") },
+    { id: "new", label: "New session", group: "Errand", key: "c", run: openNewSession },
+    { id: "home", label: "Go to all sessions", group: "Errand", run: () => void navigate({ to: "/" }) },
+    { id: "sidebar", label: collapsed ? "Show the sidebar" : "Hide the sidebar", group: "Errand", key: "[", run: toggle },
+    { id: "keys", label: "Show all keys", group: "Errand", key: "?", run: () => overlay.set("keys") },
+    { id: "light", label: "Theme: light", group: "Look", run: () => chooseTheme("light") },
+    { id: "dark", label: "Theme: dark", group: "Look", run: () => chooseTheme("dark") },
+    { id: "system", label: "Theme: as the system", group: "Look", run: () => chooseTheme("system") },
+  ]);
+  const setOpen = (is: boolean) => !is && overlay.set("none");
+  return (
+    <div className="flex h-dvh min-h-0 flex-col md:flex-row">
+      <Sidebar collapsed={collapsed} onToggle={toggle} />
+      <div className="min-h-0 min-w-0 flex-1">
+        <Outlet />
+      </div>
+      <BottomBar />
+      <NewSessionDialog
+        open={open === "new-session"}
+        onOpenChange={setOpen}
+        onCreated={(session) => {
+          overlay.set("none");
+          void navigate({ to: "/sessions/$sessionId", params: { sessionId: session.id } });
+        }}
+      />
+      <Dialog open={open === "sessions"} onOpenChange={setOpen} title="Sessions" testId="sessions-sheet">
+        <div className="-mx-3 min-h-[50dvh]">
+          <SessionListView onPick={() => overlay.set("none")} />
+        </div>
+      </Dialog>
+      <KeysDialog open={open === "keys"} onOpenChange={setOpen} />
+      {open === "palette" ? (
+        <Suspense fallback={null}>
+          <Palette onClose={() => overlay.set("none")} />
+        </Suspense>
+      ) : null}
+    </div>
+  );
+}
+
+function useKeys(): void {
+  useEffect(() => {
+    const onKeyDown = (event: KeyboardEvent) => {
+      const action = actionFor(event);
+      if (!action) return;
+      event.preventDefault();
+      action.run();
+    };
+    window.addEventListener("keydown", onKeyDown);
+    return () => window.removeEventListener("keydown", onKeyDown);
+  }, []);
+}
+
+function BottomBar() {
+  const item = "flex h-12 flex-1 items-center justify-center gap-2 text-sm text-muted active:bg-hover";
+  return (
+    <nav aria-label="Main" className="flex border-t bg-surface pb-[env(safe-area-inset-bottom)] md:hidden">
+      <button type="button" data-testid="bottom-new" className={item} onClick={openNewSession}>
+        <Plus size={18} aria-hidden />
+        New
+      </button>
+      <button type="button" data-testid="bottom-sessions" className={item} onClick={() => overlay.set("sessions")}>
+        <List size={18} aria-hidden />
+        Sessions
+      </button>
+    </nav>
+  );
+}

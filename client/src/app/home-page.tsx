@@ -1,0 +1,41 @@
+/** What stands beside the list before a session is chosen; on a phone it is the list. */
+import { useQuery } from "@tanstack/react-query";
+import { CircleAlert, Plus } from "lucide-react";
+import { openNewSession } from "@/app/overlays";
+import { Card, Kbd } from "@/components/bits";
+import { Button } from "@/components/button";
+import { SessionListView } from "@/features/sessions/session-list";
+import { installationQuery } from "@/lib/account";
+
+/** See the head of the file. */
+export function HomePage() {
+  const { data: installation } = useQuery(installationQuery);
+  return (
+    <main className="flex h-full min-h-0 flex-col">
+      <div className="min-h-0 flex-1 overflow-y-auto pt-3 md:hidden">
+        <h1 className="px-3 pb-2 text-lg font-semibold">Sessions</h1>
+        <SessionListView />
+      </div>
+      <div className="hidden h-full flex-col items-center justify-center gap-5 px-6 md:flex">
+        <div className="flex max-w-md flex-col items-center gap-2 text-center">
+          <h1 className="text-xl font-semibold">Hand over a piece of work</h1>
+          <p className="text-muted">
+            An agent takes it up in a sandbox of its own. Look in when you like: the work goes on without you.
+          </p>
+        </div>
+        <Button look="primary" onClick={openNewSession} className="h-9 px-4">
+          <Plus size={16} aria-hidden />
+          New session
+        </Button>
+        <p className="flex items-center gap-1.5 text-xs text-muted">
+          <Kbd>C</Kbd> new session <span aria-hidden>·</span> <Kbd>?</Kbd> all keys
+        </p>
+      </div>
+      {installation?.warning === undefined ? null : (
+        <div className="px-3 pb-3 md:mx-auto md:max-w-xl md:pb-6">
+          <Card tone="amber" icon={<CircleAlert size={16} />} title={installation.warning} />
+        </div>
+      )}
+    </main>
+  );
+}

@@ -1,0 +1,192 @@
+/** Where prompts are written: Enter sends, Shift-Enter breaks, drafts are kept per session. */
+import { useQuery } from "@tanstack/react-query";
+import { ArrowUp, Square, X } from "lucide-react";
+import { useCallback, useEffect, useImperativeHandle, useLayoutEffect, useRef, useState, type KeyboardEvent, type Ref } from "react";
+import { DemoBadge } from "@/components/bits";
+import { IconButton } from "@/components/button";
+import { cx } from "@/lib/cx";
+import { installationQuery, useModel } from "@/lib/account";
+import { keep, kept } from "@/lib/storage";
+import type { Prompt } from "@/protocol/Prompt";
+
+/** What the page can ask of the composer. */
+export interface ComposerHandle {
+  edit(prompt: Prompt): void;
+  put(text: string): void;
+  focus(): void;
+}
+
+interface ComposerProps {
+  readonly ref: Ref<ComposerHandle>;
+  readonly sessionId: string;
+  readonly model: string;
+  readonly running: boolean;
+  readonly aborting: boolean;
+  /** Why nothing can be sent. */
+  readonly closed: string | undefined;
+  readonly offline: boolean;
+  readonly escHint: boolean;
+  readonly lastQueued: Prompt | undefined;
+  readonly onSend: (text: string, model: string | undefined) => void;
+  readonly onSaveEdit: (promptId: string, text: string) => void;
+  readonly onAbort: () => void;
+}
+
+const MOST_BYTES = 512 * 1024;
+
+function useDraft(sessionId: string): [string, (text: string) => void] {
+  const key = `errand.draft.${sessionId}`;
+  const [text, setText] = useState(() => kept(key) ?? "");
+  const change = useCallback(
+    (next: string) => {
+      setText(next);
+      keep(key, next === "" ? null : next);
+    },
+    [key],
+  );
+  return [text, change];
+}
+
+/** See the head of the file. */
+export function Composer(props: ComposerProps) {
+  const { sessionId, running, closed, lastQueued } = props;
+  const [draft, setDraft] = useDraft(sessionId);
+  const [editing, setEditing] = useState<{ prompt: Prompt; text: string } | null>(null);
+  const [model, setModel] = useState<string | undefined>(undefined);
+  const area = useRef<HTMLTextAreaElement>(null);
+  const text = editing?.text ?? draft;
+  const setText = (next: string) => (editing ? setEditing({ ...editing, text: next }) : setDraft(next));
+  const focus = () => area.current?.focus();
+  useImperativeHandle(props.ref, () => ({
+    edit: (prompt) => {
+      setEditing({ prompt, text: prompt.text });
+      focus();
+    },
+    put: (back) => {
+      setDraft(draft === "" ? back : `${draft}\n\n${back}`);
+      focus();
+    },
+    focus,
+  }));
+  useLayoutEffect(() => {
+    const node = area.current;
+    if (!node) return;
+    node.style.height = "auto";
+    node.style.height = `${node.scrollHeight}px`;
+  }, [text]);
+  // A phone's keyboard must not jump up by itself.
+  useEffect(() => {
+    if (matchMedia("(pointer: fine)").matches) area.current?.focus({ preventScroll: true });
+  }, []);
+
+  const tooLong = text.length > MOST_BYTES / 4 && new Blob([text]).size > MOST_BYTES;
+  const ready = text.trim() !== "" && closed === undefined && !tooLong;
+  const submit = () => {
+    if (!ready) return;
+    if (editing) {
+      if (editing.text !== editing.prompt.text) props.onSaveEdit(editing.prompt.id, editing.text);
+      setEditing(null);
+      return;
+    }
+    props.onSend(text, model);
+    setDraft("");
+  };
+  const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>) => {
+    // keyCode 229: Safari ends the composition before the Enter that confirms it arrives.
+    if (event.nativeEvent.isComposing || event.keyCode === 229) return;
+    if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
+      event.preventDefault();
+      submit();
+    } else if (event.key === "ArrowUp" && text === "" && lastQueued) {
+      event.preventDefault();
+      setEditing({ prompt: lastQueued, text: lastQueued.text });
+    } else if (event.key === "Escape" && editing) {
+      event.preventDefault();
+      event.stopPropagation();
+      setEditing(null);
+    }
+  };
+  return (
+    <div className="rounded-lg border border-line-strong bg-raised focus-within:border-accent">
+      {editing ? (
+        <div className="flex items-center gap-2 border-b px-3 py-1 text-xs text-muted">
+          <span className="flex-1">Editing a waiting prompt</span>
+          <IconButton label="Stop editing" className="size-6" onClick={() => setEditing(null)}>
+            <X size={13} />
+          </IconButton>
+        </div>
+      ) : null}
+      <textarea
+        ref={area}
+        data-testid="composer"
+        aria-label="Prompt"
+        dir="auto"
+        rows={1}
+        value={text}
+        disabled={closed !== undefined}
+        placeholder={closed ?? (running ? "Add the next prompt; it waits for its turn" : "What should be done next?")}
+        onChange={(event) => setText(event.target.value)}
+        onKeyDown={onKeyDown}
+        className="block max-h-[38dvh] min-h-10 w-full resize-none bg-transparent px-3 pt-2.5 pb-1 text-base outline-none placeholder:text-faint"
+      />
+      <div className="flex items-center gap-2 pr-1.5 pb-1.5 pl-3">
+        <ModelChoice session={props.model} chosen={model} onChoose={setModel} />
+        <span role="status" className={cx("min-w-0 flex-1 truncate text-right text-xs", tooLong ? "text-red" : "text-muted")}>
+          {tooLong ? "Too long: at most 512 KiB" : props.escHint ? "Press Esc again to stop the turn" : props.offline && ready ? "Sent as soon as Errand answers" : ""}
+        </span>
+        {running ? (
+          <button
+            type="button"
+            data-testid="abort"
+            disabled={props.aborting}
+            onClick={props.onAbort}
+            title="Stop the turn (Esc Esc)"
+            className="inline-flex h-7 shrink-0 items-center gap-1.5 rounded-md border border-line-strong px-2 text-xs font-medium hover:bg-hover disabled:opacity-55 pointer-coarse:h-10 pointer-coarse:px-3"
+          >
+            <Square size={11} aria-hidden fill="currentColor" />
+            {props.aborting ? "Stopping…" : "Stop"}
+          </button>
+        ) : null}
+        <button
+          type="button"
+          data-testid="send"
+          aria-label={editing ? "Save the prompt" : running ? "Queue the prompt" : "Send the prompt"}
+          title={editing ? "Save (Enter)" : running ? "Queue (Enter)" : "Send (Enter)"}
+          disabled={!ready}
+          onClick={submit}
+          className="inline-flex size-7 shrink-0 items-center justify-center rounded-md bg-accent text-on-accent hover:bg-accent-hover disabled:bg-hover disabled:text-faint pointer-coarse:size-10"
+        >
+          <ArrowUp size={16} aria-hidden />
+        </button>
+      </div>
+    </div>
+  );
+}
+
+function ModelChoice({ session, chosen, onChoose }: { session: string; chosen: string | undefined; onChoose: (id: string | undefined) => void }) {
+  const { data } = useQuery(installationQuery);
+  const current = useModel(chosen ?? session);
+  const models = data?.models ?? [];
+  return (
+    <span className="flex min-w-0 items-center gap-1.5 text-xs text-muted">
+      {models.length < 2 ? (
+        <span className="truncate">{current.name}</span>
+      ) : (
+        <select
+          aria-label="Model for this prompt"
+          data-testid="composer-model"
+          value={chosen ?? session}
+          onChange={(event) => onChoose(event.target.value === session ? undefined : event.target.value)}
+          className="h-7 max-w-44 truncate rounded-md bg-transparent text-xs text-muted hover:bg-hover pointer-coarse:h-10"
+        >
+          {models.map((model) => (
+            <option key={model.id} value={model.id}>
+              {model.demo ? `${model.name} (demo)` : model.name}
+            </option>
+          ))}
+        </select>
+      )}
+      {current.demo ? <DemoBadge /> : null}
+    </span>
+  );
+}

@@ -1,0 +1,344 @@
+/** One row of the transcript, whatever it is. */
+import {
+  Brain, ChevronRight, CircleAlert, CircleCheck, CircleStop, Info, Paperclip, Pencil, RotateCcw, TriangleAlert, Undo2,
+} from "lucide-react";
+import { memo, useState, type ReactNode } from "react";
+import { Card, DemoBadge } from "@/components/bits";
+import { Button, IconButton } from "@/components/button";
+import { CopyButton } from "@/components/markdown/code-block";
+import { Markdown } from "@/components/markdown/markdown";
+import type { Notice, Turn } from "@/features/session/fold";
+import { AskedRow } from "@/features/session/interaction-card";
+import type { Row } from "@/features/session/projection";
+import type { SessionStore } from "@/features/session/session-store";
+import { StartupCard } from "@/features/session/startup-card";
+import { ChangedFile, SubtaskCard, ToolCard, ToolGroup } from "@/features/session/tool-card";
+import { useModel } from "@/lib/account";
+import { useNow } from "@/lib/clock";
+import { cx } from "@/lib/cx";
+import { between, clock, cost, count, duration, plural } from "@/lib/format";
+import { newId } from "@/lib/ids";
+import type { Part } from "@/protocol/Part";
+import type { Prompt } from "@/protocol/Prompt";
+
+/** What rows need beside themselves. */
+export interface RowContext {
+  readonly store: SessionStore;
+  readonly model: string;
+  /** The interactions whose answer is on its way. */
+  readonly answering: ReadonlySet<string>;
+  readonly onEdit: (prompt: Prompt) => void;
+  readonly onOlder: () => void;
+  readonly older: "idle" | "loading" | "failed";
+}
+
+/** See the head of the file. */
+export function RowView({ row, context }: { row: Row; context: RowContext }): ReactNode {
+  const { store } = context;
+  switch (row.kind) {
+    case "beginning":
+      return <Beginning more={row.more} context={context} />;
+    case "prompt":
+      return <PromptRow prompt={row.prompt} turnId={row.turnId} model={row.prompt?.model ?? context.model} />;
+    case "pending":
+      return <PendingRow prompt={row.prompt} sent={row.sent} context={context} />;
+    case "part":
+      return <PartView part={row.part} over={row.over} />;
+    case "group":
+      return <ToolGroup parts={row.parts} />;
+    case "subtask":
+      return <SubtaskCard part={row.part} inner={row.inner} over={row.over} renderPart={(part) => <PartView part={part} over={row.over} />} />;
+    case "asked":
+      return <AskedRow asked={row.asked} store={store} sending={context.answering.has(row.asked.interaction.id)} />;
+    case "notice":
+      return <NoticeRow notice={row.notice} last={row.last} />;
+    case "working":
+      return <Working aborting={row.aborting} />;
+    case "footer":
+      return <Footer turn={row.turn} context={context} />;
+    case "startup":
+      return <StartupCard startup={row.startup} />;
+    case "failure":
+      return (
+        <Card
+          tone="red"
+          role="alert"
+          testId="failure"
+          icon={<CircleAlert size={16} aria-hidden />}
+          title="The session stopped"
+          actions={
+            <Button data-testid="retry" onClick={() => store.send({ type: "retry" })}>
+              <RotateCcw size={14} aria-hidden />
+              Retry
+            </Button>
+          }
+        >
+          {row.cause.message}
+        </Card>
+      );
+  }
+}
+
+function Beginning({ more, context }: { more: boolean; context: RowContext }) {
+  if (!more) return <p className="pt-4 pb-1 text-xs text-faint">Beginning of the session</p>;
+  return (
+    <div className="flex items-center gap-2 pt-4 pb-1 text-xs text-muted">
+      {context.older === "failed" ? "Older events did not load." : "Loading older events…"}
+      {context.older === "failed" ? (
+        <Button look="ghost" onClick={context.onOlder} className="h-7">
+          Try again
+        </Button>
+      ) : null}
+    </div>
+  );
+}
+
+function PromptRow({ prompt, turnId, model }: { prompt: Prompt | null; turnId: string; model: string }) {
+  const info = useModel(model);
+  return (
+    <article data-testid="turn" data-turn-id={turnId} aria-label="Prompt" className="mt-4 rounded-lg border bg-surface px-3 py-2">
+      <header className="flex items-center gap-1.5 text-xs text-muted">
+        <span className="font-medium text-ink">{prompt?.author.name ?? "Prompt"}</span>
+        {prompt ? <PromptTime at={prompt.createdAt} /> : null}
+        <span className="ml-auto flex items-center gap-1.5">
+          {info.name}
+          {info.demo ? <DemoBadge /> : null}
+        </span>
+      </header>
+      {prompt ? <PromptText text={prompt.text} /> : <p className="text-sm text-muted">This prompt is further up; scroll there to load it.</p>}
+    </article>
+  );
+}
+
+function PromptTime({ at }: { at: string }) {
+  const now = useNow(60_000);
+  return <time dateTime={at}>{clock(at, now)}</time>;
+}
+
+const PROMPT_CHARS = 3000;
+
+function PromptText({ text }: { text: string }) {
+  const [all, setAll] = useState(false);
+  const long = text.length > PROMPT_CHARS;
+  return (
+    <div className="mt-0.5">
+      <p dir="auto" data-testid="prompt-text" className="whitespace-pre-wrap [overflow-wrap:anywhere]">
+        {long && !all ? `${text.slice(0, PROMPT_CHARS)}…` : text}
+      </p>
+      {long ? (
+        <Button look="ghost" onClick={() => setAll(!all)} className="mt-1 h-7">
+          {all ? "Show less" : "Show all of it"}
+        </Button>
+      ) : null}
+    </div>
+  );
+}
+
+function PendingRow({ prompt, sent, context }: { prompt: Prompt; sent: boolean; context: RowContext }) {
+  return (
+    <article data-testid="pending-prompt" data-prompt-id={prompt.id} aria-label="Waiting prompt" className="mt-4 rounded-lg border border-dashed border-line-strong bg-surface px-3 py-2">
+      <header className="flex items-center gap-1.5 text-xs text-muted">
+        <span className="font-medium text-ink">{prompt.author.name}</span>
+        <span>{sent ? "waits to run" : "being sent…"}</span>
+        {sent ? (
+          <span className="ml-auto flex">
+            <IconButton label="Edit this prompt" className="size-6" onClick={() => context.onEdit(prompt)}>
+              <Pencil size={13} />
+            </IconButton>
+            <IconButton
+              label="Withdraw this prompt"
+              className="size-6"
+              onClick={() => context.store.send({ type: "withdraw_prompt", promptId: prompt.id })}
+            >
+              <Undo2 size={13} />
+            </IconButton>
+          </span>
+        ) : null}
+      </header>
+      <PromptText text={prompt.text} />
+    </article>
+  );
+}
+
+/** One part of the agent's work. */
+const PartView = memo(function PartView({ part, over }: { part: Part; over: boolean }) {
+  const growing = part.endedAt === undefined && !over;
+  switch (part.type) {
+    case "text":
+      return (
+        <div data-testid="text-part" className="px-1 py-1">
+          <Markdown text={part.text} growing={growing} />
+        </div>
+      );
+    case "reasoning":
+      return <Reasoning part={part} growing={growing} />;
+    case "tool":
+      return <ToolCard part={part} over={over} />;
+    case "file":
+      return (
+        <p className="flex items-center gap-2 px-1 text-sm">
+          <Paperclip size={14} aria-hidden className="text-muted" />
+          {part.url === undefined ? part.name : <a href={part.url} className="text-accent-ink underline">{part.name}</a>}
+          <span className="text-xs text-muted">{part.mime}</span>
+        </p>
+      );
+    case "patch":
+    case "subtask":
+      return null;
+  }
+});
+
+function Reasoning({ part, growing }: { part: Extract<Part, { type: "reasoning" }>; growing: boolean }) {
+  const [chosen, setChosen] = useState<boolean | null>(null);
+  const open = chosen ?? growing;
+  const took = part.endedAt === undefined ? undefined : between(part.startedAt, part.endedAt);
+  const words = growing ? "Thinking…" : took === undefined ? "Thought" : `Thought for ${duration(took)}`;
+  return (
+    <div data-testid="reasoning">
+      <button
+        type="button"
+        aria-expanded={open}
+        onClick={() => setChosen(!open)}
+        className="flex min-h-7 items-center gap-1.5 rounded-md px-1 pr-2 text-sm text-muted hover:bg-hover"
+      >
+        <span className="flex size-5 items-center justify-center">
+          <Brain size={14} aria-hidden className={growing ? "pulse" : undefined} />
+        </span>
+        {words}
+        <ChevronRight size={13} aria-hidden className={cx("text-faint transition-transform", open && "rotate-90")} />
+      </button>
+      {open ? (
+        <div className="ml-3 border-l pb-1 pl-4 text-sm text-muted">
+          <Markdown text={part.text} growing={growing} />
+        </div>
+      ) : null}
+    </div>
+  );
+}
+
+function Working({ aborting }: { aborting: boolean }) {
+  return (
+    <p data-testid="working" role="status" className="pulse px-1 py-1 text-sm text-muted">
+      {aborting ? "Stopping…" : "Thinking…"}
+    </p>
+  );
+}
+
+function NoticeRow({ notice, last }: { notice: Notice; last: boolean }) {
+  const { body } = notice;
+  const warn = body.kind === "trouble" || body.kind === "retry" || body.kind === "failed";
+  const Icon = warn ? TriangleAlert : body.kind === "stopping" || body.kind === "terminated" ? CircleStop : Info;
+  return (
+    <p data-testid="notice" data-kind={body.kind} className="flex min-h-7 items-start gap-1.5 px-1 py-1 text-sm text-muted">
+      <span className="flex size-5 shrink-0 items-center justify-center">
+        <Icon size={14} aria-hidden className={warn ? "text-amber" : undefined} />
+      </span>
+      <span className="min-w-0 [overflow-wrap:anywhere]">
+        {body.kind === "retry" ? <RetryWords body={body} live={last} /> : noticeWords(body)}
+      </span>
+    </p>
+  );
+}
+
+function RetryWords({ body, live }: { body: Extract<Notice["body"], { kind: "retry" }>; live: boolean }) {
+  const now = useNow(live ? 1000 : null);
+  const left = Date.parse(body.nextAt) - now;
+  const words = body.message.replace(/[.:]$/, "");
+  if (!live || left <= 0) return `${words}: tried again (attempt ${body.attempt + 1})`;
+  return `${words}: trying again in ${Math.ceil(left / 1000)} s (attempt ${body.attempt + 1})`;
+}
+
+function noticeWords(body: Exclude<Notice["body"], { kind: "retry" }>): string {
+  switch (body.kind) {
+    case "trouble":
+    case "failed":
+      return body.cause.message;
+    case "ready": {
+      const where = body.branch === undefined ? "" : ` · ${body.branch}${body.commit === undefined ? "" : ` at ${body.commit.slice(0, 7)}`}`;
+      return `Sandbox ready${body.tookMs === undefined ? "" : ` in ${duration(body.tookMs)}`}${where}`;
+    }
+    case "stopping":
+      return body.by === undefined ? "Stopping: the turn took too long" : `${body.by} stopped the turn`;
+    case "terminated":
+      return "The session was ended. Its transcript stays.";
+  }
+}
+
+const OUTCOMES = {
+  done: { words: "Done", icon: <CircleCheck size={14} aria-hidden className="text-green" /> },
+  failed: { words: "Failed", icon: <CircleAlert size={14} aria-hidden className="text-red" /> },
+  aborted: { words: "Stopped", icon: <CircleStop size={14} aria-hidden className="text-amber" /> },
+} as const;
+
+function Footer({ turn, context }: { turn: Turn; context: RowContext }) {
+  const { end } = turn;
+  if (!end) return null;
+  const { words, icon } = OUTCOMES[end.outcome];
+  const tokens = end.usage.input + end.usage.output + end.usage.reasoning;
+  const facts = [
+    turn.startedAt === undefined ? undefined : duration(between(turn.startedAt, end.at)),
+    tokens === 0 ? undefined : `${count(tokens)} tokens`,
+    cost(end.usage.cost),
+    end.files.length === 0 ? undefined : `${plural(end.files.length, "file")} changed`,
+  ].filter((fact) => fact !== undefined);
+  return (
+    <footer data-testid="turn-footer" data-outcome={end.outcome} className="pt-1 pb-2">
+      {end.cause === undefined || end.outcome !== "failed" ? null : (
+        <div className="mb-2">
+          <Card tone="red" icon={<CircleAlert size={16} aria-hidden />} title="The turn failed">
+            {end.cause.message}
+          </Card>
+        </div>
+      )}
+      {end.files.length === 0 ? null : (
+        <ul aria-label="Files changed" className="mb-1.5 overflow-hidden rounded-lg border">
+          {end.files.map((file) => (
+            <ChangedFile
+              key={file.path}
+              path={file.path}
+              added={file.additions}
+              removed={file.deletions}
+              note={file.status === "modified" ? undefined : file.status === "added" ? "new" : "deleted"}
+              patch={file.patch}
+            />
+          ))}
+        </ul>
+      )}
+      <div className="flex min-h-7 flex-wrap items-center gap-x-1.5 px-1 text-xs text-muted tabular-nums">
+        {icon}
+        <span className="font-medium">{words}</span>
+        {end.outcome === "aborted" && end.cause ? <span>· {end.cause.message}</span> : null}
+        {facts.map((fact) => (
+          <span key={fact}>· {fact}</span>
+        ))}
+        <span className="ml-auto flex items-center">
+          <TurnActions turn={turn} context={context} />
+        </span>
+      </div>
+    </footer>
+  );
+}
+
+function TurnActions({ turn, context }: { turn: Turn; context: RowContext }) {
+  const text = lastText(turn);
+  const prompt = context.store.snapshot.get().state.fold.prompts[turn.promptId ?? ""];
+  const again = () => prompt && context.store.send({ type: "prompt", promptId: newId("prm"), text: prompt.text });
+  return (
+    <>
+      {text === undefined ? null : <CopyButton text={text} label="Copy the answer" />}
+      {turn.end?.outcome === "done" || !prompt ? null : (
+        <Button look="ghost" data-testid="turn-again" onClick={again} className="h-7 px-2 text-xs">
+          <RotateCcw size={13} aria-hidden />
+          Run again
+        </Button>
+      )}
+    </>
+  );
+}
+
+function lastText(turn: Turn): string | undefined {
+  const texts = turn.items.flatMap((item) => (item.kind === "message" ? item.message.parts : [])).flatMap((part) =>
+    part.type === "text" && part.parentPartId === undefined && part.text.trim() !== "" ? [part.text] : [],
+  );
+  return texts.at(-1);
+}

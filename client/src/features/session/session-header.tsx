@@ -1,0 +1,187 @@
+/** The head of a session's page: title, what it does, where it works, what can be done with it. */
+import { Link } from "@tanstack/react-router";
+import { ChevronLeft, CircleStop, Copy, Ellipsis, GitBranch, Pencil, Square } from "lucide-react";
+import { useState, type KeyboardEvent } from "react";
+import { ActivityIcon, activityWord } from "@/components/activity";
+import { DemoBadge } from "@/components/bits";
+import { Button, IconButton } from "@/components/button";
+import { Connection } from "@/components/connection";
+import { Dialog } from "@/components/dialog";
+import { Menu, MenuItem, MenuLine } from "@/components/menu";
+import type { SessionStore } from "@/features/session/session-store";
+import { useModel } from "@/lib/account";
+import { useActions } from "@/lib/actions";
+import { cx } from "@/lib/cx";
+import { repoName } from "@/lib/format";
+import type { LinkState } from "@/lib/live-socket";
+import type { Person } from "@/protocol/Person";
+import type { Session } from "@/protocol/Session";
+
+interface HeaderProps {
+  readonly session: Session;
+  readonly store: SessionStore;
+  readonly link: LinkState;
+  readonly behind: number;
+  readonly presence: readonly Person[];
+  readonly running: boolean;
+  readonly onAbort: () => void;
+}
+
+/** See the head of the file. */
+export function SessionHeader({ session, store, link, behind, presence, running, onAbort }: HeaderProps) {
+  const [renaming, setRenaming] = useState(false);
+  const [ending, setEnding] = useState(false);
+  const model = useModel(session.model);
+  const over = session.phase === "terminated";
+  const copyLink = () => void navigator.clipboard.writeText(window.location.href);
+  useActions([
+    ...(over ? [] : [{ id: "rename", label: "Rename this session", group: "This session", run: () => setRenaming(true) }]),
+    ...(running ? [{ id: "abort", label: "Stop the running turn", group: "This session", run: onAbort }] : []),
+    ...(session.phase === "error"
+      ? [{ id: "retry", label: "Retry", group: "This session", run: () => store.send({ type: "retry" }) }]
+      : []),
+    { id: "copy-link", label: "Copy the link to this session", group: "This session", run: copyLink },
+    ...(over ? [] : [{ id: "terminate", label: "End this session for good", group: "This session", run: () => setEnding(true) }]),
+  ]);
+  return (
+    <header className="flex min-h-12 shrink-0 items-center gap-2 border-b px-2 py-1 sm:px-4">
+      <Link to="/" aria-label="All sessions" className="-ml-1 flex size-9 shrink-0 items-center justify-center rounded-md text-muted hover:bg-hover md:hidden">
+        <ChevronLeft size={18} aria-hidden />
+      </Link>
+      <div className="min-w-0 flex-1">
+        <Title session={session} store={store} renaming={renaming} onRenaming={setRenaming} disabled={over} />
+        <div className="flex min-w-0 items-center gap-1.5 text-xs text-muted">
+          <span data-testid="activity" data-activity={session.activity} data-phase={session.phase} className="flex shrink-0 items-center gap-1">
+            <ActivityIcon activity={session.activity} size={12} />
+            {activityWord(session.activity, session.headSeq < 3)}
+          </span>
+          {session.repo ? (
+            <span className="flex min-w-0 items-center gap-1" title={session.repo.url}>
+              <span aria-hidden>·</span>
+              <GitBranch size={12} aria-hidden className="shrink-0" />
+              <span className="truncate">
+                {repoName(session.repo.url)}
+                {session.repo.branch === undefined ? "" : ` · ${session.repo.branch}`}
+              </span>
+            </span>
+          ) : null}
+          <span className="flex min-w-0 shrink items-center gap-1.5 max-sm:hidden">
+            <span aria-hidden>·</span>
+            <span className="truncate">{model.name}</span>
+          </span>
+          {model.demo ? <DemoBadge /> : null}
+        </div>
+      </div>
+      {presence.length > 1 ? (
+        <span className="shrink-0 text-xs text-muted max-sm:hidden" title={presence.map((person) => person.name).join(", ")}>
+          {presence.length} looking
+        </span>
+      ) : null}
+      <span className={cx(link.kind === "open" && behind === 0 && "sr-only")}>
+        <Connection link={link} behind={behind} testId="session-connection" />
+      </span>
+      <Menu
+        trigger={
+          <IconButton label="More" data-testid="session-menu">
+            <Ellipsis size={17} />
+          </IconButton>
+        }
+      >
+        <MenuItem icon={<Pencil size={14} />} disabled={over} onSelect={() => setTimeout(() => setRenaming(true))}>
+          Rename
+        </MenuItem>
+        <MenuItem icon={<Copy size={14} />} onSelect={copyLink}>
+          Copy link
+        </MenuItem>
+        <MenuItem icon={<Square size={14} />} disabled={!running} onSelect={onAbort}>
+          Stop the turn
+        </MenuItem>
+        <MenuLine />
+        <MenuItem icon={<CircleStop size={14} />} danger disabled={over} onSelect={() => setEnding(true)} testId="terminate">
+          End session…
+        </MenuItem>
+      </Menu>
+      <Dialog
+        open={ending}
+        onOpenChange={setEnding}
+        title="End this session?"
+        description="Its sandbox is removed and waiting prompts are withdrawn. The transcript stays."
+        className="sm:w-104"
+        testId="terminate-dialog"
+      >
+        <div className="flex justify-end gap-2">
+          <Button onClick={() => setEnding(false)}>Keep it</Button>
+          <Button
+            look="danger"
+            data-testid="terminate-confirm"
+            onClick={() => {
+              store.send({ type: "terminate" });
+              setEnding(false);
+            }}
+          >
+            End session
+          </Button>
+        </div>
+      </Dialog>
+    </header>
+  );
+}
+
+function Title({
+  session,
+  store,
+  renaming,
+  onRenaming,
+  disabled,
+}: {
+  session: Session;
+  store: SessionStore;
+  renaming: boolean;
+  onRenaming: (is: boolean) => void;
+  disabled: boolean;
+}) {
+  const done = (value: string | null) => {
+    onRenaming(false);
+    const title = value?.trim() ?? "";
+    if (title !== "" && title !== session.title) store.send({ type: "rename", title });
+  };
+  if (!renaming) {
+    return (
+      <h1 className="flex min-w-0">
+        <button
+          type="button"
+          data-testid="session-title"
+          dir="auto"
+          disabled={disabled}
+          title={disabled ? session.title : `${session.title}\nClick to rename`}
+          onClick={() => onRenaming(true)}
+          className="-mx-1 min-w-0 truncate rounded-sm px-1 text-left text-base font-semibold enabled:hover:bg-hover"
+        >
+          {session.title}
+        </button>
+      </h1>
+    );
+  }
+  return (
+    <input
+      aria-label="Title"
+      data-testid="session-title-input"
+      dir="auto"
+      defaultValue={session.title}
+      maxLength={200}
+      autoFocus
+      onFocus={(event) => event.target.select()}
+      onBlur={(event) => done(event.target.value)}
+      onKeyDown={(event: KeyboardEvent<HTMLInputElement>) => {
+        if (event.nativeEvent.isComposing) return;
+        if (event.key === "Enter") done(event.currentTarget.value);
+        if (event.key === "Escape") {
+          event.stopPropagation();
+          event.currentTarget.value = session.title;
+          done(null);
+        }
+      }}
+      className="-mx-1 w-full rounded-sm border border-line-strong bg-bg px-1 text-base font-semibold"
+    />
+  );
+}

@@ -1,0 +1,92 @@
+/** The list of sessions: pages by REST, kept live by the EventBus. */
+import { infiniteQueryOptions, type InfiniteData, type QueryClient } from "@tanstack/react-query";
+import { call } from "@/lib/api";
+import { LiveSocket, socketUrl, type LinkState } from "@/lib/live-socket";
+import { Store } from "@/lib/store";
+import type { BusFrame } from "@/protocol/BusFrame";
+import type { CreateSession } from "@/protocol/CreateSession";
+import type { RepoList } from "@/protocol/RepoList";
+import type { Session } from "@/protocol/Session";
+import type { SessionList } from "@/protocol/SessionList";
+
+/** All sessions that this person may see, newest first, fifty at a time. */
+export const sessionsQuery = infiniteQueryOptions({
+  queryKey: ["sessions"],
+  queryFn: ({ pageParam, signal }) => {
+    const cursor = pageParam === null ? "" : `&cursor=${encodeURIComponent(pageParam)}`;
+    return call<SessionList>("GET", `/api/sessions?limit=50${cursor}`, undefined, signal);
+  },
+  initialPageParam: null as string | null,
+  getNextPageParam: (page) => page.cursor ?? null,
+  staleTime: 60_000,
+});
+
+/** The repositories that a new session may start from. */
+export const reposQuery = {
+  queryKey: ["repos"],
+  queryFn: ({ signal }: { signal: AbortSignal }) => call<RepoList>("GET", "/api/repos", undefined, signal),
+  staleTime: 30_000,
+} as const;
+
+/** Makes a session; the id is the client's, so that repeating is harmless. */
+export function createSession(body: CreateSession): Promise<Session> {
+  return call<Session>("POST", "/api/sessions", body);
+}
+
+type Pages = InfiniteData<SessionList>;
+
+/** The pages with one session put in, in place of what they had of it; new ones stand first. */
+export function withSession(pages: Pages, session: Session): Pages {
+  let found = false;
+  const changed = pages.pages.map((page) => ({
+    ...page,
+    sessions: page.sessions.map((known) => {
+      if (known.id !== session.id) return known;
+      found = true;
+      return known.headSeq > session.headSeq ? known : session;
+    }),
+  }));
+  const [first, ...rest] = changed;
+  if (found || !first) return { ...pages, pages: changed };
+  return { ...pages, pages: [{ ...first, sessions: [session, ...first.sessions] }, ...rest] };
+}
+
+function withoutSession(pages: Pages, id: string): Pages {
+  const keep = (page: SessionList) => ({ ...page, sessions: page.sessions.filter((session) => session.id !== id) });
+  return { ...pages, pages: pages.pages.map(keep) };
+}
+
+/** Puts a session into the kept list. */
+export function upsertSession(client: QueryClient, session: Session): void {
+  client.setQueryData(sessionsQuery.queryKey, (pages) => pages && withSession(pages, session));
+}
+
+/** Where the live feed stands. */
+export const busLink = new Store<LinkState>({ kind: "connecting" });
+
+/** Keeps the list live until the answer is called. */
+export function followBus(client: QueryClient): () => void {
+  let rev: number | null = null;
+  const socket: LiveSocket = new LiveSocket({
+    url: () => socketUrl(`/api/events/ws${rev === null ? "" : `?after=${rev}`}`),
+    onState: (state) => {
+      busLink.set(state);
+      if (state.kind === "closed" && state.code === 4401) void client.invalidateQueries({ queryKey: ["me"] });
+    },
+    onFrame: (text) => {
+      const frame = JSON.parse(text) as BusFrame;
+      // A greeting where none was due, or a position that went back: what is here may have holes.
+      if (frame.type === "hello" && (rev === null || frame.rev < rev)) {
+        void client.invalidateQueries({ queryKey: sessionsQuery.queryKey });
+      }
+      if (frame.type === "session") upsertSession(client, frame.session);
+      if (frame.type === "removed") {
+        client.setQueryData(sessionsQuery.queryKey, (pages) => pages && withoutSession(pages, frame.sessionId));
+      }
+      // After a resume the greeting may come before what was missed: it must not move the position past that.
+      if (frame.type !== "hello" || rev === null || frame.rev < rev) rev = frame.rev;
+    },
+  });
+  socket.start();
+  return () => socket.stop();
+}

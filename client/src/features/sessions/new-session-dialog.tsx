@@ -1,0 +1,198 @@
+/** Hands over a piece of work: which repository, which branch, which model, and what to do. */
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { CircleAlert } from "lucide-react";
+import { useEffect, useRef, useState, type FormEvent, type KeyboardEvent } from "react";
+import { Card, DemoBadge, Kbd } from "@/components/bits";
+import { Button } from "@/components/button";
+import { Combobox } from "@/components/combobox";
+import { Dialog } from "@/components/dialog";
+import { CONTROL, Field, Select, TextInput } from "@/components/fields";
+import { createSession, reposQuery, upsertSession } from "@/features/sessions/list";
+import { installationQuery } from "@/lib/account";
+import { keyName } from "@/lib/actions";
+import { messageOf } from "@/lib/api";
+import { cx } from "@/lib/cx";
+import { newId } from "@/lib/ids";
+import { keep, kept } from "@/lib/storage";
+import type { CreateSession } from "@/protocol/CreateSession";
+import type { RepoInfo } from "@/protocol/RepoInfo";
+import type { Session } from "@/protocol/Session";
+
+interface NewSessionProps {
+  readonly open: boolean;
+  readonly onOpenChange: (open: boolean) => void;
+  readonly onCreated: (session: Session) => void;
+}
+
+/** The dialog. */
+export function NewSessionDialog({ open, onOpenChange, onCreated }: NewSessionProps) {
+  return (
+    <Dialog open={open} onOpenChange={onOpenChange} title="New session" testId="new-session-dialog">
+      <NewSessionForm onCreated={onCreated} />
+    </Dialog>
+  );
+}
+
+const DRAFT = "errand.draft.new";
+
+/** A repository address as the protocol allows it (text.rs), or what is wrong with it. */
+function repoProblem(url: string): string | undefined {
+  if (url === "" || url.startsWith("/") || /^(https?:\/\/[^/\s]+|file:\/\/\/)/.test(url)) return undefined;
+  return "Write an https:// address, a file:// address or an absolute path.";
+}
+
+function NewSessionForm({ onCreated }: { onCreated: (session: Session) => void }) {
+  const client = useQueryClient();
+  const { data: installation } = useQuery(installationQuery);
+  const repos = useQuery(reposQuery);
+  const known = repos.data?.repos ?? (installation?.sampleRepo ? [installation.sampleRepo] : []);
+  const [url, setUrl] = useState<string | null>(null);
+  const [branch, setBranch] = useState("");
+  const [model, setModel] = useState("");
+  const [prompt, setPrompt] = useState(() => kept(DRAFT) ?? "");
+  const [suggested, setSuggested] = useState("");
+  const [tried, setTried] = useState(false);
+  const id = useRef(newId("ses"));
+  const create = useMutation({
+    mutationFn: (body: CreateSession) => createSession(body),
+    onSuccess: (session) => {
+      keep(DRAFT, null);
+      upsertSession(client, session);
+      void client.invalidateQueries({ queryKey: reposQuery.queryKey });
+      onCreated(session);
+    },
+  });
+
+  const choose = (repo: RepoInfo) => {
+    setUrl(repo.url);
+    setBranch(repo.branch ?? "");
+    // A suggestion never overwrites what a person wrote.
+    if (prompt.trim() === "" || prompt === suggested) {
+      setPrompt(repo.suggestion ?? "");
+      setSuggested(repo.suggestion ?? "");
+    }
+  };
+  const first = known[0];
+  useEffect(() => {
+    if (url === null && first) choose(first);
+    // Only the first time that repositories are known: after that the field is the person's.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [first === undefined]);
+
+  const address = (url ?? "").trim();
+  const wrongRepo = tried ? repoProblem(address) : undefined;
+  const wrongPrompt = tried && prompt.trim() === "" ? "Say what should be done." : undefined;
+  const submit = (event?: FormEvent) => {
+    event?.preventDefault();
+    setTried(true);
+    if (create.isPending || repoProblem(address) !== undefined || prompt.trim() === "") return;
+    const named = branch.trim();
+    create.mutate({
+      id: id.current,
+      prompt,
+      ...(address === "" ? {} : { repo: { url: address, ...(named === "" ? {} : { branch: named }) } }),
+      ...(model === "" ? {} : { model }),
+    });
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key === "Enter" && (event.metaKey || event.ctrlKey) && !event.nativeEvent.isComposing) submit();
+  };
+  const models = installation?.models ?? [];
+  const chosen = models.find((m) => m.id === model) ?? models[0];
+  return (
+    <form onSubmit={submit} onKeyDown={onKeyDown} noValidate className="flex flex-col gap-3">
+      <Field label="What should be done?" error={wrongPrompt}>
+        {({ id: field, describedBy }) => (
+          <textarea
+            id={field}
+            data-testid="new-session-prompt"
+            aria-describedby={describedBy}
+            aria-invalid={wrongPrompt !== undefined}
+            dir="auto"
+            rows={5}
+            autoFocus
+            placeholder="Fix the failing test and explain what was wrong."
+            className={cx(CONTROL, "resize-y py-2 leading-snug")}
+            value={prompt}
+            onChange={(event) => {
+              setPrompt(event.target.value);
+              keep(DRAFT, event.target.value.trim() === "" ? null : event.target.value);
+            }}
+          />
+        )}
+      </Field>
+      <div className="grid gap-3 sm:grid-cols-[1fr_10rem]">
+        <Field label="Repository" hint={address === "" ? "Empty: the agent starts in an empty folder." : undefined} error={wrongRepo}>
+          {({ id: field, describedBy }) => (
+            <Combobox
+              id={field}
+              testId="new-session-repo"
+              describedBy={describedBy}
+              value={url ?? ""}
+              onChange={setUrl}
+              onPick={(value) => {
+                const repo = known.find((r) => r.url === value);
+                if (repo) choose(repo);
+              }}
+              suggestions={known.map((r) => ({ value: r.url, label: r.name, note: r.description ?? r.url }))}
+              placeholder="https://github.com/owner/name"
+            />
+          )}
+        </Field>
+        <Field label="Branch">
+          {({ id: field }) => (
+            <TextInput
+              id={field}
+              data-testid="new-session-branch"
+              autoComplete="off"
+              autoCapitalize="off"
+              spellCheck={false}
+              placeholder="default"
+              value={branch}
+              onChange={(event) => setBranch(event.target.value)}
+            />
+          )}
+        </Field>
+      </div>
+      <Field label="Model" hint={chosen?.demo ? "The demo model follows a script; it is not a real model." : undefined}>
+        {({ id: field, describedBy }) => (
+          <div className="flex items-center gap-2">
+            <Select
+              id={field}
+              data-testid="new-session-model"
+              aria-describedby={describedBy}
+              value={chosen?.id ?? ""}
+              onChange={(event) => setModel(event.target.value)}
+              disabled={models.length === 0}
+            >
+              {models.map((m) => (
+                <option key={m.id} value={m.id}>
+                  {m.demo ? `${m.name} (demo)` : m.name}
+                </option>
+              ))}
+            </Select>
+            {chosen?.demo ? <DemoBadge /> : null}
+          </div>
+        )}
+      </Field>
+      {installation?.isolation === "none" ? (
+        <Card tone="amber" icon={<CircleAlert size={16} />} title="No isolation on this machine">
+          Code in the sandbox can read your files. {installation.warning}
+        </Card>
+      ) : null}
+      {create.isError ? (
+        <Card tone="red" role="alert" icon={<CircleAlert size={16} />} title="The session was not started">
+          {messageOf(create.error)} What you wrote is kept.
+        </Card>
+      ) : null}
+      <div className="flex items-center justify-end gap-3 pt-1">
+        <span className="hidden items-center gap-1 text-xs text-muted sm:flex">
+          <Kbd>{keyName("mod+Enter")}</Kbd>
+        </span>
+        <Button look="primary" type="submit" data-testid="new-session-submit" disabled={create.isPending}>
+          {create.isPending ? "Starting…" : "Start session"}
+        </Button>
+      </div>
+    </form>
+  );
+}
