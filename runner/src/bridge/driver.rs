@@ -1,0 +1,545 @@
+//! The life of turns: prompts in, aborts, answers, crashes, the end. The mapper says what events mean; this decides
+//! what to do about them and calls the engine.
+//!
+//! Every call to the engine runs as a task of its own whose outcome comes back as [`Outcome`], so nothing here waits.
+
+use errand_protocol::ids::{InteractionId, PartId, TurnId};
+use errand_protocol::interaction::Answer;
+use errand_protocol::runner::{GitAuthor, RunnerEvent, RunnerSetup};
+use errand_protocol::session::{Cause, FileChange, TurnOutcome};
+use errand_protocol::text::{ModelId, PromptText};
+use errand_protocol::time::Timestamp;
+use tokio::sync::mpsc;
+
+use super::calls::{self, Outcome};
+use super::mapper::{Ending, Mapper, Output, Source};
+use super::snapshot::Snapshot;
+use crate::cause;
+use crate::config::Config;
+use crate::engine::api::Api;
+use crate::engine::event::EngineEvent;
+use crate::engine::supervisor::EngineNews;
+use crate::ids;
+use crate::state::{StateFile, TurnNote};
+use crate::streams::Streams;
+
+/// After the engine went idle, its sum of the changes is waited for so long, in milliseconds.
+const SUM_UP: i64 = 700;
+/// A turn without any event for so long is looked after.
+const QUIET: i64 = 5_000;
+
+/// A turn that is to run.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Which.
+    pub turn: TurnId,
+    /// What is asked.
+    pub text: PromptText,
+    /// With which model.
+    pub model: ModelId,
+    /// Whose commits.
+    pub author: GitAuthor,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Events are taken as they come.
+    Following,
+    /// The engine's record is being read; events wait.
+    Reading(u64, Source, Vec<EngineEvent>),
+}
+
+/// The bridge.
+pub struct Bridge {
+    config: Config,
+    setup: RunnerSetup,
+    state: StateFile,
+    outcomes: mpsc::Sender<Outcome>,
+    engine: Option<Api>,
+    /// The engine's session; known once the engine was up.
+    root: String,
+    mapper: Option<Mapper>,
+    phase: Phase,
+    /// Waits for the engine, or for the turn before it.
+    next: Option<Run>,
+    /// The running turn's prompt, until the engine has it.
+    posting: Option<Run>,
+    /// When the ended turn is reported, at the latest; it waits for the sum of its changes.
+    ending_at: Option<i64>,
+    summing_up: bool,
+    last_event: i64,
+    checking: bool,
+    reads: u64,
+    crash: Option<Cause>,
+}
+
+impl Bridge {
+    /// A bridge whose engine is not up yet.
+    pub fn new(config: Config, setup: RunnerSetup, state: StateFile, outcomes: mpsc::Sender<Outcome>) -> Self {
+        Self {
+            config,
+            setup,
+            state,
+            outcomes,
+            engine: None,
+            root: String::new(),
+            mapper: None,
+            phase: Phase::Following,
+            next: None,
+            posting: None,
+            ending_at: None,
+            summing_up: false,
+            last_event: 0,
+            checking: false,
+            reads: 0,
+            crash: None,
+        }
+    }
+
+    /// Whether prompts are taken.
+    pub const fn ready(&self) -> bool {
+        self.engine.is_some()
+    }
+
+    /// The turn in progress.
+    pub fn turn(&self) -> Option<TurnId> {
+        self.mapper.as_ref().and_then(|mapper| mapper.turn().cloned())
+    }
+
+    /// When [`Bridge::tick`] is due.
+    pub fn next_tick(&self) -> Option<i64> {
+        let look = self
+            .turn()
+            .filter(|_| self.engine.is_some() && !self.checking)
+            .map(|_| self.last_event + QUIET);
+        match (self.ending_at, look) {
+            (Some(end), Some(look)) => Some(end.min(look)),
+            (end, look) => end.or(look),
+        }
+    }
+
+    /// Time passed.
+    pub fn tick(&mut self, now: Timestamp) {
+        let ms = now.millis();
+        if self.ending_at.is_some_and(|at| at <= ms) && !self.summing_up {
+            self.sum_up();
+        }
+        if self.next_tick().is_some_and(|at| at <= ms)
+            && let Some(api) = self.engine.clone()
+        {
+            self.checking = true;
+            self.last_event = ms;
+            calls::check(api, self.root.clone(), self.outcomes.clone());
+        }
+    }
+
+    /// The engine's news.
+    pub fn news(
+        &mut self,
+        news: EngineNews,
+        streams: &Streams,
+        reported: &crate::reported::Reported,
+        now: Timestamp,
+    ) -> Vec<Output> {
+        match news {
+            EngineNews::Up {
+                api,
+                session,
+                version,
+                adopted,
+            } => {
+                let first = self.mapper.is_none();
+                self.up(api, &session, reported);
+                let event = match self.crash.take() {
+                    Some(cause) => RunnerEvent::EngineRestarted { cause },
+                    None => RunnerEvent::Ready { engine: version },
+                };
+                let mut out = vec![Output::Event(event)];
+                out.extend(self.resume(first, adopted, streams, now));
+                out
+            }
+            EngineNews::Event(event) => {
+                self.last_event = now.millis();
+                if let Phase::Reading(_, _, waiting) = &mut self.phase {
+                    waiting.push(event);
+                    return Vec::new();
+                }
+                self.event(event, Source::Live, streams, now)
+            }
+            EngineNews::Gap => {
+                self.read_record(Source::Resumed);
+                Vec::new()
+            }
+            EngineNews::Died(cause) => {
+                self.engine = None;
+                self.phase = Phase::Following;
+                self.crash = Some(cause);
+                Vec::new()
+            }
+            EngineNews::Failed(detail) => {
+                let failure = cause::StartFailure::engine(&detail);
+                self.engine = None;
+                let ending = Ending {
+                    outcome: TurnOutcome::Failed,
+                    cause: Some(failure.cause.clone()),
+                };
+                let mut out = self.end(ending, Vec::new(), streams, now);
+                out.push(Output::Event(RunnerEvent::StartFailed {
+                    step: failure.step,
+                    cause: failure.cause,
+                    retryable: failure.retryable,
+                }));
+                out
+            }
+        }
+    }
+
+    fn up(&mut self, api: Api, session: &str, reported: &crate::reported::Reported) {
+        self.engine = Some(api);
+        if self.mapper.is_none() || self.root != session {
+            let turn = self
+                .mapper
+                .as_ref()
+                .and_then(|mapper| Some((mapper.turn()?.clone(), mapper.prompt()?.clone())));
+            let workspace = self.config.workspace.display().to_string();
+            let mut mapper = Mapper::new(session, &workspace, self.setup.title.is_some(), reported.clone());
+            if let Some((turn, prompt)) = turn {
+                mapper.begin(turn, prompt);
+            }
+            self.mapper = Some(mapper);
+            session.clone_into(&mut self.root);
+        }
+    }
+
+    /// What the engine did without being watched is caught up with.
+    fn resume(&mut self, first: bool, adopted: bool, streams: &Streams, now: Timestamp) -> Vec<Output> {
+        let Some(mapper) = &mut self.mapper else {
+            return Vec::new();
+        };
+        if first && let Some(turn) = mapper.reported().turn.clone() {
+            // Another process reported this turn's beginning; its prompt's id is in the notes.
+            let note = self.state.get().turns.into_iter().rev().find(|note| note.turn == turn);
+            let prompt = note.map(|note| note.message);
+            let Some(prompt) = prompt.or_else(|| "msg_0".parse().ok()) else {
+                return Vec::new();
+            };
+            mapper.begin(turn, prompt);
+        }
+        let accepted = mapper.turn().is_some() && mapper.reported().turn.as_ref() == mapper.turn();
+        if accepted {
+            self.posting = None;
+            self.read_record(if adopted { Source::Resumed } else { Source::Crashed });
+        } else if let Some(run) = self.posting.clone() {
+            // The engine died before it had the prompt: the same ids make a second post harmless.
+            return self.start(run, streams, now);
+        }
+        self.start_next(streams, now)
+    }
+
+    /// Runs a turn. The same one again changes nothing.
+    pub fn run(&mut self, run: Run, streams: &Streams, now: Timestamp) -> Vec<Output> {
+        if self.turn().as_ref() == Some(&run.turn) || self.is_over(&run.turn) {
+            return Vec::new();
+        }
+        self.next = Some(run);
+        self.start_next(streams, now)
+    }
+
+    /// Whether the turn was given to an engine and has ended since.
+    fn is_over(&self, turn: &TurnId) -> bool {
+        self.state
+            .get()
+            .turns
+            .iter()
+            .any(|note| &note.turn == turn && note.over)
+    }
+
+    fn start_next(&mut self, streams: &Streams, now: Timestamp) -> Vec<Output> {
+        if self.engine.is_none() || self.turn().is_some() {
+            return Vec::new();
+        }
+        match self.next.take() {
+            Some(run) => self.start(run, streams, now),
+            None => Vec::new(),
+        }
+    }
+
+    fn start(&mut self, run: Run, streams: &Streams, now: Timestamp) -> Vec<Output> {
+        let (Some(api), Some(mapper)) = (self.engine.clone(), &mut self.mapper) else {
+            return Vec::new();
+        };
+        let note = match note_of(&self.state, &run.turn, now) {
+            Ok(note) => note,
+            Err(error) => {
+                tracing::error!(%error, "the turn could not be noted");
+                return Vec::new();
+            }
+        };
+        if mapper.turn() != Some(&run.turn) {
+            mapper.begin(run.turn.clone(), note.message.clone());
+        }
+        self.last_event = now.millis();
+        if !offers(&self.setup, &run.model) {
+            let cause = cause::model_unknown(run.model.as_str());
+            let ending = Ending {
+                outcome: TurnOutcome::Failed,
+                cause: Some(cause),
+            };
+            return self.end(ending, Vec::new(), streams, now);
+        }
+        calls::post(
+            api,
+            self.config.clone(),
+            self.root.clone(),
+            run.clone(),
+            note,
+            self.outcomes.clone(),
+        );
+        self.posting = Some(run);
+        Vec::new()
+    }
+
+    /// Stops a turn. Fine when it does not run.
+    pub fn abort(&mut self, turn: &TurnId, streams: &Streams, now: Timestamp) -> Vec<Output> {
+        let waits = self.next.as_ref().is_some_and(|run| &run.turn == turn);
+        if waits {
+            self.next = None;
+            let finished = RunnerEvent::TurnFinished {
+                turn_id: turn.clone(),
+                outcome: TurnOutcome::Aborted,
+                cause: Some(cause::aborted()),
+                usage: errand_protocol::session::Usage::default(),
+                files: Vec::new(),
+            };
+            return vec![
+                Output::Event(RunnerEvent::TurnAccepted { turn_id: turn.clone() }),
+                Output::Event(finished),
+            ];
+        }
+        let Some(mapper) = self.mapper.as_mut().filter(|mapper| mapper.turn() == Some(turn)) else {
+            return Vec::new();
+        };
+        mapper.abort();
+        if self.engine.is_none() {
+            let ending = Ending {
+                outcome: TurnOutcome::Aborted,
+                cause: Some(cause::aborted()),
+            };
+            return self.end(ending, Vec::new(), streams, now);
+        }
+        if self.posting.is_none() {
+            self.stop_engine();
+        }
+        Vec::new()
+    }
+
+    fn stop_engine(&self) {
+        if let (Some(api), Some(mapper)) = (self.engine.clone(), &self.mapper) {
+            calls::stop(api, self.root.clone(), mapper.child_sessions(), self.outcomes.clone());
+        }
+    }
+
+    /// A person's answer. Fine when the engine no longer waits.
+    pub fn resolve(&self, interaction: InteractionId, answer: Answer) {
+        if let Some(api) = self.engine.clone() {
+            calls::answer(api, interaction, answer, self.outcomes.clone());
+        }
+    }
+
+    /// A call to the engine came back.
+    pub fn outcome(&mut self, outcome: Outcome, streams: &Streams, now: Timestamp) -> Vec<Output> {
+        match outcome {
+            Outcome::Posted(turn, result) => self.posted(&turn, result, streams, now),
+            Outcome::Read(number, snapshot) => self.read(number, snapshot, streams, now),
+            Outcome::Changes(turn, files) => {
+                self.summing_up = false;
+                let settled = self.mapper.as_ref().and_then(Mapper::settled);
+                match settled {
+                    Some(ending) if self.turn() == Some(turn) => self.end(ending, files, streams, now),
+                    _ => Vec::new(),
+                }
+            }
+            Outcome::Answered(request) => self.event(EngineEvent::Settled(request), Source::Live, streams, now),
+            Outcome::Checked { idle } => {
+                self.checking = false;
+                if idle && self.turn().is_some() && self.posting.is_none() && self.ending_at.is_none() {
+                    self.read_record(Source::Resumed);
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    fn posted(&mut self, turn: &TurnId, result: Result<(), String>, streams: &Streams, now: Timestamp) -> Vec<Output> {
+        if self.turn().as_ref() != Some(turn) {
+            return Vec::new();
+        }
+        let Some(mapper) = &mut self.mapper else {
+            return Vec::new();
+        };
+        match result {
+            Ok(()) => {
+                self.posting = None;
+                let aborting = mapper.aborting();
+                let out = mapper.accepted();
+                if aborting {
+                    self.stop_engine();
+                }
+                out
+            }
+            Err(detail) => {
+                if self.engine.is_none() {
+                    return Vec::new();
+                }
+                self.posting = None;
+                let ending = Ending {
+                    outcome: TurnOutcome::Failed,
+                    cause: Some(cause::prompt_refused(&detail)),
+                };
+                self.end(ending, Vec::new(), streams, now)
+            }
+        }
+    }
+
+    fn read_record(&mut self, source: Source) {
+        let Some(prompt) = self.mapper.as_ref().and_then(|mapper| mapper.prompt().cloned()) else {
+            return;
+        };
+        if let (Some(api), Phase::Following) = (self.engine.clone(), &self.phase) {
+            self.reads += 1;
+            self.phase = Phase::Reading(self.reads, source, Vec::new());
+            calls::read(api, self.root.clone(), prompt, self.reads, self.outcomes.clone());
+        }
+    }
+
+    fn read(&mut self, number: u64, snapshot: Option<Snapshot>, streams: &Streams, now: Timestamp) -> Vec<Output> {
+        let (source, waiting) = match std::mem::replace(&mut self.phase, Phase::Following) {
+            Phase::Reading(wanted, source, waiting) if wanted == number => (source, waiting),
+            other @ (Phase::Reading(..) | Phase::Following) => {
+                self.phase = other;
+                return Vec::new();
+            }
+        };
+        let Some(mapper) = &mut self.mapper else {
+            return Vec::new();
+        };
+        let mut out = Vec::new();
+        if let Some(snapshot) = snapshot {
+            for event in snapshot.events {
+                out.extend(mapper.handle(event, source, now));
+            }
+            out.extend(mapper.only_waiting_for(&snapshot.waiting));
+        }
+        if let Some(ending) = abandoned(mapper, source, &waiting) {
+            out.extend(self.end(ending, Vec::new(), streams, now));
+        }
+        for event in waiting {
+            out.extend(self.event(event, Source::Live, streams, now));
+        }
+        out.extend(self.look_for_the_end(streams, now));
+        out
+    }
+
+    fn event(&mut self, event: EngineEvent, source: Source, streams: &Streams, now: Timestamp) -> Vec<Output> {
+        let Some(mapper) = &mut self.mapper else {
+            return Vec::new();
+        };
+        let mut out = mapper.handle(event, source, now);
+        out.extend(self.look_for_the_end(streams, now));
+        out
+    }
+
+    /// A settled turn is reported as soon as its changes are known.
+    fn look_for_the_end(&mut self, streams: &Streams, now: Timestamp) -> Vec<Output> {
+        let Some(mapper) = &self.mapper else { return Vec::new() };
+        let Some(ending) = mapper.settled() else {
+            self.ending_at = None;
+            return Vec::new();
+        };
+        if let Some(files) = mapper.final_diffs() {
+            return self.end(ending, files, streams, now);
+        }
+        self.ending_at.get_or_insert(now.millis() + SUM_UP);
+        Vec::new()
+    }
+
+    fn sum_up(&mut self) {
+        self.ending_at = None;
+        if let (Some(api), Some(mapper)) = (self.engine.clone(), &self.mapper)
+            && let (Some(turn), Some(prompt)) = (mapper.turn().cloned(), mapper.prompt().cloned())
+        {
+            self.summing_up = true;
+            let workspace = self.config.workspace.display().to_string();
+            calls::changes(api, self.root.clone(), turn, prompt, workspace, self.outcomes.clone());
+        }
+    }
+
+    fn end(&mut self, ending: Ending, files: Vec<FileChange>, streams: &Streams, now: Timestamp) -> Vec<Output> {
+        let (Some(turn), Some(mapper)) = (self.turn(), &mut self.mapper) else {
+            return Vec::new();
+        };
+        let text_of = |part: &PartId| streams.text(part).map(str::to_owned);
+        let mut out = mapper.finish(ending, files, text_of, now);
+        self.ending_at = None;
+        self.posting = None;
+        let over = self.state.update(|state| {
+            for note in state.turns.iter_mut().filter(|note| note.turn == turn) {
+                note.over = true;
+            }
+        });
+        if let Err(error) = over {
+            tracing::error!(%error, "the turn's end could not be noted");
+        }
+        out.extend(self.start_next(streams, now));
+        out
+    }
+}
+
+/// How a turn ends that the engine does not work on any more, though it never finished it.
+fn abandoned(mapper: &Mapper, source: Source, waiting: &[EngineEvent]) -> Option<Ending> {
+    if mapper.settled().is_some() {
+        return None;
+    }
+    let failed = |cause| {
+        Some(Ending {
+            outcome: TurnOutcome::Failed,
+            cause: Some(cause),
+        })
+    };
+    if source == Source::Crashed {
+        failed(cause::engine_crashed("its process ended"))
+    } else if !mapper.idle() || !waiting.is_empty() {
+        None
+    } else if mapper.aborting() {
+        Some(Ending {
+            outcome: TurnOutcome::Aborted,
+            cause: Some(cause::aborted()),
+        })
+    } else {
+        failed(cause::engine_stopped())
+    }
+}
+
+fn offers(setup: &RunnerSetup, model: &ModelId) -> bool {
+    let (provider, name) = model.split();
+    setup
+        .providers
+        .get(provider)
+        .is_some_and(|provider| provider.models.iter().any(|model| model.id == name))
+}
+
+/// The ids of a turn's prompt: chosen once, noted before the engine sees them.
+fn note_of(state: &StateFile, turn: &TurnId, now: Timestamp) -> std::io::Result<TurnNote> {
+    if let Some(note) = state.get().turns.into_iter().find(|note| &note.turn == turn) {
+        return Ok(note);
+    }
+    let (message, part) = ids::prompt_ids(now)?;
+    let note = TurnNote {
+        turn: turn.clone(),
+        message,
+        part,
+        over: false,
+    };
+    state.update(|state| state.turns.push(note.clone()))?;
+    Ok(note)
+}

@@ -1,0 +1,670 @@
+//! From the engine's events to what the SessionAgent is told. Pure: no I/O, no clock.
+//!
+//! Owns: which message, part and interaction belongs to the turn, sub-agents' parts under their call, what was
+//! reported already ([`Reported`]), and when a turn is settled. Because everything is checked against what was
+//! reported, the engine's own messages may be replayed at any time and only what is missing comes out.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use errand_protocol::ids::{InteractionId, MessageId, PartId, TurnId};
+use errand_protocol::interaction::Ask;
+use errand_protocol::runner::RunnerEvent;
+use errand_protocol::session::{Cause, FileChange, TurnOutcome, Usage};
+use errand_protocol::time::Timestamp;
+use serde_json::Value;
+
+use super::parts::{self, Place};
+use crate::cause;
+use crate::engine::event::{AskingTool, EngineError, EngineEvent, MessageInfo, PartInfo, SessionInfo, Status};
+use crate::reported::Reported;
+
+/// Events of sub-agents that are held back until it is known which call they belong to.
+const MAX_HELD: usize = 512;
+
+/// Where an event comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The event stream.
+    Live,
+    /// The engine's messages, read after events were missed: the text of parts in progress cannot be followed.
+    Resumed,
+    /// The engine's messages, read after it died: nothing is in progress.
+    Crashed,
+}
+
+/// What follows from an event.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// To be reported.
+    Event(RunnerEvent),
+    /// Text was added to an open part.
+    Append(PartId, String),
+    /// An open part's whole text is this.
+    Set(PartId, String),
+    /// An open part's text can no longer be followed; the finished part will have it.
+    Lost(PartId),
+}
+
+/// How a settled turn ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ending {
+    /// How.
+    pub outcome: TurnOutcome,
+    /// Why, unless done.
+    pub cause: Option<Cause>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Unknown,
+    Busy,
+    Idle,
+}
+
+#[derive(Debug)]
+struct Turn {
+    id: TurnId,
+    prompt: MessageId,
+    level: Level,
+    aborting: bool,
+    /// Of the last finished message.
+    error: Option<EngineError>,
+    /// Of the run, when there was no message to carry it.
+    run_error: Option<EngineError>,
+    usage: BTreeMap<String, Usage>,
+    /// The engine's summary of changes, when it came after the turn went idle.
+    diffs: Option<Value>,
+    retry: Option<(String, u32)>,
+}
+
+#[derive(Debug, Clone)]
+struct Child {
+    message: MessageId,
+    part: PartId,
+}
+
+#[derive(Debug)]
+struct Known {
+    session: String,
+    assistant: bool,
+    compaction: bool,
+}
+
+/// The mapper of one engine session.
+#[derive(Debug)]
+pub struct Mapper {
+    root: String,
+    workspace: String,
+    named: bool,
+    reported: Reported,
+    turn: Option<Turn>,
+    children: BTreeMap<String, Child>,
+    parents: BTreeMap<String, String>,
+    held: VecDeque<EngineEvent>,
+    messages: BTreeMap<String, Known>,
+    calls: BTreeMap<String, PartId>,
+    /// Un-ended prose and reasoning, and its session.
+    prose: BTreeMap<PartId, String>,
+    out: Vec<Output>,
+}
+
+impl Mapper {
+    /// For the engine session `root` in `workspace`. `named`: a person chose the title, the engine's is not wanted.
+    pub fn new(root: &str, workspace: &str, named: bool, reported: Reported) -> Self {
+        Self {
+            root: root.to_owned(),
+            workspace: workspace.to_owned(),
+            named,
+            reported,
+            turn: None,
+            children: BTreeMap::new(),
+            parents: BTreeMap::new(),
+            held: VecDeque::new(),
+            messages: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            prose: BTreeMap::new(),
+            out: Vec::new(),
+        }
+    }
+
+    /// From now on the engine works on this turn, whose prompt is the message `prompt`.
+    pub fn begin(&mut self, id: TurnId, prompt: MessageId) {
+        self.children.clear();
+        self.held.clear();
+        self.messages.clear();
+        self.calls.clear();
+        self.prose.clear();
+        self.turn = Some(Turn {
+            id,
+            prompt,
+            level: Level::Unknown,
+            aborting: false,
+            error: None,
+            run_error: None,
+            usage: BTreeMap::new(),
+            diffs: None,
+            retry: None,
+        });
+    }
+
+    /// The turn in progress.
+    pub fn turn(&self) -> Option<&TurnId> {
+        self.turn.as_ref().map(|turn| &turn.id)
+    }
+
+    /// The message of the turn's prompt.
+    pub fn prompt(&self) -> Option<&MessageId> {
+        self.turn.as_ref().map(|turn| &turn.prompt)
+    }
+
+    /// The turn is being stopped: how it ends is known.
+    pub fn abort(&mut self) {
+        if let Some(turn) = &mut self.turn {
+            turn.aborting = true;
+        }
+    }
+
+    /// Whether it is being stopped.
+    pub fn aborting(&self) -> bool {
+        self.turn.as_ref().is_some_and(|turn| turn.aborting)
+    }
+
+    /// Whether the engine is idle, as far as known.
+    pub fn idle(&self) -> bool {
+        self.turn.as_ref().is_some_and(|turn| turn.level == Level::Idle)
+    }
+
+    /// What was reported so far.
+    pub const fn reported(&self) -> &Reported {
+        &self.reported
+    }
+
+    /// Sub-agents' sessions of this turn, as far as known.
+    pub fn child_sessions(&self) -> Vec<String> {
+        self.parents
+            .keys()
+            .filter(|session| self.in_tree(session))
+            .cloned()
+            .collect()
+    }
+
+    /// The engine has the prompt.
+    pub fn accepted(&mut self) -> Vec<Output> {
+        self.accept();
+        std::mem::take(&mut self.out)
+    }
+
+    /// Takes an event in.
+    pub fn handle(&mut self, event: EngineEvent, source: Source, now: Timestamp) -> Vec<Output> {
+        self.take(event, source, now);
+        std::mem::take(&mut self.out)
+    }
+
+    /// How the turn ended, once the engine is idle and its last message complete. `None` while it goes on.
+    pub fn settled(&self) -> Option<Ending> {
+        let turn = self.turn.as_ref()?;
+        let unfinished = self.reported.messages.values().any(|finished| !finished);
+        let begun = !self.reported.messages.is_empty() || turn.run_error.is_some();
+        if turn.level != Level::Idle || unfinished || !begun {
+            return None;
+        }
+        let error = if self.reported.messages.is_empty() {
+            &turn.run_error
+        } else {
+            &turn.error
+        };
+        let failed = |error: &EngineError| {
+            let cause = cause::of_engine(error);
+            let outcome = if cause.code == "aborted" {
+                TurnOutcome::Aborted
+            } else {
+                TurnOutcome::Failed
+            };
+            Ending {
+                outcome,
+                cause: Some(cause),
+            }
+        };
+        Some(if turn.aborting {
+            Ending {
+                outcome: TurnOutcome::Aborted,
+                cause: Some(cause::aborted()),
+            }
+        } else {
+            error.as_ref().map_or(
+                Ending {
+                    outcome: TurnOutcome::Done,
+                    cause: None,
+                },
+                failed,
+            )
+        })
+    }
+
+    /// The changes of the turn, when the engine summed them up after it went idle.
+    pub fn final_diffs(&self) -> Option<Vec<FileChange>> {
+        let diffs = self.turn.as_ref()?.diffs.as_ref()?;
+        Some(parts::files(diffs, &self.workspace))
+    }
+
+    /// Ends the turn: nothing stays open. `text_of` gives the text of an open part as far as it came.
+    pub fn finish(
+        &mut self,
+        ending: Ending,
+        files: Vec<FileChange>,
+        text_of: impl Fn(&PartId) -> Option<String>,
+        now: Timestamp,
+    ) -> Vec<Output> {
+        let Some(turn_id) = self.turn().cloned() else {
+            return Vec::new();
+        };
+        self.accept();
+        for interaction_id in self.reported.interactions.clone() {
+            self.emit(RunnerEvent::InteractionClosed { interaction_id });
+        }
+        for id in self.reported.open_parts() {
+            self.interrupt(&turn_id, &id, text_of(&id).as_deref(), now);
+        }
+        let unfinished: Vec<_> = self
+            .reported
+            .messages
+            .iter()
+            .filter(|(_, finished)| !**finished)
+            .collect();
+        for message_id in unfinished.into_iter().map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+            self.emit(RunnerEvent::MessageFinished {
+                turn_id: turn_id.clone(),
+                message_id,
+                cause: ending.cause.clone(),
+            });
+        }
+        let usage = self.turn.take().map(|turn| turn.usage).unwrap_or_default();
+        let usage = usage.values().fold(Usage::default(), parts::add);
+        let Ending { outcome, cause } = ending;
+        self.emit(RunnerEvent::TurnFinished {
+            turn_id,
+            outcome,
+            cause,
+            usage,
+            files,
+        });
+        std::mem::take(&mut self.out)
+    }
+
+    /// After a gap: interactions that the engine no longer waits for.
+    pub fn only_waiting_for(&mut self, requests: &[String]) -> Vec<Output> {
+        let waiting: Vec<_> = requests.iter().filter_map(|request| interaction_id(request)).collect();
+        for interaction_id in self.reported.interactions.clone() {
+            if !waiting.contains(&interaction_id) {
+                self.emit(RunnerEvent::InteractionClosed { interaction_id });
+            }
+        }
+        std::mem::take(&mut self.out)
+    }
+
+    fn interrupt(&mut self, turn_id: &TurnId, id: &PartId, text: Option<&str>, now: Timestamp) {
+        let Some((message_id, part)) = self
+            .reported
+            .parts
+            .get(id)
+            .and_then(|mark| Some((mark.message.clone(), mark.open.clone()?)))
+        else {
+            return;
+        };
+        let part = parts::interrupted(part, text, now);
+        let empty = self.prose.contains_key(id) && part.streaming_text().is_some_and(str::is_empty);
+        if empty {
+            self.emit(RunnerEvent::PartRemoved {
+                message_id,
+                part_id: id.clone(),
+            });
+        } else {
+            self.emit(RunnerEvent::PartFinished {
+                turn_id: turn_id.clone(),
+                message_id,
+                part,
+            });
+        }
+    }
+
+    fn emit(&mut self, event: RunnerEvent) {
+        self.reported.apply(&event);
+        self.out.push(Output::Event(event));
+    }
+
+    fn accept(&mut self) {
+        if let Some(turn_id) = self.turn().cloned()
+            && self.reported.turn.as_ref() != Some(&turn_id)
+        {
+            self.emit(RunnerEvent::TurnAccepted { turn_id });
+        }
+    }
+
+    fn take(&mut self, event: EngineEvent, source: Source, now: Timestamp) {
+        match event {
+            EngineEvent::Session(info) => self.session(info),
+            EngineEvent::Status(session, status) => self.status(&session, status, now),
+            EngineEvent::Failed(session, error) => {
+                if session.as_ref() == Some(&self.root)
+                    && let Some(turn) = &mut self.turn
+                {
+                    turn.run_error = Some(error);
+                }
+            }
+            EngineEvent::Message(info) => self.message(info),
+            EngineEvent::Part(info) => self.part(&info, source, now),
+            EngineEvent::PartRemoved(part) => self.remove(&part),
+            EngineEvent::Delta { part, text } => {
+                if let Ok(part) = PartId::try_from(part)
+                    && self.reported.open_part(&part).is_some()
+                {
+                    self.out.push(Output::Append(part, text));
+                }
+            }
+            EngineEvent::Permission(ask) => {
+                let (id, session, tool) = (ask.id.clone(), ask.session.clone(), ask.tool.clone());
+                let ask = parts::permission(ask, &self.workspace);
+                self.asked(&id, &session, tool.as_ref(), ask);
+            }
+            EngineEvent::Question(ask) => {
+                let (id, session, tool) = (ask.id.clone(), ask.session.clone(), ask.tool.clone());
+                self.asked(&id, &session, tool.as_ref(), parts::questions(ask));
+            }
+            EngineEvent::Settled(request) => {
+                if let Some(interaction_id) = interaction_id(&request)
+                    && self.reported.interactions.contains(&interaction_id)
+                {
+                    self.emit(RunnerEvent::InteractionClosed { interaction_id });
+                }
+            }
+            EngineEvent::Todos(session, todos) => {
+                if session == self.root {
+                    self.emit(RunnerEvent::Todos {
+                        todos: parts::todos(todos),
+                    });
+                }
+            }
+        }
+    }
+
+    fn session(&mut self, info: SessionInfo) {
+        if let Some(parent) = info.parent {
+            self.parents.insert(info.id, parent);
+        } else if info.id == self.root
+            && !self.named
+            && !info.title.is_empty()
+            && !info.title.starts_with("New session - ")
+            && self.reported.title.as_ref() != Some(&info.title)
+        {
+            self.emit(RunnerEvent::Title { title: info.title });
+        }
+    }
+
+    fn in_tree(&self, session: &str) -> bool {
+        let mut at = session;
+        for _ in 0..16 {
+            if at == self.root {
+                return true;
+            }
+            let Some(parent) = self.parents.get(at) else {
+                return false;
+            };
+            at = parent;
+        }
+        false
+    }
+
+    fn status(&mut self, session: &str, status: Status, now: Timestamp) {
+        let root = session == self.root;
+        if !root && !self.in_tree(session) {
+            return;
+        }
+        let Some(turn) = &mut self.turn else { return };
+        match status {
+            Status::Idle if root => turn.level = Level::Idle,
+            Status::Busy if root => {
+                turn.level = Level::Busy;
+                turn.diffs = None;
+            }
+            Status::Idle | Status::Busy => {}
+            Status::Retry { attempt, message, next } => {
+                let tried = Some((session.to_owned(), attempt));
+                if root {
+                    turn.level = Level::Busy;
+                }
+                if turn.retry == tried {
+                    return;
+                }
+                turn.retry = tried;
+                let turn_id = turn.id.clone();
+                self.discard_prose(session);
+                self.emit(RunnerEvent::TurnRetrying {
+                    turn_id,
+                    attempt,
+                    message: cause::retry_message(&message),
+                    next_at: Timestamp::from_millis(next.max(now.millis())),
+                });
+            }
+        }
+    }
+
+    /// The engine begins the answer anew: what it had begun in `session` is void.
+    fn discard_prose(&mut self, session: &str) {
+        let void: Vec<_> = self
+            .prose
+            .iter()
+            .filter(|(_, of)| *of == session)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for part_id in void {
+            self.prose.remove(&part_id);
+            self.remove(part_id.as_str());
+        }
+    }
+
+    fn remove(&mut self, part: &str) {
+        let Ok(part_id) = part.parse::<PartId>() else { return };
+        self.prose.remove(&part_id);
+        if let Some(mark) = self.reported.parts.get(&part_id) {
+            let message_id = mark.message.clone();
+            self.emit(RunnerEvent::PartRemoved { message_id, part_id });
+        }
+    }
+
+    fn message(&mut self, info: MessageInfo) {
+        let Some(turn) = &mut self.turn else { return };
+        if info.session == self.root && info.id.as_str() < turn.prompt.as_str() {
+            return;
+        }
+        let assistant = info.role == "assistant";
+        let compaction = info.mode.as_deref() == Some("compaction");
+        if info.session == self.root && info.id == turn.prompt.as_str() {
+            if turn.level == Level::Idle {
+                turn.diffs = info.summary.as_ref().and_then(|summary| summary.get("diffs")).cloned();
+            }
+            self.accept();
+        } else if info.session == self.root && assistant {
+            self.root_message(&info);
+        }
+        self.messages.insert(
+            info.id,
+            Known {
+                session: info.session,
+                assistant,
+                compaction,
+            },
+        );
+    }
+
+    fn root_message(&mut self, info: &MessageInfo) {
+        self.accept();
+        let (Some(turn), Ok(message_id)) = (&mut self.turn, info.id.parse::<MessageId>()) else {
+            return;
+        };
+        let turn_id = turn.id.clone();
+        if info.time.completed.is_some() {
+            turn.error.clone_from(&info.error);
+        }
+        if !self.reported.messages.contains_key(&message_id) {
+            self.emit(RunnerEvent::MessageStarted {
+                turn_id: turn_id.clone(),
+                message_id: message_id.clone(),
+            });
+        }
+        if info.time.completed.is_some() && self.reported.messages.get(&message_id) == Some(&false) {
+            let cause = info.error.as_ref().map(cause::of_engine);
+            self.emit(RunnerEvent::MessageFinished {
+                turn_id,
+                message_id,
+                cause,
+            });
+        }
+    }
+
+    /// In which of the root's messages, and under which call, a session's parts are shown.
+    fn place(&self, info: &PartInfo) -> Option<(MessageId, Option<PartId>)> {
+        if info.session == self.root {
+            return Some((info.message.parse().ok()?, None));
+        }
+        let child = self.children.get(&info.session)?;
+        Some((child.message.clone(), Some(child.part.clone())))
+    }
+
+    fn part(&mut self, info: &PartInfo, source: Source, now: Timestamp) {
+        let Some(turn) = &mut self.turn else { return };
+        let turn_id = turn.id.clone();
+        if info.kind == "step-finish" {
+            // Sub-agents' steps count too, wherever they are shown.
+            if self.messages.contains_key(&info.message) {
+                turn.usage.insert(info.id.clone(), parts::usage(info));
+            }
+            return;
+        }
+        let Some(known) = self
+            .messages
+            .get(&info.message)
+            .filter(|known| known.session == info.session)
+        else {
+            return;
+        };
+        let (assistant, compaction) = (known.assistant, known.compaction);
+        let Ok(id) = info.id.parse::<PartId>() else { return };
+        if !assistant {
+            return;
+        }
+        let Some((message_id, parent)) = self.place(info) else {
+            self.hold(info);
+            return;
+        };
+        let mark = self.reported.parts.get(&id);
+        if mark.is_some_and(|mark| mark.open.is_none()) {
+            self.adopt_children(info, &message_id, &id, source, now);
+            return;
+        }
+        let place = Place {
+            id: id.clone(),
+            index: mark.map_or_else(|| self.reported.next_index(&message_id), |mark| mark.index),
+            parent,
+            started_at: self.reported.open_part(&id).map_or(now, |part| part.started_at),
+        };
+        if !info.call.is_empty() {
+            self.calls.insert(info.call.clone(), id.clone());
+        }
+        if let Some(seen) = parts::read(info, place, &self.workspace, compaction, now) {
+            self.seen(&turn_id, message_id.clone(), info, seen, source);
+        }
+        self.adopt_children(info, &message_id, &id, source, now);
+    }
+
+    fn seen(&mut self, turn_id: &TurnId, message_id: MessageId, info: &PartInfo, seen: parts::Seen, source: Source) {
+        let (turn_id, mut part, id) = (turn_id.clone(), seen.part.clone(), seen.part.id.clone());
+        let prose = matches!(info.kind.as_str(), "text" | "reasoning");
+        if seen.done {
+            self.prose.remove(&id);
+            if self.aborting() {
+                parts::stopped_command(&mut part);
+            }
+            if prose && info.text.is_empty() {
+                self.remove(id.as_str());
+            } else {
+                self.emit(RunnerEvent::PartFinished {
+                    turn_id,
+                    message_id,
+                    part,
+                });
+            }
+            return;
+        }
+        if prose {
+            self.prose.insert(id.clone(), info.session.clone());
+        }
+        if self.reported.open_part(&id) != Some(&part) {
+            self.emit(RunnerEvent::PartStarted {
+                turn_id,
+                message_id,
+                part,
+            });
+        }
+        if prose && source == Source::Resumed {
+            self.out.push(Output::Lost(id.clone()));
+        }
+        if let Some(output) = seen.output {
+            self.out.push(Output::Set(id, output));
+        }
+    }
+
+    /// A sub-agent call names its session: from now on that session's parts have a place.
+    fn adopt_children(&mut self, info: &PartInfo, message: &MessageId, part: &PartId, source: Source, now: Timestamp) {
+        let session = info
+            .state
+            .as_ref()
+            .and_then(|state| state.metadata.get("sessionId"))
+            .and_then(Value::as_str);
+        let Some(session) = session.filter(|_| info.tool == "task") else {
+            return;
+        };
+        if self.children.contains_key(session) {
+            return;
+        }
+        self.parents.insert(session.to_owned(), info.session.clone());
+        let child = Child {
+            message: message.clone(),
+            part: part.clone(),
+        };
+        self.children.insert(session.to_owned(), child);
+        for event in std::mem::take(&mut self.held) {
+            self.take(event, source, now);
+        }
+    }
+
+    fn hold(&mut self, info: &PartInfo) {
+        if self.in_tree(&info.session) && self.held.len() < MAX_HELD {
+            self.held.push_back(EngineEvent::Part(Box::new(info.clone())));
+        }
+    }
+
+    fn asked(&mut self, request: &str, session: &str, tool: Option<&AskingTool>, ask: Ask) {
+        let Some(turn_id) = self.turn().cloned().filter(|_| self.in_tree(session)) else {
+            return;
+        };
+        let Some(interaction_id) = interaction_id(request) else {
+            return;
+        };
+        if self.reported.interactions.contains(&interaction_id) {
+            return;
+        }
+        let part_id = tool.and_then(|tool| self.calls.get(&tool.call).cloned());
+        self.emit(RunnerEvent::InteractionAsked {
+            interaction_id,
+            turn_id,
+            part_id,
+            ask,
+        });
+    }
+}
+
+/// The interaction of an engine's request: the same request is always the same interaction.
+pub fn interaction_id(request: &str) -> Option<InteractionId> {
+    let (_, body) = request.split_once('_')?;
+    InteractionId::from_body(body).ok()
+}

@@ -1,0 +1,117 @@
+//! The runner's own notes in the state directory: what must be known after the process was killed.
+//!
+//! One small JSON file, replaced as a whole. Holds no credential of the control plane; the engine's password in it
+//! guards a loopback port of this sandbox only.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use errand_protocol::ids::{MessageId, PartId, TurnId};
+use serde::{Deserialize, Serialize};
+
+/// Turns that are remembered, so that none runs twice.
+const MAX_TURNS: usize = 100;
+
+/// The notes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct State {
+    /// The workspace is ready.
+    pub cloned: bool,
+    /// A clone began: what is in the workspace until `cloned` is ours to remove.
+    pub cloning: bool,
+    /// The engine's session.
+    pub engine_session: Option<String>,
+    /// The engine that was last started.
+    pub engine: Option<EngineNote>,
+    /// The relay that the engine knows.
+    pub relay: Option<RelayNote>,
+    /// Turns and the engine ids of their prompts, oldest first.
+    pub turns: Vec<TurnNote>,
+}
+
+/// A started engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EngineNote {
+    /// Its process.
+    pub pid: u32,
+    /// Its port on the loopback.
+    pub port: u16,
+    /// Its password.
+    pub password: String,
+    /// Stands in the environment of the engine and of all that it starts.
+    pub mark: String,
+}
+
+/// The model relay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RelayNote {
+    /// Its port on the loopback.
+    pub port: u16,
+    /// What the engine shows it as an API key.
+    pub key: String,
+}
+
+/// A turn that was given to the engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TurnNote {
+    /// Which.
+    pub turn: TurnId,
+    /// Its prompt's message.
+    pub message: MessageId,
+    /// That message's part.
+    pub part: PartId,
+    /// Its end was reported.
+    #[serde(default)]
+    pub over: bool,
+}
+
+/// The notes and their file.
+#[derive(Debug, Clone)]
+pub struct StateFile {
+    path: PathBuf,
+    state: Arc<Mutex<State>>,
+}
+
+impl StateFile {
+    /// Reads the notes; none when there are none that can be read.
+    pub fn open(path: &Path) -> Self {
+        let state = std::fs::read(path)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Self {
+            path: path.to_owned(),
+            state: Arc::new(Mutex::new(state.unwrap_or_default())),
+        }
+    }
+
+    /// The notes now.
+    pub fn get(&self) -> State {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the notes, and returns once they are in the file.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn update(&self, change: impl FnOnce(&mut State)) -> std::io::Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state);
+        let surplus = state.turns.len().saturating_sub(MAX_TURNS);
+        state.turns.drain(..surplus);
+        let beside = self.path.with_extension("new");
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&beside)?;
+        file.write_all(&serde_json::to_vec(&*state)?)?;
+        std::fs::rename(&beside, &self.path)
+    }
+}
