@@ -33,6 +33,9 @@ pub struct Core {
     pub life: Life,
     /// The current (or last) sandbox's generation; 0 before the first.
     pub generation: Generation,
+    /// Whether that sandbox is known to have been made. While it is not, the next try asks for the same name again:
+    /// a sandbox is never made under another name while the fate of the last one is unknown.
+    pub made: bool,
     /// The sandbox whose files are worth taking over: it was ready once, or took over from one that was.
     pub resumable: Option<String>,
     /// How the current sandbox is isolated.
@@ -189,10 +192,14 @@ pub struct Turn {
     pub started_at: Timestamp,
     /// When the runner was last told.
     pub dispatched_at: Timestamp,
-    /// How often it was told since it last answered.
+    /// How often it was told.
     pub dispatches: u32,
-    /// Whether the runner has answered.
+    /// Whether a runner has begun it: from then on it is never begun again, here or in another sandbox.
     pub accepted: bool,
+    /// Since when a person is being asked.
+    pub asked_at: Option<Timestamp>,
+    /// How long people have been asked so far, milliseconds: does not count as time of the turn.
+    pub waited: i64,
     /// When its last event came.
     pub last_event_at: Timestamp,
     /// Set when it is to stop.
@@ -219,6 +226,10 @@ pub struct Spool {
     pub id: SpoolId,
     /// Highest contiguous number that is stored.
     pub acked: u64,
+    /// The connection whose hello was stored last, unless it was dropped since: any other has to say hello again.
+    pub conn: Option<ConnId>,
+    /// The runner's hello said that after this number it works on no turn of ours.
+    pub no_turn_after: Option<u64>,
 }
 
 /// A call to the provider that is not done.
@@ -252,12 +263,14 @@ pub(crate) struct Volatile {
     pub(crate) runner: Option<ConnId>,
     /// When it last gave a sign.
     pub(crate) runner_seen: Timestamp,
-    /// Calls to the provider that are on their way.
-    pub(crate) in_flight: Vec<SandboxCall>,
-    /// An update of the registry is on its way.
-    pub(crate) indexing: bool,
+    /// Calls to the provider that are on their way, and since when.
+    pub(crate) in_flight: Vec<(SandboxCall, Timestamp)>,
+    /// An update of the registry is on its way, since then.
+    pub(crate) indexing: Option<Timestamp>,
     /// The summary changed while it was.
     pub(crate) changed_while_indexing: bool,
     /// When the text of open parts was last saved.
     pub(crate) saved_at: Timestamp,
+    /// When the last delta came: the turn is not silent.
+    pub(crate) delta_at: Timestamp,
 }

@@ -4,8 +4,7 @@
 use errand_protocol::session::Cause;
 use errand_protocol::time::Timestamp;
 
-use crate::core::{Life, ReconnectStage};
-use crate::effect::SandboxCall;
+use crate::core::{Life, PendingCall, ReconnectStage};
 use crate::session::{Session, Step};
 use crate::timings::Timings;
 
@@ -22,16 +21,27 @@ impl Session {
         all.extend(self.life_deadline(timings));
         all.extend(self.turn_deadline(timings));
         all.extend(self.core.interactions.values().map(|i| (i.deadline, "interaction")));
-        let waiting = self
-            .core
-            .calls
-            .iter()
-            .filter(|c| !self.live.in_flight.contains(&c.call));
-        all.extend(waiting.map(|c| (c.due, "provider call")));
-        if self.core.index.stale && !self.live.indexing {
-            all.push((self.core.index.due, "index"));
+        let calls = self.core.calls.iter();
+        all.extend(calls.map(|c| (self.call_due(c, timings), "provider call")));
+        if self.core.index.stale {
+            all.push((self.index_due(timings), "index"));
         }
         all.into_iter().min_by_key(|(at, _)| *at)
+    }
+
+    /// When a call is made (again): when it is due, and no other call about the same sandbox is on its way. So calls
+    /// about one sandbox never overtake each other.
+    fn call_due(&self, pending: &PendingCall, timings: &Timings) -> Timestamp {
+        let on_its_way = self.live.in_flight.iter();
+        let same = on_its_way.filter(|(call, _)| call.name() == pending.call.name());
+        same.map(|(_, since)| since.plus(timings.call_timeout))
+            .fold(pending.due, Ord::max)
+    }
+
+    /// When the registry is told (again).
+    pub(crate) fn index_due(&self, timings: &Timings) -> Timestamp {
+        let lost = self.live.indexing.map(|since| since.plus(timings.call_timeout));
+        lost.map_or(self.core.index.due, |lost| lost.max(self.core.index.due))
     }
 
     fn life_deadline(&self, timings: &Timings) -> Option<(Timestamp, &'static str)> {
@@ -58,20 +68,20 @@ impl Session {
     fn turn_deadline(&self, timings: &Timings) -> Option<(Timestamp, &'static str)> {
         let turn = self.core.turn.as_ref()?;
         let connected = matches!(self.core.life, Life::Running { .. });
-        let total = (turn.started_at.plus(timings.turn_total), "turn total");
-        let next = match &turn.abort {
-            Some(abort) if connected => (abort.sent_at.plus(timings.abort), "abort"),
-            // Without a runner the reconnect deadline governs.
-            Some(_) => return None,
-            None if connected && !turn.accepted => (turn.dispatched_at.plus(timings.accept), "accept").min(total),
-            None if connected && self.core.interactions.is_empty() => {
-                (turn.last_event_at.plus(timings.turn_silence), "turn silence").min(total)
-            }
-            // While a person is asked, only the interaction's own deadline runs.
-            None if connected => return None,
-            None => total,
-        };
-        Some(next)
+        if let Some(abort) = &turn.abort {
+            // Without a runner the deadlines of reconnecting and starting govern.
+            return connected.then(|| (abort.sent_at.plus(timings.abort), "abort"));
+        }
+        if connected && !turn.accepted {
+            return Some((turn.dispatched_at.plus(timings.accept), "accept"));
+        }
+        if turn.asked_at.is_some() {
+            return None; // While a person is asked, only the interaction's own deadline runs.
+        }
+        let total = (turn.started_at.plus(timings.turn_total).plus(turn.waited), "turn total");
+        let sign = turn.last_event_at.max(turn.dispatched_at).max(self.live.delta_at);
+        let silence = (sign.plus(timings.turn_silence), "turn silence");
+        Some(if connected { silence.min(total) } else { total })
     }
 }
 
@@ -130,7 +140,7 @@ impl Step<'_, '_> {
                     ..
                 },
             ) => self.request_sandbox(attempt, cause),
-            (_, Life::Starting { step, .. }) => self.start_timed_out(step),
+            (_, Life::Starting { step, cause, .. }) => self.start_timed_out(step, cause),
             (
                 _,
                 Life::Reconnecting {
@@ -149,19 +159,16 @@ impl Step<'_, '_> {
         }
     }
 
-    /// Makes the provider calls that are due and not on their way.
+    /// Makes the provider calls that are due.
     pub(crate) fn call_out(&mut self) {
-        let due: Vec<SandboxCall> = self
-            .s
-            .core
-            .calls
-            .iter()
-            .filter(|c| c.due <= self.cx.now && !self.s.live.in_flight.contains(&c.call))
-            .map(|c| c.call.clone())
-            .collect();
-        for call in due {
-            self.s.live.in_flight.push(call.clone());
-            self.fx.push(crate::effect::Effect::Sandbox(call));
+        let (now, timings) = (self.cx.now, self.cx.timings);
+        for pending in self.s.core.calls.clone() {
+            if self.s.call_due(&pending, timings) <= now {
+                let call = pending.call;
+                self.s.live.in_flight.retain(|(other, _)| other.name() != call.name());
+                self.s.live.in_flight.push((call.clone(), now));
+                self.fx.push(crate::effect::Effect::Sandbox(call));
+            }
         }
     }
 }

@@ -189,6 +189,23 @@ pub enum SandboxCall {
     },
 }
 
+impl SandboxCall {
+    /// The sandbox that it is about.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Ensure { name, .. } | Self::Inspect { name } | Self::Suspend { name } | Self::Delete { name } => name,
+        }
+    }
+
+    /// Whether it only serves a start or a search that is going on.
+    pub(crate) const fn is_look(&self) -> bool {
+        match self {
+            Self::Ensure { .. } | Self::Inspect { .. } => true,
+            Self::Suspend { .. } | Self::Delete { .. } => false,
+        }
+    }
+}
+
 /// The caller's fault: nothing changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]

@@ -12,7 +12,11 @@ use crate::effect::Rejection;
 use crate::session::Step;
 
 /// So many settled interactions are remembered, to refuse late answers clearly.
-const REMEMBERED: usize = 200;
+const REMEMBERED: usize = 64;
+/// So many may be open at once; the engine asks for few. One more gets its default answer at once.
+const MAX_OPEN: usize = 20;
+/// A longer diff, command or list is cut: the tool's part has it all, and the machine's state is rewritten often.
+const MAX_ASK_BYTES: usize = 16 * 1024;
 
 impl Step<'_, '_> {
     /// The engine asks.
@@ -37,12 +41,25 @@ impl Step<'_, '_> {
             id: id.clone(),
             turn_id,
             part_id,
-            ask,
+            ask: bounded(ask),
             opened_at,
             deadline,
         };
-        self.s.core.interactions.insert(id, interaction.clone());
+        let default = default_answer(&interaction.ask);
+        self.s.core.interactions.insert(id.clone(), interaction.clone());
+        if let Some(turn) = &mut self.s.core.turn {
+            turn.asked_at.get_or_insert(opened_at);
+        }
         self.log(EventBody::InteractionOpened { interaction });
+        if self.s.core.interactions.len() > MAX_OPEN {
+            self.settle(
+                &id,
+                Resolution::Expired {
+                    answer: default.clone(),
+                },
+                Some(default),
+            );
+        }
     }
 
     /// A person answers.
@@ -114,8 +131,12 @@ impl Step<'_, '_> {
         let surplus = self.s.core.settled.len().saturating_sub(REMEMBERED);
         self.s.core.settled.drain(..surplus);
         // The turn was waiting for a person, not silent.
+        let nobody_is_asked = self.s.core.interactions.is_empty();
         if let Some(turn) = &mut self.s.core.turn {
             turn.last_event_at = self.cx.now;
+            if nobody_is_asked && let Some(since) = turn.asked_at.take() {
+                turn.waited = turn.waited.saturating_add(self.cx.now.since(since).max(0));
+            }
         }
         self.log(EventBody::InteractionResolved {
             interaction_id: id.clone(),
@@ -138,6 +159,45 @@ fn default_answer(ask: &Ask) -> Answer {
             message: Some("Nobody answered in time; go on without it if you can.".to_owned()),
         },
         Ask::Question { .. } => Answer::Dismiss {},
+    }
+}
+
+/// The question at a size that can be stored with the machine's state.
+fn bounded(mut ask: Ask) -> Ask {
+    match &mut ask {
+        Ask::Permission {
+            permission,
+            patterns,
+            command,
+            path,
+            diff,
+            always,
+        } => {
+            for text in [command, path, diff].into_iter().flatten().chain([permission]) {
+                cut(text, MAX_ASK_BYTES);
+            }
+            for list in [patterns, always] {
+                list.truncate(50);
+                for text in list {
+                    cut(text, MAX_ASK_BYTES / 50);
+                }
+            }
+        }
+        Ask::Question { questions } => {
+            questions.truncate(20);
+            for question in questions {
+                cut(&mut question.header, 200);
+                cut(&mut question.question, MAX_ASK_BYTES / 20);
+            }
+        }
+    }
+    ask
+}
+
+fn cut(text: &mut String, max: usize) {
+    if text.len() > max {
+        text.truncate(text.floor_char_boundary(max));
+        text.push('…');
     }
 }
 

@@ -11,11 +11,13 @@
 mod core;
 mod deadlines;
 mod effect;
+mod index;
 mod interactions;
 mod lifecycle;
 mod open_parts;
 mod prompts;
 mod runner_link;
+mod sandbox_calls;
 mod session;
 pub mod sql;
 pub mod store;

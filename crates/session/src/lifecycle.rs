@@ -1,27 +1,19 @@
 //! The sandbox's life as the session sees it: starting with retries, losing, replacing, suspending, ending.
 //!
-//! Calls to the provider are an outbox ([`crate::core::PendingCall`]): stored before they are made, repeated after a
-//! restart, idempotent by the sandbox's name. A sandbox is never made under another name while the fate of the last
-//! one is unknown to the provider: `resume` hands its files on, whatever became of it.
+//! A sandbox is never made under another name while the fate of the last one is unknown: until the provider (or a
+//! runner) has shown that it was made, the next try asks for the same name. Work is handed on by `resume`: as soon as a
+//! sandbox is known to have been made, it is the one whose files count, ready or not.
 
 use errand_protocol::close::CloseCode;
 use errand_protocol::event::EventBody;
 use errand_protocol::runner::AgentFrame;
-use errand_protocol::sandbox::{SandboxError, SandboxErrorKind, SandboxState, SandboxStatus};
 use errand_protocol::session::{Cause, Person, StartStep};
-use errand_protocol::time::Timestamp;
 
-use crate::core::{Life, PendingCall, ReconnectStage};
-use crate::deadlines::backoff;
+use crate::core::{Life, ReconnectStage, Turn};
 use crate::effect::{Effect, SandboxCall};
+use crate::sandbox_calls::FIRST_LOOK;
 use crate::session::Step;
 use crate::timings::Timings;
-
-/// First look at a sandbox whose runner has not dialled, and between two looks.
-const FIRST_LOOK: i64 = 3_000;
-const NEXT_LOOK: i64 = 10_000;
-/// A stop or removal that fails so often is given up: the provider's reaper has to do it.
-const MAX_CLEANUP_TRIES: u32 = 60;
 
 impl Step<'_, '_> {
     /// There is a prompt: make sure that something will run it.
@@ -64,16 +56,19 @@ impl Step<'_, '_> {
         format!("sbx-{}-{}", self.s.core.spec.id, self.s.core.generation.0)
     }
 
-    /// Asks the provider for the next generation.
+    /// Asks the provider for a sandbox: the next generation, or the last one again when it may not have been made.
     pub(crate) fn request_sandbox(&mut self, attempt: u32, cause: Option<Cause>) {
-        self.s
-            .core
-            .calls
-            .retain(|c| !matches!(c.call, SandboxCall::Ensure { .. } | SandboxCall::Inspect { .. }));
-        self.s.core.generation = self.s.core.generation.next();
-        self.s.core.isolation = None;
+        self.forget_looks();
+        let core = &mut self.s.core;
+        if core.made || core.generation.0 == 0 {
+            core.generation = core.generation.next();
+            core.made = false;
+        }
+        core.isolation = None;
+        let name = self.sandbox_name();
+        self.s.core.calls.retain(|c| c.call.name() != name);
         let ensure = SandboxCall::Ensure {
-            name: self.sandbox_name(),
+            name,
             generation: self.s.core.generation,
             repo: self.s.core.spec.repo.clone(),
             resume: self.s.core.resumable.clone(),
@@ -88,17 +83,25 @@ impl Step<'_, '_> {
             backoff: false,
             cause,
         });
+        self.log_step(step, attempt);
+    }
+
+    fn log_step(&mut self, step: StartStep, attempt: u32) {
+        let generation = self.s.core.generation;
         self.log(EventBody::SandboxStep {
-            generation: self.s.core.generation,
+            generation,
             step,
             attempt,
         });
     }
 
-    fn call(&mut self, call: SandboxCall, due: Timestamp) {
+    /// The current sandbox is known to have been made, so it has taken over what it was to take over.
+    pub(crate) fn sandbox_made(&mut self) {
         self.dirty = true;
-        self.s.core.calls.retain(|c| c.call != call);
-        self.s.core.calls.push(PendingCall { call, due, failures: 0 });
+        self.s.core.made = true;
+        if self.s.core.resumable.is_some() {
+            self.s.core.resumable = Some(self.sandbox_name());
+        }
     }
 
     /// A step of the start began.
@@ -120,36 +123,50 @@ impl Step<'_, '_> {
             backoff: false,
             cause: None,
         };
-        self.log(EventBody::SandboxStep {
-            generation: self.s.core.generation,
+        self.log_step(step, attempt);
+    }
+
+    /// The engine is not up (any more) in a sandbox that was ready before.
+    pub(crate) fn engine_starts_again(&mut self) {
+        let step = StartStep::Engine;
+        let deadline = self.cx.now.plus(step_time(step, self.cx.timings));
+        self.enter(Life::Starting {
             step,
-            attempt,
+            attempt: 1,
+            deadline,
+            backoff: false,
+            cause: None,
         });
+        self.log_step(step, 1);
     }
 
     /// The engine takes prompts.
     pub(crate) fn ready(&mut self) {
         self.s.core.resumable = Some(self.sandbox_name());
-        self.s
-            .core
-            .calls
-            .retain(|c| !matches!(c.call, SandboxCall::Ensure { .. } | SandboxCall::Inspect { .. }));
+        self.forget_looks();
         self.enter(Life::Running { idle_since: None });
         self.resume_turn();
     }
 
-    /// After a new sandbox (or a runner that came back) is ready: the turn that had begun goes on, or is told again.
+    /// A runner is ready: the turn that it has not begun is told (again), one that is to stop is stopped.
     pub(crate) fn resume_turn(&mut self) {
-        let Some(turn) = &self.s.core.turn else { return };
-        if turn.abort.is_some() {
+        let now = self.cx.now;
+        let Some(turn) = &mut self.s.core.turn else { return };
+        if let Some(abort) = &mut turn.abort {
+            abort.sent_at = now;
             let turn_id = turn.id.clone();
+            self.dirty = true;
             self.tell_runner(AgentFrame::Abort { turn_id });
-        } else {
+        } else if !turn.accepted {
             self.send_turn();
         }
     }
 
-    pub(crate) fn start_timed_out(&mut self, step: StartStep) {
+    pub(crate) fn start_timed_out(&mut self, step: StartStep, cause: Option<Cause>) {
+        if let (StartStep::Requested, Some(cause)) = (step, cause) {
+            // What the provider said is clearer than that time has passed.
+            return self.start_failed(cause, true);
+        }
         let what = match step {
             StartStep::Requested => "The sandbox provider did not answer in time.",
             StartStep::Booting => "The sandbox was made, but its runner did not report in time.",
@@ -166,54 +183,71 @@ impl Step<'_, '_> {
             return;
         };
         self.drop_runner(CloseCode::Replaced);
-        self.s
-            .core
-            .calls
-            .retain(|c| !matches!(c.call, SandboxCall::Ensure { .. } | SandboxCall::Inspect { .. }));
-        if retryable && attempt < self.cx.timings.start_attempts {
-            self.dispose(true);
-            let wait = self
-                .cx
-                .timings
-                .start_backoff
-                .saturating_mul(4_i64.saturating_pow(attempt.saturating_sub(1)));
-            self.log(EventBody::SandboxTrouble {
-                generation: self.s.core.generation,
-                cause: cause.clone(),
-            });
-            self.enter(Life::Starting {
-                step: StartStep::Requested,
-                attempt: attempt + 1,
-                deadline: self.cx.now.plus(wait),
-                backoff: true,
-                cause: Some(cause),
-            });
-        } else {
-            self.give_up(cause);
+        self.forget_looks();
+        if !retryable || attempt >= self.cx.timings.start_attempts {
+            self.note_failure();
+            return self.give_up(cause);
         }
+        if self.s.core.turn.as_ref().is_some_and(|turn| turn.accepted) {
+            self.lose_turn(cause.clone());
+        }
+        if self.s.core.made && self.s.core.resumable.is_none() {
+            self.remove(self.sandbox_name());
+        }
+        let tried = attempt.saturating_sub(1);
+        let wait = self
+            .cx
+            .timings
+            .start_backoff
+            .saturating_mul(4_i64.saturating_pow(tried));
+        self.log(EventBody::SandboxTrouble {
+            generation: self.s.core.generation,
+            cause: cause.clone(),
+        });
+        self.enter(Life::Starting {
+            step: StartStep::Requested,
+            attempt: attempt + 1,
+            deadline: self.cx.now.plus(wait),
+            backoff: true,
+            cause: Some(cause),
+        });
     }
 
+    /// It waits for a person from now on. Nothing runs meanwhile.
     fn give_up(&mut self, cause: Cause) {
-        self.note_failure();
         self.drop_runner(CloseCode::Replaced);
-        self.dispose(false);
+        self.put_away();
         self.lose_turn(cause.clone());
         self.s.core.isolation = None;
         self.enter(Life::Error { cause });
     }
 
-    /// Gets rid of the current sandbox. Its files are kept when there is work in them; when a successor follows at
-    /// once, taking over stops it.
-    fn dispose(&mut self, successor: bool) {
+    /// Stops the sandbox and keeps its files; without any work in them it is removed.
+    fn put_away(&mut self) {
+        self.forget_looks();
         let name = self.sandbox_name();
-        match (&self.s.core.resumable, successor) {
-            (Some(_), true) => {}
-            (Some(_), false) => self.call(SandboxCall::Suspend { name }, self.cx.now),
-            (None, _) => self.call(SandboxCall::Delete { name }, self.cx.now),
+        match self.s.core.resumable.clone() {
+            Some(kept) => {
+                if kept != name {
+                    // Nobody knows whether the successor was made. If it was, the files are there.
+                    self.call(SandboxCall::Suspend { name }, self.cx.now);
+                }
+                self.call(SandboxCall::Suspend { name: kept }, self.cx.now);
+            }
+            None => self.remove(name),
         }
     }
 
-    fn drop_runner(&mut self, code: CloseCode) {
+    fn remove(&mut self, name: String) {
+        self.call(SandboxCall::Delete { name }, self.cx.now);
+    }
+
+    /// Ends the runner's connection; what comes after it on the same connection does not count.
+    pub(crate) fn drop_runner(&mut self, code: CloseCode) {
+        if let Some(spool) = &mut self.s.core.spool {
+            spool.conn = None;
+            self.dirty = true;
+        }
         if let Some(conn) = self.s.live.runner.take() {
             self.fx.push(Effect::CloseRunner { conn, code });
         }
@@ -242,7 +276,9 @@ impl Step<'_, '_> {
                     deadline,
                 });
             }
-            Life::Starting { backoff: false, .. } => {
+            Life::Starting {
+                step, backoff: false, ..
+            } if step != StartStep::Requested => {
                 let name = self.sandbox_name();
                 self.call(SandboxCall::Inspect { name }, self.cx.now.plus(FIRST_LOOK));
             }
@@ -274,23 +310,18 @@ impl Step<'_, '_> {
             generation: self.s.core.generation,
             cause: cause.clone(),
         });
-        let untouched = self
-            .s
-            .core
-            .turn
-            .as_ref()
-            .is_some_and(|t| !t.accepted && t.abort.is_none() && t.dispatches < self.cx.timings.accept_attempts);
-        if !untouched {
+        let attempts = self.cx.timings.accept_attempts;
+        let untouched = |t: &Turn| !t.accepted && t.abort.is_none() && t.dispatches < attempts;
+        if !self.s.core.turn.as_ref().is_some_and(untouched) {
             self.lose_turn(cause.clone());
         }
         self.note_failure();
         if self.breaker_open() {
-            return self.give_up(cause);
-        }
-        if self.s.core.turn.is_some() || !self.s.queue.is_empty() {
+            self.give_up(cause);
+        } else if self.s.core.turn.is_some() || !self.s.queue.is_empty() {
             self.request_sandbox(1, Some(cause));
         } else {
-            self.dispose(false);
+            self.put_away();
             self.rest();
         }
     }
@@ -341,146 +372,9 @@ impl Step<'_, '_> {
         }
         self.tell_runner(AgentFrame::Shutdown {});
         self.drop_runner(CloseCode::Terminated);
-        self.s.core.calls.clear();
-        self.s.core.resumable = None;
+        self.remove_all();
         self.s.core.isolation = None;
-        if self.s.core.generation.0 > 0 {
-            self.dispose(false);
-        }
         self.enter(Life::Terminated);
-    }
-
-    /// A provider call ended.
-    pub(crate) fn sandbox_outcome(&mut self, call: &SandboxCall, outcome: Result<SandboxStatus, SandboxError>) {
-        self.s.live.in_flight.retain(|c| c != call);
-        if !self.s.core.calls.iter().any(|c| c.call == *call) {
-            return; // No longer wanted.
-        }
-        self.dirty = true;
-        match outcome {
-            Ok(status) => {
-                self.s.core.calls.retain(|c| c.call != *call);
-                self.sandbox_is(call, &status);
-            }
-            Err(error) => self.call_failed(call, &error),
-        }
-    }
-
-    fn sandbox_is(&mut self, call: &SandboxCall, status: &SandboxStatus) {
-        let alive = match status.state {
-            SandboxState::Creating | SandboxState::Running => true,
-            SandboxState::Exited | SandboxState::Failed | SandboxState::Gone => false,
-        };
-        match call {
-            SandboxCall::Delete { .. } => {}
-            SandboxCall::Suspend { .. } => {
-                if matches!(self.s.core.life, Life::Pausing { .. }) {
-                    self.paused();
-                }
-            }
-            SandboxCall::Ensure { name, .. } | SandboxCall::Inspect { name } if alive => {
-                self.s.core.isolation = status.isolation;
-                self.still_alive(name.clone());
-            }
-            SandboxCall::Ensure { .. } | SandboxCall::Inspect { .. } => {
-                let why = status.exit.as_deref().unwrap_or("it is gone");
-                match self.s.core.life {
-                    Life::Starting { .. } => {
-                        self.start_failed(Cause::new("sandbox_exited", format!("The sandbox ended: {why}.")), true);
-                    }
-                    Life::Reconnecting { .. } => {
-                        let message = format!("The sandbox was lost ({why}). What the agent had finished is kept.");
-                        self.replace_sandbox(Cause::new("sandbox_lost", message));
-                    }
-                    Life::Idle
-                    | Life::Running { .. }
-                    | Life::Pausing { .. }
-                    | Life::Paused
-                    | Life::Error { .. }
-                    | Life::Terminated => {}
-                }
-            }
-        }
-    }
-
-    fn still_alive(&mut self, name: String) {
-        match self.s.core.life {
-            Life::Starting { step, .. } => {
-                if step == StartStep::Requested {
-                    self.start_step(StartStep::Booting);
-                    self.call(SandboxCall::Inspect { name }, self.cx.now.plus(FIRST_LOOK));
-                } else if self.s.live.runner.is_none() {
-                    self.call(SandboxCall::Inspect { name }, self.cx.now.plus(NEXT_LOOK));
-                }
-            }
-            Life::Reconnecting {
-                stage: ReconnectStage::Inspecting,
-                ..
-            } => {
-                let deadline = self.cx.now.plus(self.cx.timings.reconnect_alive);
-                self.s.core.life = Life::Reconnecting {
-                    stage: ReconnectStage::Alive,
-                    deadline,
-                };
-            }
-            Life::Reconnecting { .. }
-            | Life::Idle
-            | Life::Running { .. }
-            | Life::Pausing { .. }
-            | Life::Paused
-            | Life::Error { .. }
-            | Life::Terminated => {}
-        }
-    }
-
-    fn call_failed(&mut self, call: &SandboxCall, error: &SandboxError) {
-        let hopeless = match error.kind {
-            SandboxErrorKind::Transient | SandboxErrorKind::RateLimited | SandboxErrorKind::Capacity => false,
-            SandboxErrorKind::Conflict
-            | SandboxErrorKind::InvalidSpec
-            | SandboxErrorKind::Auth
-            | SandboxErrorKind::Unsupported => true,
-        };
-        if let (SandboxCall::Ensure { .. }, true) = (call, hopeless) {
-            let retryable = error.kind == SandboxErrorKind::Conflict;
-            return self.start_failed(Cause::new("sandbox_refused", error.message.clone()), retryable);
-        }
-        let (now, base) = (self.cx.now, self.cx.timings.call_backoff);
-        let Some(pending) = self.s.core.calls.iter_mut().find(|c| c.call == *call) else {
-            return;
-        };
-        pending.failures = pending.failures.saturating_add(1);
-        let wait = error.retry_after_ms.unwrap_or_else(|| backoff(base, pending.failures));
-        pending.due = now.plus(wait.max(base));
-        let tries = pending.failures;
-        match call {
-            SandboxCall::Ensure { .. } => self.show_wait(error),
-            SandboxCall::Inspect { .. } => {}
-            SandboxCall::Suspend { .. } | SandboxCall::Delete { .. } => {
-                if tries >= MAX_CLEANUP_TRIES || hopeless {
-                    self.s.core.calls.retain(|c| c.call != *call);
-                }
-                if hopeless && matches!(self.s.core.life, Life::Pausing { .. }) {
-                    self.paused();
-                }
-            }
-        }
-    }
-
-    /// Why the provider makes us wait stands on the session while it does.
-    fn show_wait(&mut self, error: &SandboxError) {
-        if let Life::Starting { cause, .. } = &mut self.s.core.life {
-            let code = match error.kind {
-                SandboxErrorKind::Capacity => "sandbox_capacity",
-                SandboxErrorKind::Transient
-                | SandboxErrorKind::RateLimited
-                | SandboxErrorKind::Conflict
-                | SandboxErrorKind::InvalidSpec
-                | SandboxErrorKind::Auth
-                | SandboxErrorKind::Unsupported => "sandbox_unavailable",
-            };
-            *cause = Some(Cause::new(code, format!("{} Trying again.", error.message)));
-        }
     }
 }
 

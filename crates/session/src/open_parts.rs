@@ -29,7 +29,13 @@ pub(crate) struct Open {
     pub(crate) saved: u32,
     /// The same in bytes.
     pub(crate) saved_bytes: usize,
+    /// The runner was asked to send again from `len` on; asked once, not for every delta that comes meanwhile.
+    pub(crate) asked: bool,
 }
+
+/// A longer text is not previewed further; the finished part has it all. (An interrupted part is logged with what is
+/// here, and must fit one row of the log even when every byte has to be escaped.)
+const MAX_OPEN_BYTES: usize = errand_protocol::limits::MAX_PART_FIELD_BYTES;
 
 impl Open {
     /// The part with its text so far.
@@ -71,6 +77,7 @@ impl OpenParts {
                         saved_bytes: text.len(),
                         len,
                         text,
+                        asked: false,
                     }
                 })
                 .collect(),
@@ -97,6 +104,7 @@ impl OpenParts {
             len: 0,
             saved: 0,
             saved_bytes: 0,
+            asked: false,
         };
         let shell = open.shell();
         self.0.push(open);
@@ -112,6 +120,23 @@ impl OpenParts {
     /// Takes all open parts out.
     pub(crate) fn drain(&mut self) -> Vec<Open> {
         std::mem::take(&mut self.0)
+    }
+
+    /// There is a new connection: what was asked for on the old one may not come.
+    pub(crate) fn may_ask_again(&mut self) {
+        for open in &mut self.0 {
+            open.asked = false;
+        }
+    }
+
+    /// Whether `stored` is what these would be after a restart: the same parts, each with the text that is saved.
+    pub(crate) fn persisted_eq(&self, stored: &Self) -> bool {
+        self.0.len() == stored.0.len()
+            && self.0.iter().zip(&stored.0).all(|(here, there)| {
+                here.shell() == there.shell()
+                    && here.saved == there.len
+                    && here.text.get(..here.saved_bytes) == Some(&there.text)
+            })
     }
 
     fn get_mut(&mut self, id: &PartId) -> Option<&mut Open> {
@@ -138,6 +163,7 @@ impl Session {
             RunnerFrame::Hello { .. } | RunnerFrame::Event { .. } | RunnerFrame::RenewToken {} => return None,
         };
         self.live.runner_seen = cx.now;
+        self.live.delta_at = cx.now;
         if save {
             self.save_texts(cx, &mut fx);
         }
@@ -149,13 +175,20 @@ impl Session {
             return Vec::new(); // Finished meanwhile: the final part has it all.
         };
         if delta.reset {
+            open.asked = false;
             open.text.clear();
             (open.len, open.saved, open.saved_bytes) = (0, 0, 0);
             let mut fx = vec![Effect::ResetText(delta.part_id.clone())];
             fx.extend(append(open, delta));
             return fx;
         }
+        if open.text.len() >= MAX_OPEN_BYTES {
+            return Vec::new();
+        }
         if delta.offset > open.len {
+            if std::mem::replace(&mut open.asked, true) {
+                return Vec::new();
+            }
             return vec![Effect::Runner(AgentFrame::Resend {
                 part_id: delta.part_id.clone(),
                 from: open.len,
@@ -186,6 +219,8 @@ impl Session {
 /// Appends what is new of `delta` and passes exactly that on.
 fn append(open: &mut Open, delta: &Delta) -> Vec<Effect> {
     let fresh = skip_utf16(&delta.text, open.len.saturating_sub(delta.offset)).unwrap_or_default();
+    let room = MAX_OPEN_BYTES.saturating_sub(open.text.len());
+    let fresh = fresh.get(..fresh.floor_char_boundary(room)).unwrap_or_default();
     if fresh.is_empty() && !delta.reset {
         return Vec::new();
     }
@@ -195,6 +230,7 @@ fn append(open: &mut Open, delta: &Delta) -> Vec<Effect> {
         text: fresh.to_owned(),
         reset: delta.reset,
     };
+    open.asked = false;
     open.text.push_str(fresh);
     open.len += utf16_len(fresh);
     vec![Effect::Viewers(ServerFrame::Delta(passed))]

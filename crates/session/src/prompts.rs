@@ -167,10 +167,10 @@ impl Step<'_, '_> {
             }
             return;
         }
-        let mut placed = self.s.queue.remove(0);
         let Ok(turn_id) = TurnId::from_body(&(self.cx.ids)()) else {
             return;
         };
+        let mut placed = self.s.queue.remove(0);
         placed.prompt.state = PromptState::Running;
         let now = self.cx.now;
         self.s.core.turn = Some(Turn {
@@ -180,6 +180,8 @@ impl Step<'_, '_> {
             dispatched_at: now,
             dispatches: 0,
             accepted: false,
+            asked_at: None,
+            waited: 0,
             last_event_at: now,
             abort: None,
         });
@@ -199,8 +201,7 @@ impl Step<'_, '_> {
             return;
         };
         turn.dispatched_at = self.cx.now;
-        turn.dispatches += 1;
-        turn.accepted = false;
+        turn.dispatches = turn.dispatches.saturating_add(1);
         self.dirty = true;
         let prompt = &placed.prompt;
         let frame = AgentFrame::Run {
@@ -215,11 +216,11 @@ impl Step<'_, '_> {
         self.tell_runner(frame);
     }
 
-    /// The runner has not answered (or said nothing for long): tell it again, which is harmless; when it never
-    /// answers, it is as good as lost.
+    /// The runner has not answered: tell it again, which is harmless. A runner that never takes a prompt is as good as
+    /// lost; one that has begun the turn and only says nothing may be in the middle of a long command.
     pub(crate) fn ask_runner_again(&mut self) {
-        let tries = self.s.core.turn.as_ref().map_or(0, |turn| turn.dispatches);
-        if tries >= self.cx.timings.accept_attempts {
+        let Some(turn) = &self.s.core.turn else { return };
+        if !turn.accepted && turn.dispatches >= self.cx.timings.accept_attempts {
             let cause = Cause::new(
                 "runner_unresponsive",
                 "The sandbox took no prompt and is being replaced.",
@@ -242,11 +243,17 @@ impl Step<'_, '_> {
             cause,
         });
         let turn_id = turn.id.clone();
+        let begun = turn.accepted || !matches!(self.s.core.life, Life::Starting { .. });
         self.log(EventBody::TurnAborting {
             turn_id: turn_id.clone(),
             by,
         });
-        self.tell_runner(AgentFrame::Abort { turn_id });
+        if begun {
+            self.tell_runner(AgentFrame::Abort { turn_id });
+        } else {
+            // Its sandbox is not even up: nobody has to be asked to stop it.
+            self.lose_turn(Cause::new("aborted", "The turn was stopped before it began."));
+        }
     }
 
     pub(crate) fn abort_again(&mut self) {
@@ -264,6 +271,23 @@ impl Step<'_, '_> {
         abort.sent_at = self.cx.now;
         let turn_id = turn.id.clone();
         self.tell_runner(AgentFrame::Abort { turn_id });
+    }
+
+    /// The runner that has just connected (or has now sent all that it kept) does not work on the turn that it had
+    /// begun, and did not say how it ended.
+    pub(crate) fn turn_forgotten(&mut self) {
+        if self
+            .s
+            .core
+            .turn
+            .as_ref()
+            .is_some_and(|t| t.accepted || t.abort.is_some())
+        {
+            self.lose_turn(Cause::new(
+                "turn_lost",
+                "The runner was started again and lost this turn. Files that it had changed are kept.",
+            ));
+        }
     }
 
     /// The runner says that the turn ended. A turn that is not the running one has ended before.

@@ -7,7 +7,7 @@ use errand_protocol::close::CloseCode;
 use errand_protocol::event::EventBody;
 use errand_protocol::ids::{ConnId, Generation, SpoolId, TurnId};
 use errand_protocol::runner::{AgentFrame, RunnerEvent, RunnerFrame};
-use errand_protocol::session::StartStep;
+use errand_protocol::session::{Cause, StartStep};
 use errand_protocol::text::Title;
 use errand_protocol::transcript::Part;
 
@@ -15,6 +15,9 @@ use crate::core::{Life, Spool};
 use crate::effect::Effect;
 use crate::prompts::TurnEnd;
 use crate::session::Step;
+
+/// The agent's list holds so many entries at most; the machine's state is rewritten often.
+const MAX_TODOS: usize = 100;
 
 /// What a runner says of itself.
 struct Hello {
@@ -53,11 +56,12 @@ impl Step<'_, '_> {
             );
         }
         if self.s.live.runner.as_ref() != Some(conn) {
-            return self.refuse(conn, CloseCode::BadFrame);
+            // It was dropped a moment ago, or not known after a wake-up: it may say hello on a new connection.
+            return self.refuse(conn, CloseCode::Silent);
         }
         self.s.live.runner_seen = self.cx.now;
         match frame {
-            RunnerFrame::Event { rseq, at: _, body } => self.numbered(conn, rseq, body),
+            RunnerFrame::Event { rseq, at: _, body } => self.numbered(rseq, body),
             RunnerFrame::RenewToken {} => {
                 let generation = self.s.core.generation;
                 self.fx.push(Effect::GrantToken {
@@ -78,7 +82,8 @@ impl Step<'_, '_> {
 
     fn hello(&mut self, conn: &ConnId, hello: Hello) {
         let wanted = match self.s.core.life {
-            Life::Starting { backoff, .. } => !backoff,
+            // Between two tries, only one that was thought not to be made.
+            Life::Starting { backoff, .. } => !(backoff && self.s.core.made),
             Life::Running { .. } | Life::Reconnecting { .. } => true,
             Life::Terminated => return self.refuse(conn, CloseCode::Terminated),
             Life::Idle | Life::Pausing { .. } | Life::Paused | Life::Error { .. } => false,
@@ -101,7 +106,9 @@ impl Step<'_, '_> {
         }
         self.s.live.runner = Some(conn.clone());
         self.s.live.runner_seen = self.cx.now;
-        self.dirty = true;
+        self.s.open.may_ask_again();
+        self.sandbox_made();
+        self.forget_looks();
         let stored = self
             .s
             .core
@@ -111,20 +118,47 @@ impl Step<'_, '_> {
             .map_or(0, |spool| spool.acked);
         // A spool that ends before what we stored was cut short: its next number is the one that counts.
         let acked = stored.min(hello.last_rseq);
+        let ours = self.s.core.turn.as_ref().map(|turn| &turn.id);
+        let works_on_it = hello.turn.is_some() && hello.turn.as_ref() == ours;
         self.s.core.spool = Some(Spool {
             id: hello.spool_id,
             acked,
+            conn: Some(conn.clone()),
+            no_turn_after: (!works_on_it).then_some(hello.last_rseq),
         });
         self.fx.push(Effect::Welcome {
             conn: conn.clone(),
             generation: self.s.core.generation,
             acked,
         });
-        self.connected(hello.turn.as_ref(), hello.ready);
+        if works_on_it {
+            self.turn_accepted();
+        } else if let Some(turn_id) = hello.turn {
+            self.tell_runner(AgentFrame::Abort { turn_id });
+        }
+        self.turn_forgotten_if_all_came();
+        self.connected(hello.ready);
     }
 
-    fn connected(&mut self, turn: Option<&TurnId>, ready: bool) {
-        let now = self.cx.now;
+    /// Once all that the runner had kept is here, a turn that it does not work on has no end to wait for.
+    fn turn_forgotten_if_all_came(&mut self) {
+        let Some(spool) = &mut self.s.core.spool else { return };
+        if spool.no_turn_after.is_some_and(|last| spool.acked >= last) {
+            spool.no_turn_after = None;
+            self.dirty = true;
+            self.turn_forgotten();
+        }
+    }
+
+    fn turn_accepted(&mut self) {
+        if let Some(turn) = &mut self.s.core.turn {
+            turn.accepted = true;
+            turn.last_event_at = self.cx.now;
+            self.dirty = true;
+        }
+    }
+
+    fn connected(&mut self, ready: bool) {
         match self.s.core.life {
             Life::Starting { .. } if ready => self.ready(),
             Life::Starting {
@@ -133,28 +167,10 @@ impl Step<'_, '_> {
             } => self.start_step(StartStep::Booting),
             Life::Running { .. } | Life::Reconnecting { .. } if ready => {
                 self.enter(Life::Running { idle_since: None });
-                let same = self
-                    .s
-                    .core
-                    .turn
-                    .as_ref()
-                    .is_some_and(|t| Some(&t.id) == turn && t.accepted);
-                if !same || self.s.core.turn.as_ref().is_some_and(|t| t.abort.is_some()) {
-                    self.resume_turn();
-                }
+                self.resume_turn();
             }
-            Life::Running { .. } | Life::Reconnecting { .. } => {
-                // The runner was started again and its engine is not up yet.
-                let deadline = now.plus(self.cx.timings.start_step);
-                let step = StartStep::Engine;
-                self.enter(Life::Starting {
-                    step,
-                    attempt: 1,
-                    deadline,
-                    backoff: false,
-                    cause: None,
-                });
-            }
+            // The runner or its engine was started again, and the engine is not up yet.
+            Life::Running { .. } | Life::Reconnecting { .. } => self.engine_starts_again(),
             Life::Starting { .. }
             | Life::Idle
             | Life::Pausing { .. }
@@ -165,12 +181,11 @@ impl Step<'_, '_> {
         self.resend_answers();
     }
 
-    fn numbered(&mut self, conn: &ConnId, rseq: u64, body: RunnerEvent) {
+    fn numbered(&mut self, rseq: u64, body: RunnerEvent) {
         let Some(spool) = &mut self.s.core.spool else { return };
         if rseq > spool.acked + 1 {
             // Something between is missing: the runner resends from what `welcome` says.
-            self.s.live.runner = None;
-            self.refuse(conn, CloseCode::Silent);
+            self.drop_runner(CloseCode::Silent);
             return self.runner_lost();
         }
         let fresh = rseq == spool.acked + 1;
@@ -178,6 +193,7 @@ impl Step<'_, '_> {
             spool.acked = rseq;
             self.dirty = true;
             self.apply(body);
+            self.turn_forgotten_if_all_came();
         }
         if let Some(spool) = &self.s.core.spool {
             let rseq = spool.acked;
@@ -194,14 +210,18 @@ impl Step<'_, '_> {
                 step: _,
                 cause,
                 retryable,
-            } => self.start_failed(cause, retryable),
+            } => self.engine_failed(cause, retryable),
             RunnerEvent::EngineRestarted { cause } => {
                 self.log(EventBody::SandboxTrouble {
                     generation: self.s.core.generation,
                     cause,
                 });
+                if matches!(self.s.core.life, Life::Starting { .. }) {
+                    self.ready();
+                }
             }
-            RunnerEvent::Todos { todos } => {
+            RunnerEvent::Todos { mut todos } => {
+                todos.truncate(MAX_TODOS);
                 if self.s.core.todos != todos {
                     self.s.core.todos.clone_from(&todos);
                     self.log(EventBody::NoteTodos { todos });
@@ -220,11 +240,11 @@ impl Step<'_, '_> {
             }
             RunnerEvent::InteractionClosed { interaction_id } => self.closed(&interaction_id),
             RunnerEvent::TurnAccepted { turn_id } => {
-                if self.touch(&turn_id)
-                    && let Some(turn) = &mut self.s.core.turn
-                {
-                    turn.accepted = true;
-                    turn.dispatches = 0;
+                if self.touch(&turn_id) {
+                    self.turn_accepted();
+                } else {
+                    // It has ended here meanwhile.
+                    self.tell_runner(AgentFrame::Abort { turn_id });
                 }
             }
             RunnerEvent::TurnRetrying {
@@ -338,15 +358,25 @@ impl Step<'_, '_> {
         }
     }
 
+    /// Also logged when a hello said so before: the numbered event may come later than that.
     fn engine_ready(&mut self, engine: String) {
+        let (generation, isolation) = (self.s.core.generation, self.s.core.isolation);
+        self.log(EventBody::SandboxReady {
+            generation,
+            isolation,
+            engine,
+        });
         if matches!(self.s.core.life, Life::Starting { .. }) {
-            let (generation, isolation) = (self.s.core.generation, self.s.core.isolation);
-            self.log(EventBody::SandboxReady {
-                generation,
-                isolation,
-                engine,
-            });
             self.ready();
+        }
+    }
+
+    /// The engine does not come up (again).
+    fn engine_failed(&mut self, cause: Cause, retryable: bool) {
+        if matches!(self.s.core.life, Life::Running { .. }) {
+            self.replace_sandbox(cause);
+        } else {
+            self.start_failed(cause, retryable);
         }
     }
 
@@ -355,6 +385,7 @@ impl Step<'_, '_> {
         match &mut self.s.core.turn {
             Some(turn) if turn.id == *turn_id => {
                 turn.last_event_at = self.cx.now;
+                turn.accepted = true;
                 true
             }
             Some(_) | None => false,

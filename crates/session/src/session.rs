@@ -4,11 +4,12 @@
 //! it returns a [`Rejection`] nothing has changed. The caller applies the effects before the next step. No clock, no
 //! randomness, no I/O: all of that comes in with [`Cx`] and goes out as [`Effect`].
 
+use errand_protocol::close::CloseCode;
 use errand_protocol::event::{Event, EventBody};
 use errand_protocol::ids::{ConnId, Generation, OrgId, Seq, SessionId};
 use errand_protocol::runner::AgentFrame;
 use errand_protocol::sandbox::RepoSpec;
-use errand_protocol::session::{Activity, Person, Phase, Prompt, Session as Summary, TurnInfo};
+use errand_protocol::session::{Activity, Person, Prompt, Session as Summary, TurnInfo};
 use errand_protocol::text::{ModelId, Title};
 use errand_protocol::time::Timestamp;
 use errand_protocol::transcript::{Part, PartBody, ToolStatus};
@@ -84,6 +85,7 @@ impl Session {
                 updated_at: now,
                 life: Life::Idle,
                 generation: Generation::default(),
+                made: false,
                 resumable: None,
                 isolation: None,
                 failed_starts: Vec::new(),
@@ -105,7 +107,7 @@ impl Session {
             running: None,
             open: OpenParts::default(),
             live: Volatile {
-                indexing: true,
+                indexing: Some(now),
                 runner_seen: now,
                 saved_at: now,
                 ..Volatile::default()
@@ -248,9 +250,18 @@ impl Session {
         self.live.runner.as_ref()
     }
 
+    /// Whether `stored` is what [`crate::store::load`] must give back for this session: all but what lives in memory
+    /// only (connections, calls that are on their way, text of open parts that is not saved yet).
+    pub fn persisted_eq(&self, stored: &Self) -> bool {
+        self.core == stored.core
+            && self.queue == stored.queue
+            && self.running == stored.running
+            && self.open.persisted_eq(&stored.open)
+    }
+
     /// Whether a remote call is on its way: should memory be lost now, it has to be made again soon.
     pub fn awaits_outcome(&self) -> bool {
-        self.live.indexing || !self.live.in_flight.is_empty()
+        self.live.indexing.is_some() || !self.live.in_flight.is_empty()
     }
 
     /// The parts that are being written, with their text so far.
@@ -273,18 +284,6 @@ impl Session {
         // `Core` holds only strings, numbers and maps with string keys, which serde_json cannot refuse.
         serde_json::to_string(&self.core).unwrap_or_default()
     }
-
-    fn glance(&self) -> Glance {
-        let summary = self.summary();
-        Glance {
-            phase: summary.phase,
-            activity: summary.activity,
-            title: summary.title,
-            cause: summary.cause,
-            queue: summary.queue,
-            isolation: summary.isolation,
-        }
-    }
 }
 
 fn tool_runs(body: &PartBody) -> bool {
@@ -292,17 +291,6 @@ fn tool_runs(body: &PartBody) -> bool {
         PartBody::Tool { status, .. } | PartBody::Subtask { status, .. } => *status == ToolStatus::Running,
         PartBody::Text { .. } | PartBody::Reasoning { .. } | PartBody::File { .. } | PartBody::Patch { .. } => false,
     }
-}
-
-/// What lists show of a session; a change of it is published.
-#[derive(PartialEq)]
-struct Glance {
-    phase: Phase,
-    activity: Activity,
-    title: Title,
-    cause: Option<errand_protocol::session::Cause>,
-    queue: u32,
-    isolation: Option<errand_protocol::sandbox::Isolation>,
 }
 
 /// One step of the machine: the session, its surroundings and the effects so far.
@@ -331,10 +319,17 @@ impl Step<'_, '_> {
     /// The object was woken from storage: a runner whose socket did not survive is lost.
     fn restored(&mut self, runner: Option<ConnId>) {
         self.s.live.runner_seen = self.cx.now;
-        self.s.live.runner = runner;
-        if self.s.live.runner.is_none() {
-            self.runner_lost();
+        let known = self.s.core.spool.as_ref().and_then(|spool| spool.conn.clone());
+        if runner.is_some() && runner == known {
+            self.s.live.runner = runner;
+            return;
         }
+        if let Some(conn) = runner {
+            // Its hello was not stored, or it was to be closed: it has to say hello (again).
+            let code = CloseCode::Silent;
+            self.fx.push(Effect::CloseRunner { conn, code });
+        }
+        self.runner_lost();
     }
 
     /// Appends to the log and tells the viewers.
@@ -373,39 +368,6 @@ impl Step<'_, '_> {
         self.dirty = true;
         if !same {
             self.log(EventBody::SessionPhase { phase, cause });
-        }
-    }
-
-    fn publish(&mut self, before: &Glance) {
-        if self.s.glance() != *before {
-            let session = self.s.summary();
-            self.fx.push(Effect::Viewers(ServerFrame::Session { session }));
-            self.s.core.index.stale = true;
-            self.s.live.changed_while_indexing = self.s.live.indexing;
-            self.dirty = true;
-        }
-        let index = &mut self.s.core.index;
-        if index.stale && index.due <= self.cx.now && !self.s.live.indexing {
-            // The next one not before this; and again then, should the outcome of this one never come.
-            index.due = self.cx.now.plus(self.cx.timings.index_interval);
-            self.s.live.indexing = true;
-            self.s.live.changed_while_indexing = false;
-            self.dirty = true;
-            self.fx.push(Effect::Index(Box::new(self.s.summary())));
-        }
-    }
-
-    fn indexed(&mut self, ok: bool) {
-        self.s.live.indexing = false;
-        self.dirty = true;
-        let index = &mut self.s.core.index;
-        if ok {
-            index.failures = 0;
-            index.stale = self.s.live.changed_while_indexing;
-        } else {
-            index.failures = index.failures.saturating_add(1);
-            let wait = crate::deadlines::backoff(self.cx.timings.call_backoff, index.failures);
-            index.due = self.cx.now.plus(wait);
         }
     }
 }

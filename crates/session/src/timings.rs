@@ -38,6 +38,9 @@ pub struct Timings {
     pub pausing: i64,
     /// Between two calls to the provider or the registry when one fails; doubles up to a minute.
     pub call_backoff: i64,
+    /// A call to the provider or the registry without any outcome counts as lost after this, and is made again. Longer
+    /// than the shell's own limit for a call.
+    pub call_timeout: i64,
     /// Between two updates of the session's summary in the registry.
     pub index_interval: i64,
     /// Between two saves of the text of open parts.
@@ -69,6 +72,7 @@ impl Default for Timings {
             idle: 15 * MINUTE,
             pausing: 120 * SECOND,
             call_backoff: SECOND,
+            call_timeout: MINUTE,
             index_interval: SECOND,
             save_interval: 250,
             breaker_window: 5 * MINUTE,

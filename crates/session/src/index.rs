@@ -1,0 +1,73 @@
+//! The summary in the registry: told when something that lists show has changed, at most once an interval, until it is
+//! known to have arrived.
+
+use errand_protocol::sandbox::Isolation;
+use errand_protocol::session::{Activity, Cause, Phase};
+use errand_protocol::text::Title;
+use errand_protocol::viewer::ServerFrame;
+
+use crate::effect::Effect;
+use crate::session::{Session, Step};
+
+/// What lists show of a session; a change of it is published.
+#[derive(PartialEq)]
+pub(crate) struct Glance {
+    phase: Phase,
+    activity: Activity,
+    title: Title,
+    cause: Option<Cause>,
+    queue: u32,
+    isolation: Option<Isolation>,
+}
+
+impl Session {
+    pub(crate) fn glance(&self) -> Glance {
+        let summary = self.summary();
+        Glance {
+            phase: summary.phase,
+            activity: summary.activity,
+            title: summary.title,
+            cause: summary.cause,
+            queue: summary.queue,
+            isolation: summary.isolation,
+        }
+    }
+}
+
+impl Step<'_, '_> {
+    /// Tells the viewers and, when it is time, the registry.
+    pub(crate) fn publish(&mut self, before: &Glance) {
+        if self.s.glance() != *before {
+            let session = self.s.summary();
+            self.fx.push(Effect::Viewers(ServerFrame::Session { session }));
+            self.s.core.index.stale = true;
+            self.s.live.changed_while_indexing = self.s.live.indexing.is_some();
+            self.dirty = true;
+        }
+        let now = self.cx.now;
+        if self.s.core.index.stale && self.s.index_due(self.cx.timings) <= now {
+            // The next one not before this; and again some time later, should the outcome of this one never come.
+            self.s.core.index.due = now.plus(self.cx.timings.index_interval);
+            self.s.live.indexing = Some(now);
+            self.s.live.changed_while_indexing = false;
+            self.dirty = true;
+            self.fx.push(Effect::Index(Box::new(self.s.summary())));
+        }
+    }
+
+    /// The registry has it, or did not answer.
+    pub(crate) fn indexed(&mut self, ok: bool) {
+        self.s.live.indexing = None;
+        self.dirty = true;
+        let index = &mut self.s.core.index;
+        if ok {
+            index.failures = 0;
+            index.stale = self.s.live.changed_while_indexing;
+        } else {
+            index.failures = index.failures.saturating_add(1);
+            index.stale = true;
+            let wait = crate::deadlines::backoff(self.cx.timings.call_backoff, index.failures);
+            index.due = self.cx.now.plus(wait);
+        }
+    }
+}
