@@ -67,20 +67,25 @@ impl Cgroups {
         names.into_iter().collect()
     }
 
+    /// The groups that [`Cgroups::create`] makes for a sandbox.
+    pub fn paths(&self, name: &str) -> Vec<PathBuf> {
+        self.parents.iter().map(|parent| parent.path.join(name)).collect()
+    }
+
     /// Makes a sandbox's groups with their limits; the directories to join.
     pub fn create(&self, name: &str, limits: &SandboxLimits) -> io::Result<Vec<PathBuf>> {
-        let mut made = Vec::new();
-        for parent in &self.parents {
-            let group = parent.path.join(name);
-            match fs::create_dir(&group) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                _ => made.push(group.clone()),
+        let groups = self.paths(name);
+        for (parent, group) in self.parents.iter().zip(&groups) {
+            if let Err(error) = fs::create_dir(group)
+                && error.kind() != io::ErrorKind::AlreadyExists
+            {
+                return Err(error);
             }
             for (file, value) in settings(parent.kind, limits) {
                 fs::write(group.join(file), value)?;
             }
         }
-        Ok(made)
+        Ok(groups)
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Record {
     pub isolation: Isolation,
     /// What was asked for.
     pub spec: SandboxSpec,
+    /// Cgroups that making it will make, so that they are found even when that is broken off.
+    pub cgroups: Vec<PathBuf>,
 }
 
 /// What the keeper starts.
@@ -203,9 +205,13 @@ impl SandboxDir {
         matches!(self.try_lock(), Ok(None))
     }
 
-    /// Cgroups that were made for it.
+    /// Cgroups that were, or will be, made for it.
     pub fn cgroups(&self) -> Vec<PathBuf> {
-        self.launch().map(|launch| launch.cgroups).unwrap_or_default()
+        let planned = || self.record().map(|record| record.cgroups);
+        self.launch()
+            .map(|launch| launch.cgroups)
+            .or_else(planned)
+            .unwrap_or_default()
     }
 
     /// Its workspace.

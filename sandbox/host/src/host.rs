@@ -111,6 +111,7 @@ impl Host {
             created_at: now(),
             isolation: self.config.platform.isolation(),
             spec,
+            cgroups: self.config.platform.cgroups.paths(&self.group_of(name)),
         };
         dir.create(&record).map_err(|error| disk(&error))?;
         let status = dir.status();
@@ -153,7 +154,7 @@ impl Host {
     fn prepare(&self, dir: &SandboxDir) -> io::Result<()> {
         let record = dir.record().ok_or(io::ErrorKind::NotFound)?;
         let repo = self.local_repo(&record.spec).map_err(io::Error::other)?;
-        let group = format!("{}-{}", dir.name(), short_hash(&self.config.state));
+        let group = self.group_of(dir.name());
         let cgroups = self.config.platform.cgroups.create(&group, &record.spec.limits)?;
         let launch = launch::prepare(dir, &record.spec, &self.config.programs, repo.as_ref(), cgroups)?;
         dir.set_launch(&launch)
@@ -238,6 +239,11 @@ impl Host {
         };
         let checked = LocalRepo::check(Path::new(path), &self.config.state);
         checked.map(Some).map_err(|error| invalid(&error.to_string()))
+    }
+
+    /// Several hosts may run on one machine, each with a sandbox of the same name.
+    fn group_of(&self, name: &str) -> String {
+        format!("{name}-{}", short_hash(&self.config.state))
     }
 
     fn lock_of(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {

@@ -50,6 +50,7 @@ pub fn keep(path: PathBuf) -> io::Result<()> {
         },
     };
     processes::kill_all(&dir, SWEEP);
+    reap_orphans();
     dir.set_exit(&exit)?;
     cgroup::remove(&dir.cgroups());
     Ok(())
@@ -85,6 +86,16 @@ fn wait_for(child: i32) -> io::Result<WaitStatus> {
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Takes the results of the killed orphans, which are ours to take; not every init does it after us.
+fn reap_orphans() {
+    processes::wait_until(Duration::from_secs(1), || {
+        matches!(
+            rustix::process::wait(WaitOptions::NOHANG),
+            Err(rustix::io::Errno::CHILD)
+        )
+    });
 }
 
 /// The cause in words. bubblewrap says "128 + signal" for a program that a signal ended.
