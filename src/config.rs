@@ -134,7 +134,8 @@ impl Models {
     fn parse(json: &str) -> Result<Self, ConfigError> {
         let list: Vec<ModelConfig> = serde_json::from_str(json).map_err(|e| invalid("MODELS", e.to_string()))?;
         let mut models: Vec<(ModelId, ModelConfig)> = Vec::with_capacity(list.len());
-        for model in list {
+        for mut model in list {
+            model.api_key = model.api_key.filter(|key| !key.expose().is_empty());
             let id = format!("{}/{}", model.provider, model.model)
                 .parse()
                 .map_err(|e| invalid("MODELS", format!("{e}")))?;

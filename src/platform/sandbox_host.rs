@@ -50,8 +50,10 @@ pub async fn call(config: &Config, method: Method, path: &str, body: &[u8], limi
 pub async fn health(config: &Config, limit: Duration) -> worker::Result<HostHealth> {
     let request = Request::new(&format!("{}/v1/health", config.sandbox_host.url), Method::Get)?;
     let mut response = rpc::fetch(request, limit).await?;
+    let status = response.status_code();
     let body = rpc::in_time(response.bytes(), limit).await?;
-    Ok(serde_json::from_slice(&body)?)
+    serde_json::from_slice(&body)
+        .map_err(|error| worker::Error::RustError(format!("the sandbox host answers {status}, and no health: {error}")))
 }
 
 fn signature_headers(

@@ -1,0 +1,44 @@
+/** What is different where the Worker is not on a developer's machine, and what a wrong configuration says. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { assertError, json, startWorker } from './harness.mjs';
+
+async function withWorker(vars, work) {
+  const worker = await startWorker({ vars });
+  try {
+    await work(worker);
+    worker.assertNoPanics();
+  } finally {
+    await worker.stop();
+  }
+}
+
+test('in production there is no sign-in without a password', () =>
+  withWorker({ ENVIRONMENT: 'production', ORIGIN: 'https://errand.example' }, async (worker) => {
+    await assertError(await worker.fetch('/auth/dev', json('POST', { login: 'ada' })), 404, 'not_found');
+    await assertError(await worker.fetch('/auth/dev', { method: 'POST', body: 'nonsense' }), 404, 'not_found');
+    assert.deepEqual((await (await worker.fetch('/api/config')).json()).signIn, []);
+  }));
+
+test('over https the cookie is for https alone', () =>
+  withWorker({ ORIGIN: 'https://errand.example' }, async (worker) => {
+    const answer = await worker.fetch('/auth/dev', json('POST', { login: 'ada' }));
+    assert.match(answer.headers.get('set-cookie'), /; Secure/);
+  }));
+
+for (const [what, vars, name] of [
+  ['a missing variable', { ORIGIN: null }, 'ORIGIN'],
+  ['a master key that is none', { MASTER_KEY: 'secret-but-short' }, 'MASTER_KEY'],
+  ['an environment that does not exist', { ENVIRONMENT: 'prodution' }, 'ENVIRONMENT'],
+  ['a model list that is not JSON', { MODELS: '[{]' }, 'MODELS'],
+]) {
+  test(`${what} is named in the log, and not to strangers`, () =>
+    withWorker(vars, async (worker) => {
+      const error = await assertError(await worker.fetch('/api/config'), 500, 'internal');
+      assert.ok(!error.message.includes(name));
+      const logged = worker.logs().map((entry) => entry.message).join('\n');
+      assert.ok(logged.includes(name) && logged.includes(error.requestId), logged);
+      assert.ok(!logged.includes('secret-but-short'));
+    }));
+}
