@@ -1,0 +1,39 @@
+/** The measures, one after the other; started by main.mjs on a Node that is new enough. */
+import path from 'node:path';
+
+import { Output } from './lib/output.mjs';
+import { relay } from './measures/relay.mjs';
+
+/** Group → what it prints (as prefixes) and how. */
+const GROUPS = {
+  relay: { prints: ['relay_', 'bare_'], take: relay },
+};
+
+const args = JSON.parse(process.argv[2]);
+const out = new Output({ quiet: args.json });
+const options = {
+  quick: args.quick,
+  full: args.full,
+  buildDir: args.build && path.resolve(args.build),
+};
+
+function wanted(group) {
+  if (!args.only) return true;
+  const names = args.only.split(',');
+  return names.some((name) => name === group || GROUPS[group].prints.some((prefix) => name.startsWith(prefix)));
+}
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(130));
+
+const chosen = Object.keys(GROUPS).filter(wanted);
+if (chosen.length === 0) out.failed(args.only, new Error(`no such measure; there are ${Object.keys(GROUPS).join(', ')}`));
+for (const group of chosen) {
+  out.progress(`${group} …`);
+  try {
+    await GROUPS[group].take({ out, options });
+  } catch (error) {
+    out.failed(group, error);
+  }
+}
+out.summary();
+process.exit(out.failures.length > 0 ? 1 : 0);
