@@ -16,7 +16,7 @@ const layer = (folder, banned) => ({
 });
 
 export default tseslint.config(
-  { ignores: ["dist", "src/protocol", "public"] },
+  { ignores: ["dist", "src/protocol", "public", "eslint.config.js"] },
   js.configs.recommended,
   ...tseslint.configs.strictTypeChecked,
   {
@@ -26,7 +26,8 @@ export default tseslint.config(
   {
     rules: {
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
-      "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
+      "@typescript-eslint/no-confusing-void-expression": "off",
+      "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^_" }],
       "@typescript-eslint/only-throw-error": "off",
     },
   },

@@ -43,7 +43,7 @@ const signedIn = createRoute({
   getParentRoute: () => root,
   id: "signed-in",
   beforeLoad: async ({ context, location }) => {
-    const me = await context.queries.ensureQueryData(meQuery);
+    const me = await context.queries.query(meQuery);
     if (me === null) {
       const search = location.pathname === "/" ? {} : { next: location.pathname };
       throw redirect({ to: "/sign-in", search, replace: true });

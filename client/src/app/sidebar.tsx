@@ -28,9 +28,9 @@ export function Sidebar({ collapsed, onToggle }: { collapsed: boolean; onToggle:
       className={cx("hidden min-h-0 shrink-0 flex-col border-r bg-surface md:flex", collapsed ? "w-15 items-center" : "w-62")}
     >
       <div className={cx("flex items-center gap-1 p-2", column)}>
-        <Link to="/" className="flex min-w-0 flex-1 items-center gap-2 rounded-md px-1.5 py-1 hover:bg-hover" aria-label="Errand, home">
+        <Link to="/" className="flex min-w-0 flex-1 items-center gap-2 rounded-md px-1.5 py-1 hover:bg-hover">
           <img src="/icon.svg" alt="" className="size-5 shrink-0" />
-          {collapsed ? null : <span className="truncate text-sm font-semibold">{me?.org.name ?? "Errand"}</span>}
+          <span className={collapsed ? "sr-only" : "truncate text-sm font-semibold"}>{me?.org.name ?? "Errand"}</span>
         </Link>
         <IconButton label={`Search and run anything (${keyName("mod+k")})`} onClick={() => overlay.set("palette")}>
           <Search size={16} />
@@ -78,13 +78,12 @@ function AccountMenu({ collapsed }: { collapsed: boolean }) {
         <button
           type="button"
           data-testid="account"
-          aria-label={`Account: ${name}`}
           className="flex min-w-0 flex-1 items-center gap-2 rounded-md px-1.5 py-1 text-sm hover:bg-hover"
         >
           <span aria-hidden className="flex size-5 shrink-0 items-center justify-center rounded-full bg-accent text-xs text-on-accent uppercase">
-            {[...name][0]}
+            {name.slice(0, 1)}
           </span>
-          {collapsed ? null : <span className="truncate">{name}</span>}
+          <span className={collapsed ? "sr-only" : "truncate"}>{name}</span>
           {collapsed ? null : <ChevronsUpDown size={13} className="shrink-0 text-faint" aria-hidden />}
         </button>
       }

@@ -26,6 +26,11 @@ export const installationQuery = queryOptions({
   staleTime: 60_000,
 });
 
+/** A model's name where a badge cannot stand, as in a list to choose from. */
+export function modelLabel(model: ModelInfo): string {
+  return model.demo && !/\bdemo\b/i.test(model.name) ? `${model.name} (demo)` : model.name;
+}
+
 /** The model as the installation describes it; of an unknown one only what its id says. */
 export function useModel(id: string): ModelInfo {
   const { data } = useQuery(installationQuery);

@@ -45,11 +45,13 @@ function BlockToken({ token }: { token: Token }): ReactNode {
     case "blockquote":
       return <blockquote className="prose">{blocks(known.tokens)}</blockquote>;
     case "list":
-      return <ListToken list={known as Tokens.List} />;
+      return <ListToken list={known} />;
     case "table":
-      return <TableToken table={known as Tokens.Table} />;
+      return <TableToken table={known} />;
     case "hr":
       return <hr />;
+    case "checkbox":
+      return <Checkbox checked={known.checked} />;
     case "html":
       return <p className="whitespace-pre-wrap">{known.text}</p>;
     default:
@@ -61,11 +63,9 @@ function blocks(tokens: readonly Token[] | undefined): ReactNode {
   return tokens?.map((token, at) => <BlockToken key={at} token={token} />);
 }
 
-/** The page has its own h1 and h2: headings of an answer begin below them. */
+/** An answer may begin at any depth: to the page's outline its headings are all one level below the title. */
 function Heading({ depth, children }: { depth: number; children: ReactNode }) {
-  if (depth <= 1) return <h3 className="text-[1.0625rem]!">{children}</h3>;
-  if (depth === 2) return <h4 className="text-[1rem]!">{children}</h4>;
-  return <h5>{children}</h5>;
+  return <h2 data-depth={depth}>{children}</h2>;
 }
 
 function ListToken({ list }: { list: Tokens.List }) {
@@ -124,17 +124,21 @@ function inlineToken(token: Token): ReactNode {
     case "br":
       return <br />;
     case "checkbox":
-      return <input type="checkbox" disabled checked={known.checked} aria-label={known.checked ? "done" : "open"} className="mr-1.5" />;
+      return <Checkbox checked={known.checked} />;
     case "link":
     case "image":
       return <LinkToken href={known.href}>{known.type === "image" ? known.text || known.href : inline(known.tokens)}</LinkToken>;
     case "text":
-      return "tokens" in known && known.tokens ? inline(known.tokens) : decodeEntities(known.text);
+      return "tokens" in known ? inline(known.tokens) : decodeEntities(known.text);
     case "escape":
       return known.text;
     default:
       return known.raw;
   }
+}
+
+function Checkbox({ checked }: { checked: boolean }) {
+  return <input type="checkbox" disabled checked={checked} aria-label={checked ? "done" : "open"} className="mr-1.5 -ml-5 align-[-1px]" />;
 }
 
 /** Images become links too: fetching one would tell a stranger that somebody reads this. */

@@ -1,6 +1,6 @@
 /** Sign-in. In development a name is enough; the page says so. */
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useState, type FormEvent } from "react";
+import { useState, type SyntheticEvent } from "react";
 import { Card, Skeleton } from "@/components/bits";
 import { Button } from "@/components/button";
 import { Field, TextInput } from "@/components/fields";
@@ -61,7 +61,7 @@ function DevForm({ onDone }: { onDone: () => void }) {
   });
   const name = login.trim().toLowerCase();
   const wrong = tried && !LOGIN.test(name) ? "Use 1–39 letters a–z, digits or hyphens." : undefined;
-  const submit = (event: FormEvent) => {
+  const submit = (event: SyntheticEvent) => {
     event.preventDefault();
     setTried(true);
     if (LOGIN.test(name)) signIn.mutate({ login: name });

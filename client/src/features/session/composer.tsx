@@ -5,7 +5,7 @@ import { useCallback, useEffect, useImperativeHandle, useLayoutEffect, useRef, u
 import { DemoBadge } from "@/components/bits";
 import { IconButton } from "@/components/button";
 import { cx } from "@/lib/cx";
-import { installationQuery, useModel } from "@/lib/account";
+import { installationQuery, modelLabel, useModel } from "@/lib/account";
 import { keep, kept } from "@/lib/storage";
 import type { Prompt } from "@/protocol/Prompt";
 
@@ -48,8 +48,8 @@ function useDraft(sessionId: string): [string, (text: string) => void] {
 }
 
 /** See the head of the file. */
-export function Composer(props: ComposerProps) {
-  const { sessionId, running, closed, lastQueued } = props;
+export function Composer({ ref, ...props }: ComposerProps) {
+  const { sessionId, running, aborting, closed, offline, escHint, lastQueued, onSend, onSaveEdit, onAbort } = props;
   const [draft, setDraft] = useDraft(sessionId);
   const [editing, setEditing] = useState<{ prompt: Prompt; text: string } | null>(null);
   const [model, setModel] = useState<string | undefined>(undefined);
@@ -57,7 +57,7 @@ export function Composer(props: ComposerProps) {
   const text = editing?.text ?? draft;
   const setText = (next: string) => (editing ? setEditing({ ...editing, text: next }) : setDraft(next));
   const focus = () => area.current?.focus();
-  useImperativeHandle(props.ref, () => ({
+  useImperativeHandle(ref, () => ({
     edit: (prompt) => {
       setEditing({ prompt, text: prompt.text });
       focus();
@@ -84,15 +84,15 @@ export function Composer(props: ComposerProps) {
   const submit = () => {
     if (!ready) return;
     if (editing) {
-      if (editing.text !== editing.prompt.text) props.onSaveEdit(editing.prompt.id, editing.text);
+      if (editing.text !== editing.prompt.text) onSaveEdit(editing.prompt.id, editing.text);
       setEditing(null);
       return;
     }
-    props.onSend(text, model);
+    onSend(text, model);
     setDraft("");
   };
   const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>) => {
-    // keyCode 229: Safari ends the composition before the Enter that confirms it arrives.
+    // eslint-disable-next-line @typescript-eslint/no-deprecated -- keyCode 229: Safari ends the composition before the Enter that confirms it arrives.
     if (event.nativeEvent.isComposing || event.keyCode === 229) return;
     if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
       event.preventDefault();
@@ -132,19 +132,19 @@ export function Composer(props: ComposerProps) {
       <div className="flex items-center gap-2 pr-1.5 pb-1.5 pl-3">
         <ModelChoice session={props.model} chosen={model} onChoose={setModel} />
         <span role="status" className={cx("min-w-0 flex-1 truncate text-right text-xs", tooLong ? "text-red" : "text-muted")}>
-          {tooLong ? "Too long: at most 512 KiB" : props.escHint ? "Press Esc again to stop the turn" : props.offline && ready ? "Sent as soon as Errand answers" : ""}
+          {tooLong ? "Too long: at most 512 KiB" : escHint ? "Press Esc again to stop the turn" : offline && ready ? "Sent as soon as Errand answers" : ""}
         </span>
         {running ? (
           <button
             type="button"
             data-testid="abort"
-            disabled={props.aborting}
-            onClick={props.onAbort}
+            disabled={aborting}
+            onClick={onAbort}
             title="Stop the turn (Esc Esc)"
             className="inline-flex h-7 shrink-0 items-center gap-1.5 rounded-md border border-line-strong px-2 text-xs font-medium hover:bg-hover disabled:opacity-55 pointer-coarse:h-10 pointer-coarse:px-3"
           >
             <Square size={11} aria-hidden fill="currentColor" />
-            {props.aborting ? "Stopping…" : "Stop"}
+            {aborting ? "Stopping…" : "Stop"}
           </button>
         ) : null}
         <button
@@ -181,7 +181,7 @@ function ModelChoice({ session, chosen, onChoose }: { session: string; chosen: s
         >
           {models.map((model) => (
             <option key={model.id} value={model.id}>
-              {model.demo ? `${model.name} (demo)` : model.name}
+              {modelLabel(model)}
             </option>
           ))}
         </select>

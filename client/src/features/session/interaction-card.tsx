@@ -5,7 +5,7 @@ import { Card, Kbd } from "@/components/bits";
 import { Button } from "@/components/button";
 import { DiffView } from "@/components/diff/diff-view";
 import { CONTROL } from "@/components/fields";
-import type { Asked } from "@/features/session/fold";
+import type { Asked } from "@/features/session/draft";
 import type { SessionStore } from "@/features/session/session-store";
 import { useActions, type Action } from "@/lib/actions";
 import { useNow } from "@/lib/clock";

@@ -2,7 +2,7 @@
  * From what is known to what is shown: the transcript as rows with stable keys, for the virtual list. Pure. The rows of a
  * turn are kept as long as the turn is the same object, so that a streaming part touches only its own turn.
  */
-import type { Asked, Fold, Notice, Startup, Turn } from "@/features/session/fold";
+import type { Asked, Fold, Notice, Startup, Turn } from "@/features/session/draft";
 import type { Sent } from "@/features/session/session-store";
 import type { SessionState } from "@/features/session/reducer";
 import type { Cause } from "@/protocol/Cause";

@@ -2,7 +2,8 @@
  * What a viewer knows of one session: pure `(state, frames) → state`. The log and its fold, and beside it what only a
  * greeting carries (queue, running turn, list, presence). Acks and rejects are the store's business.
  */
-import { EMPTY, foldDeltas, foldEvents, openParts, overlay, type Beside, type Fold } from "@/features/session/fold";
+import { EMPTY, type Fold } from "@/features/session/draft";
+import { foldDeltas, foldEvents, openParts, overlay, type Beside } from "@/features/session/fold";
 import type { Delta } from "@/protocol/Delta";
 import type { Event } from "@/protocol/Event";
 import type { Interaction } from "@/protocol/Interaction";

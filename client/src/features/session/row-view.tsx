@@ -7,7 +7,7 @@ import { Card, DemoBadge } from "@/components/bits";
 import { Button, IconButton } from "@/components/button";
 import { CopyButton } from "@/components/markdown/code-block";
 import { Markdown } from "@/components/markdown/markdown";
-import type { Notice, Turn } from "@/features/session/fold";
+import type { Notice, Turn } from "@/features/session/draft";
 import { AskedRow } from "@/features/session/interaction-card";
 import type { Row } from "@/features/session/projection";
 import type { SessionStore } from "@/features/session/session-store";

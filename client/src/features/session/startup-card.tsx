@@ -1,6 +1,6 @@
 /** Why it waits: the steps of a start, each with its time. */
 import { Check, Circle, LoaderCircle } from "lucide-react";
-import type { Startup } from "@/features/session/fold";
+import type { Startup } from "@/features/session/draft";
 import { useNow } from "@/lib/clock";
 import { duration } from "@/lib/format";
 import type { StartStep } from "@/protocol/StartStep";

@@ -53,7 +53,7 @@ function Line({ status, icon, verb, object, mono = false, result, open, onToggle
       <span className="flex size-5 shrink-0 items-center justify-center">
         <StatusIcon status={status} icon={icon} />
       </span>
-      <span className="shrink-0 text-muted">{verb}</span>
+      {verb === "" ? null : <span className="shrink-0 text-muted">{verb}</span>}
       <span dir="auto" className={cx("min-w-0 flex-1 truncate text-left text-ink", mono && "text-mono")}>
         {object}
       </span>

@@ -47,11 +47,16 @@ export function Transcript({ rows, context, more }: { rows: readonly Row[]; cont
   }, [more, older, firstShown, onOlder]);
 
   const lastKey = rows.at(-1)?.key;
-  const onScroll = () => {
-    const ends = list.isAtEnd(NEAR_END);
+  // Also after every change: content that grows or is measured moves the end without a scroll event.
+  const look = () => {
+    const node = scroller.current;
+    if (!node || !placed.current) return;
+    const ends = node.scrollHeight - node.scrollTop - node.clientHeight <= NEAR_END;
+    if (ends === atEnd) return;
     setAtEnd(ends);
-    setLastSeen(ends ? undefined : (lastSeen ?? lastKey));
+    setLastSeen(ends ? undefined : lastKey);
   };
+  useEffect(look);
   const news = lastSeen === undefined ? 0 : rows.length - 1 - rows.findIndex((row) => row.key === lastSeen);
   return (
     <div className="relative min-h-0 flex-1">
@@ -62,7 +67,7 @@ export function Transcript({ rows, context, more }: { rows: readonly Row[]; cont
         role="region"
         aria-label="Transcript"
         tabIndex={0}
-        onScroll={onScroll}
+        onScroll={look}
         className="h-full overflow-y-auto overscroll-contain [overflow-anchor:none] outline-none"
       >
         <div className="relative w-full" style={{ height: list.getTotalSize() }}>

@@ -37,15 +37,12 @@ type Pages = InfiniteData<SessionList>;
 
 /** The pages with one session put in, in place of what they had of it; new ones stand first. */
 export function withSession(pages: Pages, session: Session): Pages {
-  let found = false;
+  const newer = (known: Session) => (known.headSeq > session.headSeq ? known : session);
   const changed = pages.pages.map((page) => ({
     ...page,
-    sessions: page.sessions.map((known) => {
-      if (known.id !== session.id) return known;
-      found = true;
-      return known.headSeq > session.headSeq ? known : session;
-    }),
+    sessions: page.sessions.map((known) => (known.id === session.id ? newer(known) : known)),
   }));
+  const found = pages.pages.some((page) => page.sessions.some((known) => known.id === session.id));
   const [first, ...rest] = changed;
   if (found || !first) return { ...pages, pages: changed };
   return { ...pages, pages: [{ ...first, sessions: [session, ...first.sessions] }, ...rest] };

@@ -1,21 +1,20 @@
 /** Hands over a piece of work: which repository, which branch, which model, and what to do. */
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { CircleAlert } from "lucide-react";
-import { useEffect, useRef, useState, type FormEvent, type KeyboardEvent } from "react";
+import { useRef, useState, type KeyboardEvent, type SyntheticEvent } from "react";
 import { Card, DemoBadge, Kbd } from "@/components/bits";
 import { Button } from "@/components/button";
 import { Combobox } from "@/components/combobox";
 import { Dialog } from "@/components/dialog";
 import { CONTROL, Field, Select, TextInput } from "@/components/fields";
 import { createSession, reposQuery, upsertSession } from "@/features/sessions/list";
-import { installationQuery } from "@/lib/account";
+import { installationQuery, modelLabel } from "@/lib/account";
 import { keyName } from "@/lib/actions";
 import { messageOf } from "@/lib/api";
 import { cx } from "@/lib/cx";
 import { newId } from "@/lib/ids";
 import { keep, kept } from "@/lib/storage";
 import type { CreateSession } from "@/protocol/CreateSession";
-import type { RepoInfo } from "@/protocol/RepoInfo";
 import type { Session } from "@/protocol/Session";
 
 interface NewSessionProps {
@@ -46,11 +45,15 @@ function NewSessionForm({ onCreated }: { onCreated: (session: Session) => void }
   const { data: installation } = useQuery(installationQuery);
   const repos = useQuery(reposQuery);
   const known = repos.data?.repos ?? (installation?.sampleRepo ? [installation.sampleRepo] : []);
+  // `null`: not touched. The first repository stands in the fields, and its suggestion until the person writes.
   const [url, setUrl] = useState<string | null>(null);
-  const [branch, setBranch] = useState("");
+  const [branchTyped, setBranch] = useState<string | null>(null);
   const [model, setModel] = useState("");
-  const [prompt, setPrompt] = useState(() => kept(DRAFT) ?? "");
-  const [suggested, setSuggested] = useState("");
+  const [promptTyped, setPrompt] = useState(() => kept(DRAFT));
+  const address = (url ?? known[0]?.url ?? "").trim();
+  const repo = known.find((candidate) => candidate.url === address);
+  const branch = branchTyped ?? repo?.branch ?? "";
+  const prompt = promptTyped ?? repo?.suggestion ?? "";
   const [tried, setTried] = useState(false);
   const id = useRef(newId("ses"));
   const create = useMutation({
@@ -63,26 +66,9 @@ function NewSessionForm({ onCreated }: { onCreated: (session: Session) => void }
     },
   });
 
-  const choose = (repo: RepoInfo) => {
-    setUrl(repo.url);
-    setBranch(repo.branch ?? "");
-    // A suggestion never overwrites what a person wrote.
-    if (prompt.trim() === "" || prompt === suggested) {
-      setPrompt(repo.suggestion ?? "");
-      setSuggested(repo.suggestion ?? "");
-    }
-  };
-  const first = known[0];
-  useEffect(() => {
-    if (url === null && first) choose(first);
-    // Only the first time that repositories are known: after that the field is the person's.
-    // eslint-disable-next-line react-hooks/exhaustive-deps
-  }, [first === undefined]);
-
-  const address = (url ?? "").trim();
   const wrongRepo = tried ? repoProblem(address) : undefined;
   const wrongPrompt = tried && prompt.trim() === "" ? "Say what should be done." : undefined;
-  const submit = (event?: FormEvent) => {
+  const submit = (event?: SyntheticEvent) => {
     event?.preventDefault();
     setTried(true);
     if (create.isPending || repoProblem(address) !== undefined || prompt.trim() === "") return;
@@ -128,11 +114,11 @@ function NewSessionForm({ onCreated }: { onCreated: (session: Session) => void }
               id={field}
               testId="new-session-repo"
               describedBy={describedBy}
-              value={url ?? ""}
+              value={url ?? address}
               onChange={setUrl}
               onPick={(value) => {
-                const repo = known.find((r) => r.url === value);
-                if (repo) choose(repo);
+                setUrl(value);
+                setBranch(null);
               }}
               suggestions={known.map((r) => ({ value: r.url, label: r.name, note: r.description ?? r.url }))}
               placeholder="https://github.com/owner/name"
@@ -167,7 +153,7 @@ function NewSessionForm({ onCreated }: { onCreated: (session: Session) => void }
             >
               {models.map((m) => (
                 <option key={m.id} value={m.id}>
-                  {m.demo ? `${m.name} (demo)` : m.name}
+                  {modelLabel(m)}
                 </option>
               ))}
             </Select>

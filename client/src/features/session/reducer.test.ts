@@ -1,0 +1,250 @@
+import { describe, expect, it } from "vitest";
+import { ada, event, hello, part, permission, prompt, session, turnEvents } from "@/features/session/frames.fixture";
+import { INITIAL, prepend, reduce, type SessionState } from "@/features/session/reducer";
+import type { Event } from "@/protocol/Event";
+import type { Part } from "@/protocol/Part";
+
+const LOG = turnEvents();
+
+function fresh(events: readonly Event[] = LOG): SessionState {
+  return reduce(INITIAL, [hello({ headSeq: events.at(-1)?.seq ?? 0 }), { type: "events", events: [...events] }]);
+}
+
+function parts(state: SessionState): readonly Part[] {
+  return state.fold.blocks.flatMap((block) =>
+    block.kind === "turn" ? block.turn.items.flatMap((item) => (item.kind === "message" ? item.message.parts : [])) : [],
+  );
+}
+
+function textOf(state: SessionState, id: string): string | undefined {
+  const found = parts(state).find((p) => p.id === id);
+  return found?.type === "text" ? found.text : undefined;
+}
+
+/** The log up to the open text part. */
+function streaming(): SessionState {
+  return reduce(INITIAL, [
+    hello({
+      headSeq: 10,
+      openParts: [{ turnId: "trn_1", messageId: "msg_2", part: part("prt_2", 0, { type: "text", text: "It " }) }],
+      turn: { id: "trn_1", promptId: "prm_1", startedAt: "2026-11-21T09:00:00.000Z", aborting: false },
+    }),
+    { type: "events", events: LOG.slice(0, 10) },
+  ]);
+}
+
+describe("the fold", () => {
+  it("is the same whether events come in one page, one by one, or from the middle with older ones later", () => {
+    const whole = fresh();
+    const single = reduce(INITIAL, [
+      hello({ headSeq: 12, firstSeq: 1 }),
+      ...LOG.map((e) => ({ type: "event", event: e }) as const),
+    ]);
+    for (let cut = 1; cut < LOG.length; cut += 1) {
+      const late = reduce(INITIAL, [
+        hello({ headSeq: 12, firstSeq: cut + 1 }),
+        { type: "events", events: LOG.slice(cut) },
+      ]);
+      expect(prepend(late, LOG.slice(0, cut)).fold).toEqual(whole.fold);
+    }
+    expect(single.fold).toEqual(whole.fold);
+    expect(whole.fold.open).toEqual({});
+  });
+
+  it("makes shells for what a page that begins in the middle only names", () => {
+    const state = reduce(INITIAL, [hello({ headSeq: 12, firstSeq: 11 }), { type: "events", events: LOG.slice(10) }]);
+    expect(textOf(state, "prt_2")).toBe("It works.");
+    expect(state.firstSeq).toBe(11);
+  });
+
+  it("orders parts by index even when they finish in another order", () => {
+    const at = { turnId: "trn_1", messageId: "msg_1" };
+    const state = fresh([
+      ...LOG.slice(0, 4),
+      event(5, { type: "part.finished", ...at, part: part("prt_b", 1, { type: "text", text: "b" }) }),
+      event(6, { type: "part.finished", ...at, part: part("prt_a", 0, { type: "text", text: "a" }) }),
+    ]);
+    expect(parts(state).map((p) => p.id)).toEqual(["prt_a", "prt_b"]);
+  });
+
+  it("does not change what an earlier state holds", () => {
+    const before = streaming();
+    const copy = structuredClone(before.fold);
+    reduce(before, [{ type: "delta", partId: "prt_2", offset: 3, text: "works" }, { type: "events", events: LOG.slice(10) }]);
+    expect(before.fold).toEqual(copy);
+  });
+
+  it("drops a part that the engine took back", () => {
+    const state = reduce(streaming(), [
+      { type: "event", event: event(11, { type: "part.removed", messageId: "msg_2", partId: "prt_2" }) },
+      { type: "delta", partId: "prt_2", offset: 3, text: "late" },
+    ]);
+    expect(textOf(state, "prt_2")).toBeUndefined();
+    expect(state.fold.open).toEqual({});
+  });
+
+  it("skips an event type that it does not know", () => {
+    const strange = { ...event(13, { type: "note.todos", todos: [] }), type: "pr.opened" } as unknown as Event;
+    const state = reduce(fresh(), [{ type: "event", event: strange }]);
+    expect(state.lastSeq).toBe(13);
+    expect(state.fold).toEqual(fresh().fold);
+  });
+
+  it("puts what was said between a prompt and its turn below the prompt", () => {
+    const trouble = event(3, { type: "sandbox.trouble", generation: 1, cause: { code: "x", message: "slow" } });
+    const state = fresh([...LOG.slice(0, 2), trouble, event(4, { type: "turn.started", turnId: "trn_1", promptId: "prm_1" })]);
+    expect(state.fold.blocks.map((block) => block.kind)).toEqual(["turn"]);
+  });
+});
+
+describe("deltas", () => {
+  it("append, skip what is known already, and stop at a gap until the finished part", () => {
+    let state = streaming();
+    expect(textOf(state, "prt_2")).toBe("It ");
+    state = reduce(state, [
+      { type: "delta", partId: "prt_2", offset: 3, text: "wor" },
+      { type: "delta", partId: "prt_2", offset: 4, text: "orks" },
+      { type: "delta", partId: "prt_2", offset: 0, text: "It " },
+    ]);
+    expect(textOf(state, "prt_2")).toBe("It works");
+    state = reduce(state, [
+      { type: "delta", partId: "prt_2", offset: 20, text: "lost" },
+      { type: "delta", partId: "prt_2", offset: 8, text: "!" },
+    ]);
+    expect(textOf(state, "prt_2")).toBe("It works");
+    state = reduce(state, [{ type: "events", events: LOG.slice(10) }]);
+    expect(textOf(state, "prt_2")).toBe("It works.");
+  });
+
+  it("replace the text on reset", () => {
+    const state = reduce(streaming(), [{ type: "delta", partId: "prt_2", offset: 0, text: "New", reset: true }]);
+    expect(textOf(state, "prt_2")).toBe("New");
+  });
+
+  it("count UTF-16 units", () => {
+    const state = reduce(streaming(), [
+      { type: "delta", partId: "prt_2", offset: 3, text: "🙂" },
+      { type: "delta", partId: "prt_2", offset: 5, text: "!" },
+    ]);
+    expect(textOf(state, "prt_2")).toBe("It 🙂!");
+  });
+
+  it("for a finished part change nothing", () => {
+    const state = reduce(fresh(), [{ type: "delta", partId: "prt_2", offset: 9, text: " more" }]);
+    expect(textOf(state, "prt_2")).toBe("It works.");
+  });
+
+  it("keep their text when a running tool part is started again", () => {
+    const running = LOG.slice(0, 6);
+    const state = reduce(INITIAL, [
+      hello({ headSeq: 6 }),
+      { type: "events", events: running },
+      { type: "delta", partId: "prt_1", offset: 0, text: "line 1\n" },
+      { type: "event", event: { ...(running[5] as Event), seq: 7 } },
+    ]);
+    expect(parts(state)[0]).toMatchObject({ output: "line 1\n", status: "running" });
+  });
+
+  it("survive a page of older events", () => {
+    const late = reduce(INITIAL, [
+      hello({ headSeq: 10, firstSeq: 10 }),
+      { type: "events", events: LOG.slice(9, 10) },
+      { type: "delta", partId: "prt_2", offset: 0, text: "It w" },
+    ]);
+    expect(textOf(prepend(late, LOG.slice(0, 9)), "prt_2")).toBe("It w");
+  });
+});
+
+describe("a greeting", () => {
+  it("resumes when the events follow, without a copy of what is known", () => {
+    const before = streaming();
+    const after = reduce(before, [hello({ headSeq: 12, firstSeq: 11 }), { type: "events", events: LOG.slice(10) }]);
+    expect(after.fold).toEqual(fresh().fold);
+    expect(after.log).toHaveLength(12);
+  });
+
+  it("starts over from the new page when events are missing between", () => {
+    const after = reduce(streaming(), [
+      hello({ headSeq: 200, firstSeq: 150 }),
+      { type: "events", events: [event(150, { type: "prompt.queued", prompt: prompt("prm_9") })] },
+    ]);
+    expect(after.firstSeq).toBe(150);
+    expect(after.fold.blocks).toEqual([]);
+  });
+
+  it("starts over when the server knows less than this page", () => {
+    const after = reduce(fresh(), [hello({ headSeq: 3, firstSeq: 4 })]);
+    expect(after.log).toEqual([]);
+    expect(after.lastSeq).toBe(3);
+  });
+
+  it("is not undone by the events up to it", () => {
+    const state = reduce(INITIAL, [
+      hello({ headSeq: 2, queue: [prompt("prm_1", "edited since")] }),
+      { type: "events", events: LOG.slice(0, 2) },
+    ]);
+    expect(state.queue.map((p) => p.text)).toEqual(["edited since"]);
+  });
+
+  it("knows the text of a prompt that was queued before the page", () => {
+    const state = reduce(INITIAL, [
+      hello({ headSeq: 2, firstSeq: 3, queue: [prompt("prm_1", "from the queue")] }),
+      { type: "event", event: event(3, { type: "turn.started", turnId: "trn_1", promptId: "prm_1" }) },
+    ]);
+    expect(state.fold.prompts["prm_1"]?.text).toBe("from the queue");
+    expect(state.queue).toEqual([]);
+  });
+});
+
+describe("live events", () => {
+  it("keep queue, turn, list and open questions up to date", () => {
+    let state = reduce(fresh(), [
+      { type: "event", event: event(13, { type: "prompt.queued", prompt: prompt("prm_2", "a") }) },
+      { type: "event", event: event(14, { type: "prompt.queued", prompt: prompt("prm_3", "b") }) },
+      { type: "event", event: event(15, { type: "prompt.edited", promptId: "prm_3", text: "c" }) },
+      { type: "event", event: event(16, { type: "turn.started", turnId: "trn_2", promptId: "prm_2" }) },
+      { type: "event", event: event(17, { type: "interaction.opened", interaction: permission("int_1", "trn_2") }) },
+      { type: "event", event: event(18, { type: "note.todos", todos: [{ content: "x", status: "pending", priority: "high" }] }) },
+    ]);
+    expect(state.queue.map((p) => p.text)).toEqual(["c"]);
+    expect(state.turn?.id).toBe("trn_2");
+    expect(state.interactions).toHaveLength(1);
+    expect(state.todos).toHaveLength(1);
+    state = reduce(state, [
+      {
+        type: "event",
+        event: event(19, {
+          type: "interaction.resolved", interactionId: "int_1", how: "answered", by: ada,
+          answer: { type: "permission", reply: "once" },
+        }),
+      },
+      { type: "event", event: event(20, { type: "turn.aborting", turnId: "trn_2", by: ada }) },
+      { type: "event", event: event(21, { type: "prompt.withdrawn", promptId: "prm_3", by: ada }) },
+    ]);
+    expect(state.interactions).toEqual([]);
+    expect(state.turn?.aborting).toBe(true);
+    expect(state.queue).toEqual([]);
+  });
+
+  it("that were seen already are ignored; one that is missing breaks the state", () => {
+    const state = fresh();
+    expect(reduce(state, [{ type: "events", events: LOG.slice(5) }])).toEqual(state);
+    const later = event(14, { type: "note.todos", todos: [] });
+    expect(reduce(state, [{ type: "event", event: later }]).broken).toBe(true);
+  });
+
+  it("close the open parts of a turn that ends", () => {
+    const state = reduce(streaming(), [{ type: "event", event: { ...(LOG[11] as Event), seq: 11 } }]);
+    expect(state.fold.open).toEqual({});
+    expect(state.turn).toBeNull();
+  });
+
+  it("take the cause of a phase away with the phase", () => {
+    const failed = reduce(fresh(), [
+      { type: "session", session: session({ phase: "error", cause: { code: "x", message: "y" } }) },
+      { type: "event", event: event(13, { type: "session.phase", phase: "starting" }) },
+    ]);
+    expect(failed.session).toMatchObject({ phase: "starting" });
+    expect(failed.session?.cause).toBeUndefined();
+  });
+});

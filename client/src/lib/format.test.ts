@@ -1,0 +1,24 @@
+import { expect, it } from "vitest";
+import { age, cost, count, duration, plural, repoName, workspacePath } from "@/lib/format";
+
+it("durations are short and never negative", () => {
+  expect([-5, 400, 4_000, 59_600, 80_000, 7_500_000].map(duration)).toEqual(["0.0 s", "0.4 s", "4 s", "1 m", "1 m 20 s", "2 h 5 m"]);
+});
+
+it("ages round down", () => {
+  const now = Date.parse("2026-11-21T12:00:00Z");
+  expect(age("2026-11-21T11:59:30Z", now)).toBe("now");
+  expect(age("2026-11-21T10:01:00Z", now)).toBe("1 h");
+  expect(age("2026-11-18T12:00:00Z", now)).toBe("3 d");
+});
+
+it("counts and costs are readable", () => {
+  expect([940, 1_240, 18_400, 1_200_000].map(count)).toEqual(["940", "1.2k", "18k", "1.2M"]);
+  expect([0, 0.001, 0.0421].map(cost)).toEqual([undefined, "<$0.01", "$0.04"]);
+  expect([plural(1, "file"), plural(2, "match", "matches")]).toEqual(["1 file", "2 matches"]);
+});
+
+it("names are the last part of an address", () => {
+  expect(["https://h/a/calc.git/", "/srv/x", "file:///y/z.git"].map(repoName)).toEqual(["calc", "x", "z"]);
+  expect([workspacePath("/workspace/src/a"), workspacePath("/etc/x")]).toEqual(["src/a", "/etc/x"]);
+});
