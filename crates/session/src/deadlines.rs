@@ -44,6 +44,11 @@ impl Session {
         lost.map_or(self.core.index.due, |lost| lost.max(self.core.index.due))
     }
 
+    /// Until when the present phase may last if nothing happens; `None` for a resting one.
+    pub fn phase_deadline(&self, timings: &Timings) -> Option<Timestamp> {
+        self.life_deadline(timings).map(|(at, _)| at)
+    }
+
     fn life_deadline(&self, timings: &Timings) -> Option<(Timestamp, &'static str)> {
         let silence = || (self.live.runner_seen.plus(timings.runner_silence), "runner silence");
         match &self.core.life {

@@ -1,0 +1,31 @@
+//! The session machine in scenarios: each test tells one story and checks what a person, a runner or the provider
+//! would see. The [`harness`] checks after every step what must hold at all times.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    clippy::wildcard_imports,
+    reason = "tests"
+)]
+
+mod db;
+mod format;
+mod harness;
+mod idle;
+mod index;
+mod interactions;
+mod invariants;
+mod make;
+mod open_parts;
+mod prompts;
+mod random;
+mod reconnecting;
+mod runner_link;
+mod starting;
+mod store;
+mod terminate;
+mod transcript;
+mod turns;
+mod world;
