@@ -2,11 +2,19 @@
 import path from 'node:path';
 
 import { Output } from './lib/output.mjs';
+import { attach } from './measures/attach.mjs';
+import { durable } from './measures/durable.mjs';
 import { relay } from './measures/relay.mjs';
+import { sessions } from './measures/sessions.mjs';
+import { worker } from './measures/worker.mjs';
 
 /** Group → what it prints (as prefixes) and how. */
 const GROUPS = {
+  worker: { prints: ['worker_', 'bare_cold'], take: worker },
   relay: { prints: ['relay_', 'bare_'], take: relay },
+  durable: { prints: ['durable_rows', 'durable_kb'], take: durable },
+  attach: { prints: ['attach_', 'transcript_', 'durable_events'], take: attach },
+  sessions: { prints: ['session_', 'list_', 'workerd_'], take: sessions },
 };
 
 const args = JSON.parse(process.argv[2]);

@@ -49,15 +49,15 @@ export function workerVars({ port, hostUrl }) {
 }
 
 /** Errand's Worker: `{url, home, workerd, stop()}`, `workerd` being the pid whose CPU and memory count. */
-export async function startErrand({ home = freshHome('errand'), hostUrl, buildDir, env }) {
-  const port = await freePort();
+export async function startErrand({ home = freshHome('errand'), hostUrl, buildDir, env, port }) {
+  port ??= await freePort();
   const options = { port, home, vars: workerVars({ port, hostUrl }), ...(buildDir && { buildDir }) };
   return listening([path.join(ROOT, 'scripts', 'worker.mjs'), '--stdin'], options, home, env);
 }
 
 /** The bare relay. */
-export async function startBare({ home = freshHome('bare'), env } = {}) {
-  const port = await freePort();
+export async function startBare({ home = freshHome('bare'), env, port } = {}) {
+  port ??= await freePort();
   return listening([path.join(ROOT, 'bench', 'bare', 'serve.mjs')], { port, home }, home, env);
 }
 
