@@ -6,6 +6,7 @@ import { attach } from './measures/attach.mjs';
 import { durable } from './measures/durable.mjs';
 import { relay } from './measures/relay.mjs';
 import { sessions } from './measures/sessions.mjs';
+import { start } from './measures/start.mjs';
 import { worker } from './measures/worker.mjs';
 
 /** Group → what it prints (as prefixes) and how. */
@@ -14,6 +15,7 @@ const GROUPS = {
   relay: { prints: ['relay_', 'bare_'], take: relay },
   durable: { prints: ['durable_rows', 'durable_kb'], take: durable },
   attach: { prints: ['attach_', 'transcript_', 'durable_events'], take: attach },
+  start: { prints: ['start_', 'engine_start', 'first_token', 'runner_rss', 'host_rss'], take: start },
   sessions: { prints: ['session_', 'list_', 'workerd_'], take: sessions },
 };
 

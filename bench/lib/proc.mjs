@@ -24,7 +24,7 @@ export function writtenBytes(pid) {
 /** Processes below `root` (itself excluded), whose program is called `name`. */
 export function descendants(root, name) {
   const children = new Map();
-  for (const pid of fs.readdirSync('/proc').filter((entry) => /^\d+$/.test(entry)).map(Number)) {
+  for (const pid of allPids()) {
     const stat = statOf(pid);
     if (!stat) continue;
     children.set(stat.parent, [...(children.get(stat.parent) ?? []), { pid, name: stat.name }]);
@@ -45,6 +45,25 @@ export function descendant(root, name) {
   const found = descendants(root, name);
   if (found.length !== 1) throw new Error(`${found.length} processes named ${name} below ${root}, not one`);
   return found[0];
+}
+
+/** The process called `name` that was started with the environment entry `entry`. */
+export function processWith(name, entry) {
+  const found = allPids().filter((pid) => statOf(pid)?.name === name && environment(pid).includes(entry));
+  if (found.length !== 1) throw new Error(`${found.length} processes named ${name} with ${entry}, not one`);
+  return found[0];
+}
+
+function environment(pid) {
+  try {
+    return read(pid, 'environ').split('\0');
+  } catch {
+    return []; // It ended meanwhile, or is another user's.
+  }
+}
+
+function allPids() {
+  return fs.readdirSync('/proc').filter((entry) => /^\d+$/.test(entry)).map(Number);
 }
 
 function statOf(pid) {

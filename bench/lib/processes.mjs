@@ -33,7 +33,7 @@ export function removeHome(home) {
 }
 
 /** What the Worker wants to be told; `hostUrl` is the sandbox host's address. */
-export function workerVars({ port, hostUrl }) {
+function workerVars({ port, hostUrl }) {
   const model = {
     provider: 'demo', model: 'demo', name: 'Demo model', demo: true, dialect: 'openai', baseUrl: 'http://127.0.0.1:9/v1',
   };
@@ -49,9 +49,9 @@ export function workerVars({ port, hostUrl }) {
 }
 
 /** Errand's Worker: `{url, home, workerd, stop()}`, `workerd` being the pid whose CPU and memory count. */
-export async function startErrand({ home = freshHome('errand'), hostUrl, buildDir, env, port }) {
+export async function startErrand({ home = freshHome('errand'), hostUrl, vars, buildDir, env, port }) {
   port ??= await freePort();
-  const options = { port, home, vars: workerVars({ port, hostUrl }), ...(buildDir && { buildDir }) };
+  const options = { port, home, vars: { ...workerVars({ port, hostUrl }), ...vars }, ...(buildDir && { buildDir }) };
   return listening([path.join(ROOT, 'scripts', 'worker.mjs'), '--stdin'], options, home, env);
 }
 
@@ -62,23 +62,25 @@ export async function startBare({ home = freshHome('bare'), env, port } = {}) {
 }
 
 /** Starts a program of this Node, in a process group of its own, ended with the bench at the latest. */
-export function startProgram(args, { input, env, stderr = 2 } = {}) {
+function startProgram(args, { input, env }) {
   const child = spawn(process.execPath, args, {
-    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', stderr],
+    stdio: ['pipe', 'pipe', 2],
     env: { ...process.env, ...env },
     detached: true,
   });
   running.add(child);
   child.exited = new Promise((resolve) => child.once('close', resolve)).then(() => running.delete(child));
-  child.stdin?.on('error', () => {}).write(input);
+  child.stdin.on('error', () => {}).write(input);
   return child;
 }
 
 /** The first line of a program's stdout that `pattern` matches; fails when the program ends before. */
-export async function lineOf(child, pattern) {
+async function lineOf(child, pattern) {
   for await (const line of readline.createInterface({ input: child.stdout })) {
     const found = pattern.exec(line);
-    if (found) return found;
+    if (!found) continue;
+    setImmediate(() => child.stdout.resume()); // Nobody reads on, and it must not block.
+    return found;
   }
   throw new Error(`a program ended before it printed ${pattern}`);
 }
