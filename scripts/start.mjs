@@ -40,6 +40,8 @@ async function main() {
   process.on('exit', () => installation.lock?.release());
   const { home } = installation;
   const port = configuredPort();
+  // Checked before anything long begins; the demo model's address is known only later.
+  models('http://127.0.0.1');
   claim(home, port);
   const left = await endLeftovers(home);
   if (left.length > 0) say(`  ended what an earlier start had left running: ${left.join(', ')}`);

@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
 
 import { report, say, Sentence } from './lib/log.mjs';
-import { applyMigrations } from './lib/migrations.mjs';
+import { applyMigrations, noteMigrations, pendingMigrations } from './lib/migrations.mjs';
 import { homeDir, ROOT } from './lib/paths.mjs';
 
 /** Binding → class of the Durable Objects; the same as in wrangler.toml. */
@@ -51,20 +51,31 @@ export async function startWorker({
     ),
     ...(fs.existsSync(clientDir) && { assets: staticAssets(clientDir) }),
   };
-  const miniflare = new Miniflare(
-    convertV4MiniflareOptions({
-      host: '127.0.0.1',
-      port,
-      cf: false,
-      log: new Log(LogLevel.WARN),
-      logRequests: false,
-      resourcePersistencePath: path.join(home, 'data'),
-      workers: [worker],
-    }),
-  );
+  const start = (at) =>
+    new Miniflare(
+      convertV4MiniflareOptions({
+        host: '127.0.0.1',
+        port: at,
+        cf: false,
+        log: new Log(LogLevel.WARN),
+        logRequests: false,
+        resourcePersistencePath: path.join(home, 'data'),
+        workers: [worker],
+      }),
+    );
+  // Nobody may ask a Worker whose tables are not there yet: out of sight first, when something is to be applied.
+  if (pendingMigrations(home, migrationsDir)) {
+    const hidden = start(0);
+    try {
+      await applyMigrations(await hidden.getD1Database('DB', 'errand'), migrationsDir);
+    } finally {
+      await hidden.dispose();
+    }
+    noteMigrations(home, migrationsDir);
+  }
+  const miniflare = start(port);
   try {
     const url = await miniflare.ready;
-    await applyMigrations(await miniflare.getD1Database('DB', 'errand'), migrationsDir);
     return { url: url.origin, miniflare, stop: () => miniflare.dispose() };
   } catch (error) {
     await miniflare.dispose().catch(() => {});

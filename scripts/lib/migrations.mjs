@@ -13,11 +13,10 @@ const TABLE = `CREATE TABLE IF NOT EXISTS d1_migrations(
 
 /** Applies the `.sql` files of `dir` that `db` (a D1 binding) has not seen, by name; returns their names. */
 export async function applyMigrations(db, dir) {
-  const files = fs.existsSync(dir) ? fs.readdirSync(dir).filter((name) => name.endsWith('.sql')).sort() : [];
   await db.prepare(TABLE).run();
   const { results } = await db.prepare('SELECT name FROM d1_migrations').all();
   const applied = new Set(results.map((row) => row.name));
-  const missing = files.filter((name) => !applied.has(name));
+  const missing = migrationFiles(dir).filter((name) => !applied.has(name));
   for (const name of missing) {
     const statements = splitSql(fs.readFileSync(path.join(dir, name), 'utf8'));
     try {
@@ -30,6 +29,28 @@ export async function applyMigrations(db, dir) {
     }
   }
   return missing;
+}
+
+/**
+ * Whether `dir` has migrations that a database below `home` may lack. A note beside the database answers, so that a
+ * start with nothing new need not ask it; without the note the answer is yes.
+ */
+export function pendingMigrations(home, dir) {
+  const note = noteFile(home);
+  return !fs.existsSync(note) || fs.readFileSync(note, 'utf8') !== JSON.stringify(migrationFiles(dir));
+}
+
+/** Notes that all migrations of `dir` are applied. */
+export function noteMigrations(home, dir) {
+  fs.writeFileSync(noteFile(home), JSON.stringify(migrationFiles(dir)));
+}
+
+function noteFile(home) {
+  return path.join(home, 'data', 'd1', 'applied.json');
+}
+
+function migrationFiles(dir) {
+  return fs.existsSync(dir) ? fs.readdirSync(dir).filter((name) => name.endsWith('.sql')).sort() : [];
 }
 
 // One token of SQL: a comment, a quoted text or name, a word, or any single character.

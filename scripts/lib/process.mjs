@@ -59,6 +59,26 @@ export function killGroup(pgid, signal) {
   }
 }
 
+/** Whether anything of a process group still runs; what has ended and only waits to be reaped does not. */
+export function groupRuns(pgid) {
+  if (!killGroup(pgid, 0)) return false;
+  if (process.platform !== 'linux') return true;
+  return fs.readdirSync('/proc').some((name) => {
+    const fields = /^\d+$/.test(name) ? statFields(name) : null;
+    return fields !== null && fields[0] !== 'Z' && Number(fields[2]) === pgid;
+  });
+}
+
+/** `/proc/PID/stat` from the state on (the command before it may hold anything); null when there is no such process. */
+function statFields(pid) {
+  try {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  } catch {
+    return null;
+  }
+}
+
 /** The last lines of an output. */
 export function tail(text, lines = 60) {
   return text.trimEnd().split('\n').slice(-lines).join('\n');
@@ -80,12 +100,11 @@ export function which(name) {
 
 /** A text that another process with the same pid would not have: its start time. Null when it does not run. */
 export function startTime(pid) {
+  if (process.platform === 'linux') {
+    const fields = statFields(pid);
+    return fields === null || fields[0] === 'Z' ? null : fields[19];
+  }
   try {
-    if (process.platform === 'linux') {
-      const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      return fields[0] === 'Z' ? null : fields[19];
-    }
     return execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' }).trim() || null;
   } catch {
     return null;

@@ -8,7 +8,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 
 import { warn } from './log.mjs';
-import { killGroup, startTime } from './process.mjs';
+import { groupRuns, killGroup, startTime } from './process.mjs';
 
 const LOG_LIMIT = 5_000_000;
 const BACKOFF_MS = [200, 500, 1000, 2000, 5000, 10_000];
@@ -121,7 +121,7 @@ async function endRecorded(file) {
 async function groupGone(pgid, forMs = 2000) {
   const until = Date.now() + forMs;
   while (Date.now() < until) {
-    if (!killGroup(pgid, 0)) return true;
+    if (!groupRuns(pgid)) return true;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   return false;
