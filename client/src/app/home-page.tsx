@@ -1,19 +1,31 @@
 /** What stands beside the list before a session is chosen; on a phone it is the list. */
 import { useQuery } from "@tanstack/react-query";
-import { CircleAlert, Plus } from "lucide-react";
-import { openNewSession } from "@/app/overlays";
+import { CircleAlert, Plus, Search } from "lucide-react";
+import { AccountMenu } from "@/app/account-menu";
+import { openNewSession, overlay } from "@/app/overlays";
 import { Card, Kbd } from "@/components/bits";
-import { Button } from "@/components/button";
+import { Button, IconButton } from "@/components/button";
+import { Connection } from "@/components/connection";
+import { busLink } from "@/features/sessions/list";
 import { SessionListView } from "@/features/sessions/session-list";
 import { installationQuery } from "@/lib/account";
+import { useStore } from "@/lib/store";
 
 /** See the head of the file. */
 export function HomePage() {
   const { data: installation } = useQuery(installationQuery);
+  const link = useStore(busLink);
   return (
     <main className="flex h-full min-h-0 flex-col">
-      <div className="min-h-0 flex-1 overflow-y-auto pt-3 md:hidden">
-        <h1 className="px-3 pb-2 text-lg font-semibold">Sessions</h1>
+      <div className="min-h-0 flex-1 overflow-y-auto pt-1 md:hidden">
+        <div className="flex items-center gap-1 pr-1.5 pb-1 pl-3">
+          <h1 className="flex-1 text-lg font-semibold">Sessions</h1>
+          <Connection link={link} behind={0} testId="connection-phone" />
+          <IconButton label="Search and run anything" onClick={() => overlay.set("palette")}>
+            <Search size={17} />
+          </IconButton>
+          <AccountMenu compact />
+        </div>
         <SessionListView />
       </div>
       <div className="hidden h-full flex-col items-center justify-center gap-5 px-6 md:flex">

@@ -198,13 +198,23 @@ export function ChangedFile({ path, added, removed, note, patch }: {
         onClick={() => setOpen(!open)}
         className="flex min-h-8 w-full items-center gap-2 px-2.5 text-sm enabled:hover:bg-hover pointer-coarse:min-h-10"
       >
-        <ChevronRight size={13} aria-hidden className={cx("shrink-0 text-faint transition-transform", open && "rotate-90")} />
+        <ChevronRight
+          size={13}
+          aria-hidden
+          className={cx("shrink-0 text-faint transition-transform", open && "rotate-90", patch === undefined && "invisible")}
+        />
         <span dir="ltr" className="text-mono min-w-0 flex-1 truncate text-left">
           {path}
         </span>
         {note === undefined ? null : <span className="text-xs text-muted">{note}</span>}
-        <span className="text-xs tabular-nums text-green">+{added}</span>
-        <span className="text-xs tabular-nums text-red">−{removed}</span>
+        {patch === undefined ? (
+          <span className="text-xs text-muted">no text diff</span>
+        ) : (
+          <>
+            <span className="text-xs tabular-nums text-green">+{added}</span>
+            <span className="text-xs tabular-nums text-red">−{removed}</span>
+          </>
+        )}
       </button>
       {open && patch !== undefined ? (
         <div className="border-t">

@@ -5,7 +5,7 @@ import { groupLine, statusOf, toolLine } from "@/features/session/tool-line";
 import type { JsonValue } from "@/protocol/serde_json/JsonValue";
 
 const call = (tool: string, input: JsonValue, change: Partial<ToolPart> = {}): ToolPart =>
-  part("prt_1", 0, { type: "tool", tool, status: "completed", input }, change as never) as ToolPart;
+  part("prt_1", 0, { type: "tool", tool, status: "completed", input }, change) as ToolPart;
 
 describe("a tool's line", () => {
   it("says command and a bad exit code", () => {
