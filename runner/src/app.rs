@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use errand_protocol::runner::{AgentFrame, RunnerEvent, RunnerFrame, RunnerSetup};
 use errand_protocol::session::StartStep;
+use errand_protocol::transcript::{Part, PartBody};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
@@ -32,7 +33,7 @@ use crate::streams::{self, Streams};
 /// Inputs that wait, at most, before their source has to.
 const INBOX: usize = 256;
 /// The longest sleep between two looks at the timers.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// What the tasks around the heart tell it.
 struct Inbox {
@@ -141,7 +142,7 @@ impl App {
                 Some(news) = inbox.news.recv() => self.news(news)?,
                 Some(outcome) = inbox.outcomes.recv() => self.outcome(outcome)?,
                 // The permit itself is not used: the next round finds the room.
-                _ = wait_for_room(out), if !room => {}
+                () = wait_for_room(out), if !room => {}
                 () = tokio::time::sleep(self.pause(room)) => {}
                 _ = inbox.terminate.recv() => self.exit = Some(Exit::Done),
                 _ = inbox.interrupt.recv() => self.exit = Some(Exit::Done),
@@ -413,24 +414,21 @@ impl App {
     }
 
     fn report(&mut self, event: RunnerEvent) {
-        let opened = match &event {
-            RunnerEvent::PartStarted { part, .. } if part.streaming_text().is_some() => {
-                let tool = matches!(part.body, errand_protocol::transcript::PartBody::Tool { .. });
-                Some((
-                    part.id.clone(),
-                    if tool { streams::TOOL_EVERY } else { streams::TEXT_EVERY },
-                ))
-            }
-            RunnerEvent::PartFinished { part, .. } => {
-                self.streams.close(&part.id);
-                None
-            }
-            RunnerEvent::PartRemoved { part_id, .. } => {
-                self.streams.close(part_id);
-                None
-            }
-            _ => None,
-        };
+        let mut opened = None;
+        if let RunnerEvent::PartStarted { part, .. } = &event {
+            let every = if matches!(part.body, PartBody::Tool { .. }) {
+                streams::TOOL_EVERY
+            } else {
+                streams::TEXT_EVERY
+            };
+            opened = part.streaming_text().map(|_| (part.id.clone(), every));
+        } else if let RunnerEvent::PartFinished {
+            part: Part { id, .. }, ..
+        }
+        | RunnerEvent::PartRemoved { part_id: id, .. } = &event
+        {
+            self.streams.close(id);
+        }
         match self.spool.append(clock::now(), event) {
             Ok(rseq) => {
                 if let Some((part, every)) = opened {

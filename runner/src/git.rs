@@ -17,7 +17,7 @@ use tokio::process::Command;
 use crate::cause::{StartFailure, plain};
 use crate::config::Config;
 
-const CLONE_TIMEOUT: Duration = Duration::from_secs(600);
+const CLONE_TIMEOUT: Duration = Duration::from_mins(10);
 const QUICK: Duration = Duration::from_secs(30);
 /// What git calls the commit of a branch that has none.
 const NO_COMMIT: &str = "0000000000000000000000000000000000000000";

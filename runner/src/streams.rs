@@ -186,12 +186,12 @@ impl Stream {
         let text = rest.get(..cut).unwrap_or_default().to_owned();
         let offset = self.sent.1;
         self.sent = (self.sent.0 + text.len(), offset + units(&text));
-        let reset = std::mem::take(&mut self.reset) && offset == 0;
+        let rewritten = std::mem::take(&mut self.reset) && offset == 0;
         Delta {
             part_id,
             offset,
             text,
-            reset,
+            reset: rewritten,
         }
     }
 }

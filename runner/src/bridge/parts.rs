@@ -287,27 +287,29 @@ pub fn todos(list: Vec<TodoInfo>) -> Vec<Todo> {
 pub fn files(diffs: &Value, workspace: &str) -> Vec<FileChange> {
     let mut room = cut::MAX_TEXT_BYTES;
     let mut changes = Vec::new();
-    for diff in diffs.as_array().into_iter().flatten() {
-        let Some(path) = diff.get("file").and_then(Value::as_str) else {
+    for entry in diffs.as_array().into_iter().flatten() {
+        let Some(path) = entry.get("file").and_then(Value::as_str) else {
             continue;
         };
         let count = |key: &str| {
-            diff.get(key)
+            entry
+                .get(key)
                 .and_then(Value::as_u64)
                 .and_then(|n| u32::try_from(n).ok())
                 .unwrap_or(0)
         };
-        let patch = diff
+        let size = |text: &String| Value::from(text.as_str()).to_string().len();
+        let unified = entry
             .get("patch")
             .and_then(Value::as_str)
-            .filter(|patch| !patch.is_empty());
-        let patch = patch.map(|patch| cut::text(patch, errand_protocol::limits::MAX_PART_FIELD_BYTES).0);
-        let size = |patch: &String| Value::from(patch.as_str()).to_string().len();
-        let patch = patch.filter(|patch| size(patch) <= room);
+            .filter(|text| !text.is_empty());
+        let patch = unified
+            .map(|text| cut::text(text, errand_protocol::limits::MAX_PART_FIELD_BYTES).0)
+            .filter(|text| size(text) <= room);
         room -= patch.as_ref().map_or(0, size);
         changes.push(FileChange {
             path: relative(path, workspace),
-            status: match diff.get("status").and_then(Value::as_str) {
+            status: match entry.get("status").and_then(Value::as_str) {
                 Some("added") => FileStatus::Added,
                 Some("deleted") => FileStatus::Deleted,
                 _ => FileStatus::Modified,

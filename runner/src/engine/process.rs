@@ -20,7 +20,7 @@ use crate::ids;
 use crate::state::EngineNote;
 
 const LISTENING: &[u8] = b"opencode server listening";
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Starts the engine and waits until it listens.

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::state::{EngineNote, StateFile};
 
 const MAX_DEATHS: usize = 3;
-const WITHIN: Duration = Duration::from_secs(300);
+const WITHIN: Duration = Duration::from_mins(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 
 /// What becomes of the engine.

@@ -22,7 +22,7 @@ use super::core::Input;
 /// Frames that wait for the network, at most; the rest waits in the spool.
 const WRITE_AHEAD: usize = 16;
 /// A frame that cannot be written for so long means that the connection is dead.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
