@@ -9,12 +9,14 @@ import path from 'node:path';
 import { killGroup } from '../../scripts/lib/process.mjs';
 
 /** How long a test waits for something before it fails. */
-export const PATIENCE = 45_000;
+export const PATIENCE = 30_000;
 
 const running = new Set();
 process.on('exit', () => {
   for (const program of running) killGroup(program.pid, 'SIGKILL');
 });
+// A test run that is stopped leaves nothing behind either.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
 
 /** One program in its own process group. `command()` gives `{file, args, env, input?}` as in scripts/lib/parts.mjs. */
 export class Program {

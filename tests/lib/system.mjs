@@ -33,6 +33,7 @@ const TIMINGS = { reconnectGrace: 1000, reconnectAlive: 15_000, startBackoff: 20
 export async function startSystem({ vars = {}, timings = {}, permissions } = {}) {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'errand-e2e-'));
   const system = new System(home, await settings(home, { vars, timings, permissions }));
+  process.on('exit', () => system.abandon());
   try {
     await system.startAll();
   } catch (error) {
@@ -107,12 +108,18 @@ class System {
     await this.demo.end('SIGTERM');
   }
 
+  /** For the end of a test run that was stopped in the middle: nothing may stay behind. */
+  abandon() {
+    if (!fs.existsSync(this.home)) return;
+    stopSandboxesNow(this.context);
+    fs.rmSync(this.home, { recursive: true, force: true });
+  }
+
   /** Stops everything, checks that nothing is left running, and removes the state. */
   async stop() {
     await this.stopAll();
     const left = processesOf(this.home);
-    stopSandboxesNow(this.context);
-    fs.rmSync(this.home, { recursive: true, force: true });
+    this.abandon();
     assert.deepEqual(left, [], 'processes are left after the stop');
   }
 
