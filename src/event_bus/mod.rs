@@ -26,7 +26,6 @@ use self::listeners::{Listeners, Position};
 use crate::config::Config;
 use crate::http::auth::Actor;
 use crate::http::error::ApiError;
-use crate::http::json::parse_json;
 use crate::platform::rpc;
 use crate::session_registry::commands::{
     ChangePage, ChangedCommand, ChangesCommand, Listening, SubscribeCommand, Subscribed,
@@ -106,7 +105,7 @@ impl DurableObject for EventBus {
 impl EventBus {
     async fn answer(&self, request: &mut Request, id: &str) -> Result<Response, ApiError> {
         match request.path().as_str() {
-            "/changed" => self.changed(parse_json(&request.bytes().await?)?),
+            "/changed" => self.changed(rpc::read_command(request).await?),
             "/api/events/ws" => self.listen_by_socket(request, id).await,
             "/api/events" => self.listen_by_sse(request, id).await,
             _ => Err(ApiError::not_found("address")),

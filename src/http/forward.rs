@@ -6,14 +6,14 @@ use std::fmt::Write;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use errand_protocol::api::ErrorCode;
 use errand_protocol::ids::SessionId;
 use errand_protocol::limits::MAX_BODY_BYTES;
 use http::header::{SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 
 use super::auth::{self, Actor};
 use super::error::ApiError;
@@ -27,10 +27,9 @@ pub(super) async fn to_session(
     State(app): State<App>,
     Extension(id): Extension<RequestId>,
     actor: Actor,
-    Path(path): Path<Vec<(String, String)>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let session = session_id(&path)?;
+    let session = session_id(request.uri(), "/api/sessions/")?;
     let vouched = (rpc::ACTOR, serde_json::to_string(&actor)?);
     let stub = app.config.session_agent(&session)?;
     send(&stub, request, &id, vouched).await
@@ -41,10 +40,9 @@ pub(super) async fn to_session(
 pub(super) async fn to_session_from_runner(
     State(app): State<App>,
     Extension(id): Extension<RequestId>,
-    Path(path): Path<Vec<(String, String)>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let session = session_id(&path)?;
+    let session = session_id(request.uri(), "/runner/")?;
     let refused = |why: String| ApiError::new(ErrorCode::Unauthenticated, why);
     let token = auth::bearer(request.headers()).ok_or_else(|| refused("a sandbox token is needed".to_owned()))?;
     let claims = sandbox_token::verify_sandbox_token(&app.config, &session, token, Audience::Runner, clock::now())
@@ -144,10 +142,12 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
         .is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
 }
 
-fn session_id(path: &[(String, String)]) -> Result<SessionId, ApiError> {
-    path.iter()
-        .find(|(name, _)| name == "id")
-        .and_then(|(_, id)| id.parse().ok())
+/// The id that follows `prefix`. It is read from the address as it was sent: an id needs no escapes, and one that
+/// cannot be decoded is no id either.
+fn session_id(uri: &Uri, prefix: &str) -> Result<SessionId, ApiError> {
+    let segment = uri.path().strip_prefix(prefix).and_then(|rest| rest.split('/').next());
+    segment
+        .and_then(|id| id.parse().ok())
         .ok_or_else(|| ApiError::not_found("session"))
 }
 
@@ -172,6 +172,21 @@ mod tests {
         copy_headers(&from, &mut to);
         assert_eq!(to.len(), 1);
         assert!(to.contains_key("accept"));
+    }
+
+    #[test]
+    fn an_id_is_what_stands_after_the_prefix() {
+        let id = |path: &'static str| session_id(&Uri::from_static(path), "/api/sessions/").ok();
+        assert_eq!(id("/api/sessions/ses_1/ws?after=1").unwrap().as_str(), "ses_1");
+        for bad in [
+            "/api/sessions/",
+            "/api/sessions/usr_1",
+            "/api/sessions/ses_%31",
+            "/api/sessions/ses_%ff",
+            "/other",
+        ] {
+            assert_eq!(id(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -66,11 +66,15 @@ pub(super) async fn read(mut body: axum::body::Body, max: usize) -> Result<Vec<u
     }
 }
 
-/// The value in a JSON text.
+/// The value in a JSON text, which must be an object: serde would read an array as a struct's fields in order.
 ///
 /// # Errors
 /// Bad request when it is not JSON or not of the right types; invalid when a value is not acceptable.
 pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first.is_some_and(|byte| *byte != b'{') {
+        return Err(ApiError::bad_request("the body must be a JSON object"));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
@@ -121,7 +125,7 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_a_bad_request() {
-        for bad in ["", "{", "nonsense", "{} {}", "\"\\ud800\"", &"[".repeat(100_000)] {
+        for bad in ["", "{", "nonsense", "[]", "{} {}", "\"\\ud800\"", &"[".repeat(100_000)] {
             assert_eq!(
                 refusal(bad).code,
                 ErrorCode::BadRequest,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use errand_protocol::api::ErrorCode;
 use errand_protocol::runner::Dialect;
@@ -47,21 +47,22 @@ const RETURNED: [&str; 6] = [
 
 /// `POST /llm/{provider}/[v1/]{chat/completions|messages|responses}`.
 #[worker::send]
-pub(super) async fn proxy(
-    State(app): State<App>,
-    Extension(id): Extension<RequestId>,
-    Path((provider, path)): Path<(String, String)>,
-    request: Request,
-) -> Response {
-    match relay(&app, &provider, &path, request).await {
+pub(super) async fn proxy(State(app): State<App>, Extension(id): Extension<RequestId>, request: Request) -> Response {
+    match relay(&app, request).await {
         Ok(response) => response,
         Err(error) => error.into_llm_response(&id.0),
     }
 }
 
-async fn relay(app: &App, provider: &str, path: &str, request: Request) -> Result<Response, ApiError> {
+async fn relay(app: &App, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     authenticate(app, &parts.headers)?;
+    let address = parts
+        .uri
+        .path()
+        .strip_prefix("/llm/")
+        .and_then(|rest| rest.split_once('/'));
+    let (provider, path) = address.ok_or_else(|| ApiError::not_found("address"))?;
     let known = app
         .config
         .models

@@ -77,6 +77,15 @@ pub async fn post_raw<B: Serialize>(
     Ok(stub.fetch_with_request(request).await?)
 }
 
+/// What another part of ours sends to an object.
+///
+/// # Errors
+/// Bad request when it is not that: then one of us is of another version.
+pub async fn read_command<T: DeserializeOwned>(request: &mut Request) -> Result<T, ApiError> {
+    let body = request.bytes().await?;
+    serde_json::from_slice(&body).map_err(|error| ApiError::bad_request(format!("not this command: {error}")))
+}
+
 async fn read<R: DeserializeOwned>(mut response: Response) -> Result<R, ApiError> {
     let status = response.status_code();
     let bytes = response.bytes().await?;

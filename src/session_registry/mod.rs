@@ -19,7 +19,6 @@ use std::time::Duration;
 
 use errand_protocol::ids::{OrgId, UserId};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use worker::{
     DurableObject, Env, Request, Response, State, WebSocket, WebSocketIncomingMessage, durable_object, wasm_bindgen,
 };
@@ -31,7 +30,6 @@ use self::cursor::Cursor;
 use crate::config::Config;
 use crate::d1;
 use crate::http::error::ApiError;
-use crate::http::json::parse_json;
 use crate::platform::rpc::{self, ApplyCommand};
 use crate::platform::sql::DoSql;
 
@@ -96,25 +94,25 @@ impl SessionRegistry {
         let sql = self.store()?;
         match request.path().as_str() {
             "/apply" => {
-                let command: ApplyCommand = read(request).await?;
+                let command: ApplyCommand = rpc::read_command(request).await?;
                 self.apply(sql, command, id).await
             }
-            "/list" => list(sql, &read(request).await?),
+            "/list" => list(sql, &rpc::read_command(request).await?),
             "/recent-repos" => {
-                let RecentReposCommand { owner, limit } = read(request).await?;
+                let RecentReposCommand { owner, limit } = rpc::read_command(request).await?;
                 write(&store::recent_repos(sql, &owner, limit)?)
             }
             "/changes" => {
-                let ChangesCommand { owner, after } = read(request).await?;
+                let ChangesCommand { owner, after } = rpc::read_command(request).await?;
                 write(&store::changes(sql, &owner, after)?)
             }
             "/subscribe" => {
-                let SubscribeCommand { user } = read(request).await?;
+                let SubscribeCommand { user } = rpc::read_command(request).await?;
                 store::subscribe(sql, &user)?;
                 write(&Subscribed { rev: store::rev(sql)? })
             }
             "/unsubscribe" => {
-                let SubscribeCommand { user } = read(request).await?;
+                let SubscribeCommand { user } = rpc::read_command(request).await?;
                 store::unsubscribe(sql, &user)?;
                 write(&())
             }
@@ -215,10 +213,6 @@ fn list(sql: &DoSql, command: &ListCommand) -> Result<Response, ApiError> {
         .map(|text| Cursor::decode(text).ok_or_else(refused))
         .transpose()?;
     write(&store::list(sql, command, after.as_ref())?)
-}
-
-async fn read<T: DeserializeOwned>(request: &mut Request) -> Result<T, ApiError> {
-    parse_json(&request.bytes().await?)
 }
 
 fn write(answer: &impl Serialize) -> Result<Response, ApiError> {

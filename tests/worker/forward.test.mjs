@@ -72,10 +72,8 @@ describe('POST /api/sessions', () => {
 describe('a session that there is not', () => {
   test('is 404, whatever is wanted of it', async () => {
     const { api } = await worker.signIn();
-    for (const id of [newSessionId(), 'ses_', 'usr_1', 'nonsense', '..', '%2e%2e', 'ses_%00', `ses_${'a'.repeat(200)}`, 'ses_%ff']) {
+    for (const id of [newSessionId(), 'ses_', 'usr_1', 'nonsense', 'ses_%00', `ses_${'a'.repeat(200)}`, 'ses_%ff']) {
       for (const [method, path] of [['GET', ''], ['GET', '/transcript'], ['POST', '/abort'], ['GET', '/events']]) {
-        if (id === '..') continue; // The URL itself is normalised away.
-        if (id === '%2e%2e') continue;
         await assertError(await api(`/api/sessions/${id}${path}`, { method }), 404, 'not_found');
       }
     }

@@ -1,0 +1,87 @@
+/** Making a session, through the Worker to its SessionAgent and back by way of the index. */
+import assert from 'node:assert/strict';
+import { after, afterEach, before, test } from 'node:test';
+
+import { assertError, MODEL, newSessionId, startWorker, until } from './harness.mjs';
+
+let worker;
+before(async () => {
+  worker = await startWorker();
+});
+afterEach(() => worker.assertNoPanics());
+after(() => worker.stop());
+
+const create = (me, body = {}, headers = {}) => me.api('/api/sessions', { method: 'POST', body, headers });
+
+test('a new session belongs to who made it, has the default model, and is there at once', async () => {
+  const ada = await worker.signIn();
+  const answer = await create(ada, { title: 'Zoë’s 🚀' });
+  assert.equal(answer.status, 201);
+  const session = await answer.json();
+  assert.match(session.id, /^ses_[0-9A-Z]{26}$/);
+  assert.equal(session.title, 'Zoë’s 🚀');
+  assert.equal(session.model, MODEL);
+  assert.deepEqual(session.owner, ada.user);
+  const got = await ada.api(`/api/sessions/${session.id}`);
+  assert.equal(got.status, 200);
+  assert.equal((await got.json()).id, session.id);
+});
+
+test('the list of its owner has it soon, and the live feed says so', async () => {
+  const ada = await worker.signIn();
+  const socket = worker.socket('/api/events/ws', { token: ada.token });
+  await socket.next((frame) => frame.type === 'hello');
+  const { id } = await (await create(ada)).json();
+  await socket.next((frame) => frame.type === 'session' && frame.session.id === id);
+  const list = await (await ada.api('/api/sessions')).json();
+  assert.deepEqual(list.sessions.map((session) => session.id), [id]);
+});
+
+test("the same id or idempotency key again is the same session", async () => {
+  const ada = await worker.signIn();
+  const id = newSessionId();
+  const byId = [await create(ada, { id }), await create(ada, { id })];
+  assert.deepEqual(byId.map((answer) => answer.status), [201, 200]);
+  assert.equal((await byId[1].json()).id, id);
+  const keyed = await Promise.all(Array.from({ length: 4 }, () => create(ada, {}, { 'idempotency-key': 'press' })));
+  assert.deepEqual(keyed.map((answer) => answer.status).sort(), [200, 200, 200, 201]);
+  const ids = await Promise.all(keyed.map(async (answer) => (await answer.json()).id));
+  assert.equal(new Set(ids).size, 1);
+  const other = await (await create(ada, {}, { 'idempotency-key': 'press again' })).json();
+  assert.notEqual(other.id, ids[0]);
+});
+
+test("somebody else's key makes somebody else's session, and their id is taken", async () => {
+  const [ada, bob] = [await worker.signIn(), await worker.signIn()];
+  const of = async (me) => (await (await create(me, {}, { 'idempotency-key': 'press' })).json()).id;
+  assert.notEqual(await of(ada), await of(bob));
+  const { id } = await (await create(ada)).json();
+  const taken = await create(bob, { id });
+  assert.ok([404, 409].includes(taken.status), String(taken.status));
+});
+
+test("somebody else's session does not exist", async () => {
+  const [ada, bob] = [await worker.signIn(), await worker.signIn()];
+  const { id } = await (await create(ada)).json();
+  for (const [method, path, body] of [
+    ['GET', ''], ['GET', '/transcript'], ['GET', '/events'], ['POST', '/abort'], ['DELETE', ''],
+    ['PATCH', '', { title: 'mine' }], ['POST', '/prompts', { text: 'hello' }], ['POST', '/retry'],
+  ]) {
+    await assertError(await bob.api(`/api/sessions/${id}${path}`, { method, body }), 404, 'not_found');
+  }
+  assert.equal((await ada.api(`/api/sessions/${id}`)).status, 200);
+});
+
+test('a session survives the eviction of its agent', async () => {
+  const ada = await worker.signIn();
+  const made = await (await create(ada, { title: 'Stays' })).json();
+  await worker.evict('SESSION_AGENT', made.id);
+  assert.equal((await (await ada.api(`/api/sessions/${made.id}`)).json()).title, 'Stays');
+});
+
+test('a title that is changed is changed in the list', async () => {
+  const ada = await worker.signIn();
+  const { id } = await (await create(ada, { title: 'Before' })).json();
+  assert.equal((await ada.api(`/api/sessions/${id}`, { method: 'PATCH', body: { title: 'After' } })).status, 200);
+  await until(async () => (await (await ada.api('/api/sessions?q=after')).json()).sessions[0]?.id === id, 'the new title in the list');
+});
