@@ -29,7 +29,7 @@ async function runStage(stage, tools, broken) {
   const missing = stage.needs?.find((need) => broken.has(need));
   if (missing) return { passed: 0, failed: 1, output: `not run: the stage "${missing}" failed` };
   try {
-    return await step(stage.title, (progress) => stage.run({ tools, progress }));
+    return await step(stage.title, (progress) => stage.run({ tools, progress }), (result) => result.failed > 0);
   } catch (error) {
     return { passed: 0, failed: 1, output: [error.detail, error.message ?? error].filter(Boolean).join('\n') };
   }

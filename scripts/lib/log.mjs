@@ -35,9 +35,9 @@ export function warn(line) {
 
 /**
  * Runs `work(progress)` as a named step. `progress(text)` shows what it is doing at the moment; the step's time
- * is printed when it ends. Returns what `work` returns.
+ * is printed when it ends. Returns what `work` returns; `failed(result)` tells a result that is a failure.
  */
-export async function step(name, work) {
+export async function step(name, work, failed = () => false) {
   const start = Date.now();
   let detail = '';
   const paint = () => {
@@ -52,7 +52,7 @@ export async function step(name, work) {
     const result = await work((text) => {
       detail = text.trim();
     });
-    finish('✓', name, start);
+    finish(failed(result) ? '✗' : '✓', name, start);
     return result;
   } catch (error) {
     finish('✗', name, start);

@@ -15,7 +15,7 @@ import { RULES } from './rules.mjs';
 const DENY = ['--', '-D', 'warnings'];
 
 export const STAGES = [
-  { name: 'format', title: 'Rust is formatted', run: check('cargo', ['fmt', '--all', '--check']) },
+  { name: 'format', title: 'Rust is formatted', run: check('cargo', ['fmt', '--all', '--check', '--', '--color', 'never']) },
   { name: 'rules', title: 'the rules of the map', run: rules },
   { name: 'clippy', title: 'clippy, native', run: check('cargo', ['clippy', '--workspace', '--all-targets', ...DENY]) },
   {
