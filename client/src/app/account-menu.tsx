@@ -1,9 +1,7 @@
 /** Who is signed in, and what goes with that: theme, sign-out. */
-import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useNavigate } from "@tanstack/react-router";
+import { useQuery } from "@tanstack/react-query";
 import { ChevronsUpDown, LogOut } from "lucide-react";
 import { Menu, MenuChoice, MenuItem, MenuLabel, MenuLine } from "@/components/menu";
-import { forgetSessions } from "@/features/session/use-session";
 import { meQuery } from "@/lib/account";
 import { call } from "@/lib/api";
 import { cx } from "@/lib/cx";
@@ -19,14 +17,11 @@ const THEMES: readonly { choice: ThemeChoice; label: string }[] = [
 /** Theme and sign-out. `compact` leaves the name to those who listen. */
 export function AccountMenu({ compact }: { compact: boolean }) {
   const { data: me } = useQuery(meQuery);
-  const queries = useQueryClient();
-  const navigate = useNavigate();
   const theme = useStore(themeChoice);
   const signOut = async () => {
     await call("POST", "/auth/logout").catch(() => undefined);
-    forgetSessions();
-    queries.clear();
-    await navigate({ to: "/sign-in" });
+    // A fresh page: nothing of this person stays in its memory.
+    window.location.assign("/sign-in");
   };
   const name = me?.user.name ?? "";
   return (

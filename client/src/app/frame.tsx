@@ -1,5 +1,5 @@
 /** The frame around every page: sidebar, phone's bottom bar, dialogs, keys. */
-import { useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Outlet, useNavigate } from "@tanstack/react-router";
 import { List, Plus } from "lucide-react";
 import { lazy, Suspense, useEffect, useState } from "react";
@@ -10,6 +10,7 @@ import { Dialog } from "@/components/dialog";
 import { followBus } from "@/features/sessions/list";
 import { NewSessionDialog } from "@/features/sessions/new-session-dialog";
 import { SessionListView } from "@/features/sessions/session-list";
+import { meQuery } from "@/lib/account";
 import { actionFor, useActions } from "@/lib/actions";
 import { keep, kept } from "@/lib/storage";
 import { useStore } from "@/lib/store";
@@ -29,6 +30,11 @@ export function Frame() {
     keep(COLLAPSED, collapsed ? null : "collapsed");
   };
   useEffect(() => followBus(queries), [queries]);
+  // The sign-in can end while the page is open.
+  const { data: me } = useQuery(meQuery);
+  useEffect(() => {
+    if (me === null) void navigate({ to: "/sign-in", search: { next: window.location.pathname } });
+  }, [me, navigate]);
   useKeys();
   useActions([
     { id: "palette", label: "Search and run anything", group: "Errand", key: "mod+k", keyOnly: true, run: () => overlay.set("palette") },

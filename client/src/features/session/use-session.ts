@@ -17,11 +17,6 @@ function storeFor(id: string): SessionStore {
   return store;
 }
 
-/** Forgets what is kept, on sign-out. */
-export function forgetSessions(): void {
-  stores.clear();
-}
-
 /** The session, live while the component is mounted. */
 export function useSession(id: string): { store: SessionStore; snapshot: SessionSnapshot } {
   const store = useMemo(() => storeFor(id), [id]);

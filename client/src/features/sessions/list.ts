@@ -1,5 +1,6 @@
 /** The list of sessions: pages by REST, kept live by the EventBus. */
 import { infiniteQueryOptions, type InfiniteData, type QueryClient } from "@tanstack/react-query";
+import { meQuery } from "@/lib/account";
 import { call } from "@/lib/api";
 import { LiveSocket, socketUrl, type LinkState } from "@/lib/live-socket";
 import { Store } from "@/lib/store";
@@ -58,6 +59,9 @@ export function upsertSession(client: QueryClient, session: Session): void {
   client.setQueryData(sessionsQuery.queryKey, (pages) => pages && withSession(pages, session));
 }
 
+/** The close code of a feed whose listener is nobody any more (close.rs). */
+const SIGNED_OUT = 4401;
+
 /** Where the live feed stands. */
 export const busLink = new Store<LinkState>({ kind: "connecting" });
 
@@ -68,7 +72,11 @@ export function followBus(client: QueryClient): () => void {
     url: () => socketUrl(`/api/events/ws${rev === null ? "" : `?after=${rev}`}`),
     onState: (state) => {
       busLink.set(state);
-      if (state.kind === "closed" && state.code === 4401) void client.invalidateQueries({ queryKey: ["me"] });
+      if (state.kind === "closed" && state.code === SIGNED_OUT) void client.invalidateQueries({ queryKey: meQuery.queryKey });
+    },
+    diagnose: async () => {
+      const me = await client.query({ ...meQuery, staleTime: 0 }).catch(() => undefined);
+      return me === null ? SIGNED_OUT : undefined;
     },
     onFrame: (text) => {
       const frame = JSON.parse(text) as BusFrame;
