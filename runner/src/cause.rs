@@ -138,6 +138,14 @@ pub fn engine_stopped() -> Cause {
     )
 }
 
+/// The model did not answer, however often it was tried.
+pub fn model_gave_up(said: &str) -> Cause {
+    Cause::new(
+        "model_unavailable",
+        format!("The model did not answer, however often it was tried. {said} Try again later."),
+    )
+}
+
 /// The engine did not take the prompt.
 pub fn prompt_refused(detail: &str) -> Cause {
     Cause::new(

@@ -69,12 +69,15 @@ struct Turn {
     aborting: bool,
     /// Of the last finished message.
     error: Option<EngineError>,
+    /// Whether the last finished message was ended by the model.
+    answered: bool,
     /// Of the run, when there was no message to carry it.
     run_error: Option<EngineError>,
     usage: BTreeMap<String, Usage>,
     /// The engine's summary of changes, when it came after the turn went idle.
     diffs: Option<Value>,
-    retry: Option<(String, u32)>,
+    /// The last retry: of which session, which try, and why.
+    retry: Option<(String, u32, String)>,
 }
 
 #[derive(Debug, Clone)]
@@ -140,6 +143,7 @@ impl Mapper {
             level: Level::Unknown,
             aborting: false,
             error: None,
+            answered: false,
             run_error: None,
             usage: BTreeMap::new(),
             diffs: None,
@@ -225,19 +229,18 @@ impl Mapper {
                 cause: Some(cause),
             }
         };
+        let aborted = || Ending { outcome: TurnOutcome::Aborted, cause: Some(cause::aborted()) };
         Some(if turn.aborting {
-            Ending {
-                outcome: TurnOutcome::Aborted,
-                cause: Some(cause::aborted()),
-            }
+            aborted()
+        } else if let Some(error) = error {
+            failed(error)
+        } else if turn.answered {
+            Ending { outcome: TurnOutcome::Done, cause: None }
         } else {
-            error.as_ref().map_or(
-                Ending {
-                    outcome: TurnOutcome::Done,
-                    cause: None,
-                },
-                failed,
-            )
+            // The engine gave up without saying so.
+            let said = turn.retry.as_ref().map(|(_, _, message)| message.as_str());
+            let cause = said.map_or_else(cause::engine_stopped, cause::model_gave_up);
+            Ending { outcome: TurnOutcome::Failed, cause: Some(cause) }
         })
     }
 
@@ -428,7 +431,8 @@ impl Mapper {
             }
             Status::Idle | Status::Busy => {}
             Status::Retry { attempt, message, next } => {
-                let tried = Some((session.to_owned(), attempt));
+                let message = cause::retry_message(&message);
+                let tried = Some((session.to_owned(), attempt, message.clone()));
                 if root {
                     turn.level = Level::Busy;
                 }
@@ -441,7 +445,7 @@ impl Mapper {
                 self.emit(RunnerEvent::TurnRetrying {
                     turn_id,
                     attempt,
-                    message: cause::retry_message(&message),
+                    message,
                     next_at: Timestamp::from_millis(next.max(now.millis())),
                 });
             }
@@ -504,6 +508,7 @@ impl Mapper {
         let turn_id = turn.id.clone();
         if info.time.completed.is_some() {
             turn.error.clone_from(&info.error);
+            turn.answered = info.finish.is_some();
         }
         if !self.reported.messages.contains_key(&message_id) {
             self.emit(RunnerEvent::MessageStarted {

@@ -103,6 +103,9 @@ pub struct MessageInfo {
     /// Why it ended early.
     #[serde(default)]
     pub error: Option<EngineError>,
+    /// Why the model ended it; absent when it never did.
+    #[serde(default)]
+    pub finish: Option<String>,
     /// On a user's message: what its turn changed so far.
     #[serde(default)]
     pub summary: Option<Value>,

@@ -317,3 +317,12 @@ impl Drop for World {
         }
     }
 }
+
+/// Whether any process carries an engine's mark.
+pub fn runs(mark: &str) -> bool {
+    let marked = |pid: &std::ffi::OsStr| {
+        let environ = std::fs::read(Path::new("/proc").join(pid).join("environ")).unwrap_or_default();
+        environ.windows(mark.len()).any(|window| window == mark.as_bytes())
+    };
+    std::fs::read_dir("/proc").unwrap().any(|entry| marked(&entry.unwrap().file_name()))
+}
