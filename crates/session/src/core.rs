@@ -33,8 +33,8 @@ pub struct Core {
     pub life: Life,
     /// The current (or last) sandbox's generation; 0 before the first.
     pub generation: Generation,
-    /// Whether that sandbox is known to have been made. While it is not, the next try asks for the same name again:
-    /// a sandbox is never made under another name while the fate of the last one is unknown.
+    /// Whether that sandbox is known to have been made (or is being removed). While it is not, the next try asks for
+    /// the same name again: a sandbox is never made under another name while the fate of the last one is unknown.
     pub made: bool,
     /// The sandbox whose files are worth taking over: it was ready once, or took over from one that was.
     pub resumable: Option<String>,
@@ -228,6 +228,10 @@ pub struct Spool {
     pub acked: u64,
     /// The connection whose hello was stored last, unless it was dropped since: any other has to say hello again.
     pub conn: Option<ConnId>,
+    /// Of which generation the runner was whose hello was stored last.
+    pub generation: Generation,
+    /// Up to here an earlier generation wrote: a sandbox takes over its predecessor's spool, but not its start.
+    pub inherited: u64,
     /// The runner's hello said that after this number it works on no turn of ours.
     pub no_turn_after: Option<u64>,
 }

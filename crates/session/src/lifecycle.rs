@@ -239,6 +239,8 @@ impl Step<'_, '_> {
     }
 
     fn remove(&mut self, name: String) {
+        // Whether it was made or not: the next one gets another name, so that this removal cannot hit it.
+        self.s.core.made = true;
         self.call(SandboxCall::Delete { name }, self.cx.now);
     }
 

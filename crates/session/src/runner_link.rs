@@ -109,21 +109,19 @@ impl Step<'_, '_> {
         self.s.open.may_ask_again();
         self.sandbox_made();
         self.forget_looks();
-        let stored = self
-            .s
-            .core
-            .spool
-            .take()
-            .filter(|_| same_spool)
-            .map_or(0, |spool| spool.acked);
+        let known = self.s.core.spool.take().filter(|_| same_spool);
         // A spool that ends before what we stored was cut short: its next number is the one that counts.
-        let acked = stored.min(hello.last_rseq);
+        let acked = known.as_ref().map_or(0, |spool| spool.acked).min(hello.last_rseq);
+        let known = known.filter(|spool| spool.generation == hello.generation);
+        let inherited = known.map_or(hello.last_rseq, |spool| spool.inherited);
         let ours = self.s.core.turn.as_ref().map(|turn| &turn.id);
         let works_on_it = hello.turn.is_some() && hello.turn.as_ref() == ours;
         self.s.core.spool = Some(Spool {
             id: hello.spool_id,
             acked,
             conn: Some(conn.clone()),
+            generation: hello.generation,
+            inherited,
             no_turn_after: (!works_on_it).then_some(hello.last_rseq),
         });
         self.fx.push(Effect::Welcome {
@@ -201,8 +199,19 @@ impl Step<'_, '_> {
         }
     }
 
+    /// Whether the event that is being applied was written by an earlier generation.
+    fn inherited(&self) -> bool {
+        self.s
+            .core
+            .spool
+            .as_ref()
+            .is_some_and(|spool| spool.acked <= spool.inherited)
+    }
+
     fn apply(&mut self, body: RunnerEvent) {
         match body {
+            RunnerEvent::Step { .. } | RunnerEvent::Ready { .. } | RunnerEvent::StartFailed { .. }
+                if self.inherited() => {}
             RunnerEvent::Step { step } => self.start_step(step),
             RunnerEvent::Cloned { branch, commit } => self.log(EventBody::GitCloned { branch, commit }),
             RunnerEvent::Ready { engine } => self.engine_ready(engine),
@@ -216,7 +225,7 @@ impl Step<'_, '_> {
                     generation: self.s.core.generation,
                     cause,
                 });
-                if matches!(self.s.core.life, Life::Starting { .. }) {
+                if matches!(self.s.core.life, Life::Starting { .. }) && !self.inherited() {
                     self.ready();
                 }
             }

@@ -26,6 +26,8 @@ pub(crate) struct Harness {
     viewers: Vec<ServerFrame>,
     /// `acked` of every welcome.
     pub(crate) welcomes: Vec<u64>,
+    /// Which connection was welcomed last.
+    pub(crate) welcomed: Option<ConnId>,
     pub(crate) closed: Vec<(ConnId, CloseCode)>,
     /// Calls to the provider without an outcome yet.
     pub(crate) calls: Vec<SandboxCall>,
@@ -57,6 +59,7 @@ impl Harness {
             runner: vec![],
             viewers: vec![],
             welcomes: vec![],
+            welcomed: None,
             closed: vec![],
             calls: vec![],
             indexed: vec![],
@@ -105,7 +108,12 @@ impl Harness {
             match effect {
                 Effect::Runner(frame) => self.runner.push(frame),
                 Effect::Viewers(frame) => self.viewers.push(frame),
-                Effect::Welcome { acked, generation, .. } => {
+                Effect::Welcome {
+                    acked,
+                    generation,
+                    conn,
+                } => {
+                    self.welcomed = Some(conn);
                     assert_eq!(generation, self.session.generation());
                     self.welcomes.push(acked);
                 }
@@ -304,8 +312,8 @@ impl Harness {
         this.engine_ready();
         let turn = this.turn().expect("the prompt is dispatched");
         this.event(accepted(&turn));
-        this.to_runner();
-        this.to_viewers();
+        this.sent_to_runner();
+        this.sent_to_viewers();
         (this, turn)
     }
 
@@ -314,8 +322,8 @@ impl Harness {
         let (mut this, turn) = Self::running();
         this.event(crate::make::ended(&turn, errand_protocol::session::TurnOutcome::Done));
         assert_eq!(this.turn(), None);
-        this.to_runner();
-        this.to_viewers();
+        this.sent_to_runner();
+        this.sent_to_viewers();
         this
     }
 
@@ -341,11 +349,11 @@ impl Harness {
         }
     }
 
-    pub(crate) fn to_runner(&mut self) -> Vec<AgentFrame> {
+    pub(crate) fn sent_to_runner(&mut self) -> Vec<AgentFrame> {
         std::mem::take(&mut self.runner)
     }
 
-    pub(crate) fn to_viewers(&mut self) -> Vec<ServerFrame> {
+    pub(crate) fn sent_to_viewers(&mut self) -> Vec<ServerFrame> {
         std::mem::take(&mut self.viewers)
     }
 
@@ -366,7 +374,7 @@ impl Harness {
 
     /// Turns that the runner was told to run, since the last look.
     pub(crate) fn told_to_run(&mut self) -> Vec<TurnId> {
-        let frames = self.to_runner().into_iter();
+        let frames = self.sent_to_runner().into_iter();
         frames
             .filter_map(|frame| match frame {
                 AgentFrame::Run { turn_id, .. } => Some(turn_id),

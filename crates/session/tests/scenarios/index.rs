@@ -102,7 +102,7 @@ fn viewers_see_every_change_at_once() {
     rename(&mut h, "one");
     h.prompt("p1");
     let sessions: Vec<_> = h
-        .to_viewers()
+        .sent_to_viewers()
         .into_iter()
         .filter_map(|frame| match frame {
             errand_protocol::viewer::ServerFrame::Session { session } => Some((session.phase, session.activity)),

@@ -13,7 +13,7 @@ use crate::make::*;
 fn asking(ask: Ask) -> Harness {
     let (mut h, turn) = Harness::running();
     h.event(asked(&turn, "q", ask));
-    h.to_runner();
+    h.sent_to_runner();
     h
 }
 
@@ -28,7 +28,7 @@ fn resolutions(h: &Harness) -> Vec<Resolution> {
 }
 
 fn resolves(h: &mut Harness) -> Vec<Answer> {
-    let frames = h.to_runner().into_iter();
+    let frames = h.sent_to_runner().into_iter();
     frames
         .filter_map(|frame| match frame {
             AgentFrame::Resolve { answer, .. } => Some(answer),
@@ -97,7 +97,7 @@ fn an_answer_is_sent_again_until_the_engine_no_longer_asks() {
     let mut h = asking(permission());
     let turn = h.turn().unwrap();
     h.command(answer("q", allow())).unwrap();
-    h.to_runner();
+    h.sent_to_runner();
     h.evict(false);
     h.hello(2, true, Some(turn.clone()));
     assert_eq!(resolves(&mut h), [allow()], "after a lost connection");
@@ -150,7 +150,7 @@ fn the_default_is_taken_also_while_the_runner_is_away_and_told_when_it_is_back()
     h.lose_runner();
     h.pass(24 * 60 * 60_000);
     assert_eq!(resolutions(&h).len(), 1);
-    h.to_runner();
+    h.sent_to_runner();
     h.hello(2, true, Some(turn));
     assert_eq!(resolves(&mut h), [Answer::Dismiss {}]);
 }

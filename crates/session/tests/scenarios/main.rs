@@ -7,6 +7,7 @@
     clippy::indexing_slicing,
     clippy::wildcard_enum_match_arm,
     clippy::wildcard_imports,
+    clippy::cloned_ref_to_slice_refs,
     reason = "tests"
 )]
 
@@ -23,6 +24,8 @@ mod prompts;
 mod random;
 mod reconnecting;
 mod runner_link;
+mod runners;
+mod sandbox;
 mod starting;
 mod store;
 mod terminate;

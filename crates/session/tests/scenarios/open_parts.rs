@@ -12,8 +12,8 @@ use crate::make::*;
 fn open() -> Harness {
     let (mut h, turn) = Harness::running();
     h.event(part_started(&turn, text_part("a", 0)));
-    h.to_viewers();
-    h.to_runner();
+    h.sent_to_viewers();
+    h.sent_to_runner();
     h
 }
 
@@ -22,7 +22,7 @@ fn text(h: &Harness) -> String {
 }
 
 fn previews(h: &mut Harness) -> Vec<(u32, String, bool)> {
-    let frames = h.to_viewers().into_iter();
+    let frames = h.sent_to_viewers().into_iter();
     frames
         .filter_map(|frame| match frame {
             ServerFrame::Delta(delta) => Some((delta.offset, delta.text, delta.reset)),
@@ -32,7 +32,7 @@ fn previews(h: &mut Harness) -> Vec<(u32, String, bool)> {
 }
 
 fn resends(h: &mut Harness) -> Vec<u32> {
-    let frames = h.to_runner().into_iter();
+    let frames = h.sent_to_runner().into_iter();
     frames
         .filter_map(|frame| match frame {
             AgentFrame::Resend { from, .. } => Some(from),
@@ -119,7 +119,7 @@ fn offsets_count_as_javascript_does() {
     assert_eq!(text(&h), "a😀é😀b");
     h.flush();
     assert!(
-        h.to_runner()
+        h.sent_to_runner()
             .iter()
             .any(|f| matches!(f, AgentFrame::Saved { len: 7, .. }))
     );
@@ -159,12 +159,12 @@ fn only_what_is_saved_is_acked_and_a_restart_asks_for_the_rest() {
     h.now = h.now.plus(300);
     h.delta(delta("a", 0, "saved"));
     assert!(
-        h.to_runner()
+        h.sent_to_runner()
             .iter()
             .any(|f| matches!(f, AgentFrame::Saved { len: 5, .. }))
     );
     h.delta(delta("a", 5, " shown"));
-    assert!(h.to_runner().is_empty());
+    assert!(h.sent_to_runner().is_empty());
     h.evict(true);
     assert_eq!(text(&h), "saved");
     h.delta(delta("a", 11, " more"));
@@ -208,7 +208,7 @@ fn a_part_that_is_finished_or_taken_back_leaves_nothing_behind() {
     });
     assert_eq!(h.db.count("SELECT count(*) FROM open_text"), 0);
     assert_eq!(h.db.count("SELECT count(*) FROM open_parts"), 0);
-    h.to_viewers();
+    h.sent_to_viewers();
     h.delta(delta("a", 4, "late"));
     assert!(previews(&mut h).is_empty());
 }

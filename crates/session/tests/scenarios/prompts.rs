@@ -90,7 +90,7 @@ fn a_waiting_prompt_can_be_edited_and_runs_as_edited() {
     assert_eq!(h.session.head_seq(), head, "the same edit again changes nothing");
     h.evict(false);
     h.bring_up();
-    let text = h.to_runner().into_iter().find_map(|frame| match frame {
+    let text = h.sent_to_runner().into_iter().find_map(|frame| match frame {
         AgentFrame::Run { text, .. } => Some(text),
         _ => None,
     });
@@ -176,7 +176,7 @@ fn a_prompt_carries_its_own_model_and_its_authors_name_to_the_runner() {
     let by = person("bob");
     h.step(Input::Command { by, command }).unwrap();
     h.event(ended(&turn, TurnOutcome::Done));
-    let run = h.to_runner().into_iter().find_map(|frame| match frame {
+    let run = h.sent_to_runner().into_iter().find_map(|frame| match frame {
         AgentFrame::Run { model, author, .. } => Some((model.as_str().to_owned(), author.name)),
         _ => None,
     });

@@ -80,7 +80,7 @@ fn a_turn_that_had_not_begun_runs_in_the_next_sandbox() {
     h.lose_runner();
     h.pass(30_000);
     h.outcome_is(SandboxState::Gone);
-    h.to_runner();
+    h.sent_to_runner();
     h.bring_up();
     assert_eq!(h.told_to_run(), [turn.clone()], "as the same turn");
     h.event(accepted(&turn));

@@ -11,7 +11,7 @@ use crate::harness::Harness;
 use crate::make::*;
 
 fn acks(h: &mut Harness) -> Vec<u64> {
-    let frames = h.to_runner().into_iter();
+    let frames = h.sent_to_runner().into_iter();
     frames
         .filter_map(|frame| match frame {
             AgentFrame::Ack { rseq } => Some(rseq),
@@ -301,7 +301,7 @@ fn after_an_eviction_a_socket_that_was_to_be_closed_does_not_speak_for_the_next_
 fn a_hello_tells_at_once_that_a_turn_goes_on() {
     let (mut h, turn) = Harness::running();
     h.lose_runner();
-    h.to_runner();
+    h.sent_to_runner();
     h.hello(2, true, Some(turn.clone()));
     assert!(h.told_to_run().is_empty());
     assert_eq!(h.turn(), Some(turn));
@@ -314,7 +314,7 @@ fn a_turn_that_the_runner_does_not_know_and_never_began_is_told_again() {
     h.engine_ready();
     let turn = h.turn().unwrap();
     h.lose_runner();
-    h.to_runner();
+    h.sent_to_runner();
     h.hello(2, true, None);
     assert_eq!(h.told_to_run(), [turn]);
 }
@@ -355,15 +355,15 @@ fn a_turn_that_is_over_here_is_stopped_there() {
     let (mut h, turn) = Harness::running();
     h.event(ended(&turn, TurnOutcome::Done));
     h.lose_runner();
-    h.to_runner();
+    h.sent_to_runner();
     let foreign = turn_id("trn_old");
     h.hello(2, true, Some(foreign.clone()));
     let stop = AgentFrame::Abort {
         turn_id: foreign.clone(),
     };
-    assert!(h.to_runner().contains(&stop));
+    assert!(h.sent_to_runner().contains(&stop));
     h.event(accepted(&foreign));
-    assert!(h.to_runner().contains(&stop));
+    assert!(h.sent_to_runner().contains(&stop));
 }
 
 #[test]
@@ -394,7 +394,7 @@ fn a_turn_whose_engine_never_comes_back_does_not_begin_again_elsewhere() {
     h.pass(120_000);
     assert_eq!(h.state_of("p1"), PromptState::Failed);
     h.pass(2_000);
-    h.to_runner();
+    h.sent_to_runner();
     h.bring_up();
     assert!(h.told_to_run().is_empty());
 }

@@ -35,7 +35,7 @@ fn the_end_stops_the_turn_takes_prompts_back_and_removes_the_sandbox() {
         (h.state_of("p1"), h.state_of("p2")),
         (PromptState::Aborted, PromptState::Withdrawn)
     );
-    assert!(h.to_runner().contains(&AgentFrame::Shutdown {}));
+    assert!(h.sent_to_runner().contains(&AgentFrame::Shutdown {}));
     assert_eq!(h.closed, [(conn(1), CloseCode::Terminated)]);
     assert_eq!(h.call(), delete(1));
     h.outcome_is(SandboxState::Gone);

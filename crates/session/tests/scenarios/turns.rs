@@ -11,7 +11,7 @@ use crate::harness::Harness;
 use crate::make::*;
 
 fn aborts(h: &mut Harness) -> usize {
-    let frames = h.to_runner();
+    let frames = h.sent_to_runner();
     frames.iter().filter(|f| matches!(f, AgentFrame::Abort { .. })).count()
 }
 
@@ -192,7 +192,7 @@ fn an_abort_while_the_runner_is_away_reaches_it_when_it_is_back() {
     h.lose_runner();
     h.command(abort()).unwrap();
     h.pass(20_000);
-    h.to_runner();
+    h.sent_to_runner();
     h.hello(2, true, Some(turn.clone()));
     assert_eq!(aborts(&mut h), 1);
     h.pass(14_999);
