@@ -8,13 +8,13 @@ import { DatabaseSync } from 'node:sqlite';
 
 import { freshHome, removeHome } from './processes.mjs';
 
-/** Rows per table of the session's database. */
-export function storedRows(home, session) {
+/** `{rows, wal}` of the session's database: rows in all tables, bytes of the write-ahead log. */
+export function stored(home, session) {
   const copy = freshHome('db');
   try {
     for (const file of agentFiles(home)) {
       const rows = rowsOf(copyOf(file, copy), session);
-      if (rows) return rows;
+      if (rows !== null) return { rows, wal: fs.statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0 };
     }
   } finally {
     removeHome(copy);
@@ -42,7 +42,7 @@ function rowsOf(file, session) {
     const tables = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all().map((row) => row.name);
     const own = tables.filter((name) => !name.startsWith('_cf') && !name.startsWith('sqlite_'));
     if (!own.includes('core') || !db.prepare('SELECT body FROM core').get()?.body.includes(session)) return null;
-    return Object.fromEntries(own.map((name) => [name, db.prepare(`SELECT count(*) AS n FROM "${name}"`).get().n]));
+    return own.reduce((sum, name) => sum + db.prepare(`SELECT count(*) AS n FROM "${name}"`).get().n, 0);
   } finally {
     db.close();
   }

@@ -6,7 +6,9 @@ import { connectViewers, Numbered } from './viewers.mjs';
 
 /** The sender never leads the slowest viewer by more: what is measured is the relay, not how much it can buffer. */
 const WINDOW = 20_000;
-const MIN_WINDOW = 2000;
+/** For many viewers: frames of a relay that batches nothing take that much more memory. */
+const SMALL_WINDOW = 5000;
+const MANY = 50;
 const BURST = 50;
 const BUFFERED_BYTES = 1 << 20;
 
@@ -65,7 +67,7 @@ export class RelayRun {
   async flood(seconds) {
     const { source } = this;
     const raw = this.link.socket._socket;
-    const window = Math.max(MIN_WINDOW, WINDOW / source.viewers.length);
+    const window = source.viewers.length < MANY ? WINDOW : SMALL_WINDOW;
     const first = source.sent;
     const start = performance.now();
     let moved = start;

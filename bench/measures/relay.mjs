@@ -13,7 +13,7 @@ import { streamingSession, viewersOf } from '../lib/streaming-session.mjs';
 
 const VIEWERS = [1, 10, 100];
 const RATE = 200;
-/** A part of the paced runs is an answer of some pages; of the flood, as long as previews go (256 KiB). */
+/** A part of the paced runs is an answer of some pages; of the flood, half as long as previews go (256 KiB). */
 const PACED_PART = 1000;
 const FLOOD_PART = 4000;
 const NOTE = 'runner and viewers in one process, one clock';
