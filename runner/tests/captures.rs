@@ -21,13 +21,19 @@ use errand_runner::streams::{Streams, TEXT_EVERY};
 
 fn read(name: &str) -> Vec<EngineEvent> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures").join(name);
-    std::fs::read_to_string(path).unwrap().lines().filter_map(parse).collect()
+    std::fs::read_to_string(path)
+        .unwrap()
+        .lines()
+        .filter_map(parse)
+        .collect()
 }
 
 fn names() -> Vec<String> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
-    let mut names: Vec<_> =
-        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -76,7 +82,11 @@ impl Follower {
     /// What was streamed of a part is the beginning of what it is in the end.
     fn close(&mut self, part: &Part) {
         if let (Some(streamed), Some(text)) = (self.streams.text(&part.id), part.streaming_text()) {
-            assert!(text.starts_with(streamed), "{:?} is not the beginning of {text:?}", streamed);
+            assert!(
+                text.starts_with(streamed),
+                "{:?} is not the beginning of {text:?}",
+                streamed
+            );
         }
         self.streams.close(&part.id);
     }
@@ -104,25 +114,42 @@ impl Follower {
         let files = self.mapper.final_diffs().unwrap_or_default();
         let texts = std::mem::take(&mut self.streams);
         let text_of = |part: &PartId| texts.text(part).map(str::to_owned);
-        let outputs = self.mapper.finish(ending, files, text_of, Timestamp::from_millis(1_795_242_000_001));
+        let outputs = self
+            .mapper
+            .finish(ending, files, text_of, Timestamp::from_millis(1_795_242_000_001));
         self.take(outputs);
     }
 
     /// The capture is over: so is the turn, if one is left.
     fn stop(&mut self) {
         let cause = Some(cause::engine_crashed("the capture ends"));
-        self.end(Ending { outcome: TurnOutcome::Failed, cause });
+        self.end(Ending {
+            outcome: TurnOutcome::Failed,
+            cause,
+        });
     }
 }
 
 /// One line for what a person would see of an event; nothing for what only moves things on.
 fn line(event: &RunnerEvent) -> Option<String> {
-    let of = |part: &Part, text: String| if part.parent_part_id.is_some() { format!("  {text}") } else { text };
+    let of = |part: &Part, text: String| {
+        if part.parent_part_id.is_some() {
+            format!("  {text}")
+        } else {
+            text
+        }
+    };
     Some(match event {
         RunnerEvent::PartFinished { part, .. } => match &part.body {
             PartBody::Text { text } => of(part, format!("text {}", short(text))),
             PartBody::Reasoning { text } => of(part, format!("reasoning {}", short(text))),
-            PartBody::Tool { tool, status, diff, exit_code, .. } => {
+            PartBody::Tool {
+                tool,
+                status,
+                diff,
+                exit_code,
+                ..
+            } => {
                 let mut line = format!("{tool} {status:?}");
                 if diff.is_some() {
                     line.push_str(" diff");
@@ -132,13 +159,17 @@ fn line(event: &RunnerEvent) -> Option<String> {
                 }
                 of(part, line)
             }
-            PartBody::Subtask { description, status, .. } => of(part, format!("subtask {description:?} {status:?}")),
+            PartBody::Subtask {
+                description, status, ..
+            } => of(part, format!("subtask {description:?} {status:?}")),
             PartBody::Patch { files } => of(part, format!("patch {}", files.join(" "))),
             PartBody::File { name, .. } => format!("file {name}"),
         },
         RunnerEvent::PartRemoved { .. } => "removed".to_owned(),
         RunnerEvent::TurnRetrying { attempt, .. } => format!("retry {attempt}"),
-        RunnerEvent::TurnFinished { outcome, cause, usage, .. } => {
+        RunnerEvent::TurnFinished {
+            outcome, cause, usage, ..
+        } => {
             let code = cause.as_ref().map_or("", |cause| cause.code.as_str());
             format!("{outcome:?} {code} in {} out {}", usage.input, usage.output)
         }
@@ -206,15 +237,23 @@ fn rules(name: &str, log: &[RunnerEvent]) {
                 // A cancelled sub-agent's call may end after the message that delegated to it.
                 let late = part.parent_part_id.is_some() && open.contains(&part.id);
                 let message = messages.get(message_id);
-                assert!(message == Some(&false) || (late && message.is_some()), "{name}: a part outside a message");
+                assert!(
+                    message == Some(&false) || (late && message.is_some()),
+                    "{name}: a part outside a message"
+                );
                 assert!(!gone.contains(&part.id), "{name}: {} comes again", part.id);
-                let at = places.entry((message_id.clone(), part.index)).or_insert_with(|| part.id.clone());
+                let at = places
+                    .entry((message_id.clone(), part.index))
+                    .or_insert_with(|| part.id.clone());
                 assert_eq!(at, &part.id, "{name}: two parts at one place");
                 if part.ended_at.is_some() {
                     open.remove(&part.id);
                     gone.insert(part.id.clone());
                 } else {
-                    assert!(part.streaming_text().is_none_or(str::is_empty), "{name}: text belongs in deltas");
+                    assert!(
+                        part.streaming_text().is_none_or(str::is_empty),
+                        "{name}: text belongs in deltas"
+                    );
                     open.insert(part.id.clone());
                 }
             }
@@ -224,7 +263,10 @@ fn rules(name: &str, log: &[RunnerEvent]) {
             }
             RunnerEvent::TurnFinished { .. } => {
                 assert!(open.is_empty(), "{name}: left open {open:?}");
-                assert!(messages.values().all(|finished| *finished), "{name}: a message is left open");
+                assert!(
+                    messages.values().all(|finished| *finished),
+                    "{name}: a message is left open"
+                );
             }
             _ => {}
         }
@@ -270,8 +312,10 @@ fn a_replay_of_everything_reports_nothing_twice() {
             });
             events.collect::<Vec<_>>()
         };
-        let first: Vec<_> =
-            events.iter().flat_map(|event| lasting(follower.mapper.handle(event.clone(), Source::Live, now))).collect();
+        let first: Vec<_> = events
+            .iter()
+            .flat_map(|event| lasting(follower.mapper.handle(event.clone(), Source::Live, now)))
+            .collect();
         assert!(!first.is_empty(), "{name}");
         // The engine's record holds the last state of each part and message.
         let mut last: BTreeMap<String, EngineEvent> = BTreeMap::new();
@@ -283,7 +327,11 @@ fn a_replay_of_everything_reports_nothing_twice() {
             }
         }
         for event in last.into_values() {
-            assert_eq!(lasting(follower.mapper.handle(event, Source::Resumed, now)), [], "{name}");
+            assert_eq!(
+                lasting(follower.mapper.handle(event, Source::Resumed, now)),
+                [],
+                "{name}"
+            );
         }
     }
 }

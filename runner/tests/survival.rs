@@ -13,15 +13,32 @@ use errand_protocol::transcript::{PartBody, ToolStatus};
 
 fn outcome(event: &RunnerEvent) -> (TurnOutcome, String) {
     match event {
-        RunnerEvent::TurnFinished { outcome, cause, .. } => {
-            (*outcome, cause.as_ref().map(|cause| cause.code.clone()).unwrap_or_default())
-        }
+        RunnerEvent::TurnFinished { outcome, cause, .. } => (
+            *outcome,
+            cause.as_ref().map(|cause| cause.code.clone()).unwrap_or_default(),
+        ),
         _ => panic!("not the end of a turn"),
     }
 }
 
+/// Waits until a part's text begins so.
+async fn streamed(world: &World, begin: &str) {
+    let begin: Vec<u16> = begin.encode_utf16().collect();
+    world
+        .agent
+        .until("a text", |log| {
+            log.texts.values().any(|text| text.starts_with(&begin)).then_some(())
+        })
+        .await;
+}
+
 async fn text_begun(world: &World) {
-    world.agent.until("the begun text", |log| log.texts.values().any(|text| !text.is_empty()).then_some(())).await;
+    world
+        .agent
+        .until("the begun text", |log| {
+            log.texts.values().any(|text| !text.is_empty()).then_some(())
+        })
+        .await;
 }
 
 fn count(world: &World, wanted: impl Fn(&RunnerEvent) -> bool) -> usize {
@@ -35,19 +52,31 @@ async fn a_killed_runner_comes_back_and_the_turn_goes_on_without_loss_or_repetit
     world.agent.turn_finished(&turn).await;
     // Killed while a command runs; it ends while nobody watches.
     let turn = world.prompt("[[fast]] [[bash:{\"cmd\":\"echo begun; sleep 4; echo ended\"}]]");
-    world.agent.until("output", |log| log.texts.values().any(|text| text.len() >= 6).then_some(())).await;
+    streamed(
+        &world, "begun
+",
+    )
+    .await;
     world.kill_runner();
     assert!(world.engine_alive());
     world.start_runner();
-    assert_eq!(outcome(&world.agent.turn_finished(&turn).await), (TurnOutcome::Done, String::new()));
+    assert_eq!(
+        outcome(&world.agent.turn_finished(&turn).await),
+        (TurnOutcome::Done, String::new())
+    );
     let command = world.parts().into_iter().rev().find_map(|part| match part.body {
         PartBody::Tool { output, status, .. } => Some((output.unwrap(), status)),
         _ => None,
     });
     assert_eq!(command, Some(("begun\nended\n".to_owned(), ToolStatus::Completed)));
     assert_eq!(world.texts().last().unwrap(), "The command has run.");
-    let requests = world.model_requests().await.into_iter().filter(|request| request["scenario"] == "bash").count();
-    assert_eq!(requests, 2, "the prompt ran once");
+    let requests = world
+        .model_requests()
+        .await
+        .into_iter()
+        .filter(|request| request["scenario"] == "bash")
+        .count();
+    assert_eq!(requests, 2, "two steps: the prompt ran once");
     world.check();
 }
 
@@ -57,8 +86,10 @@ async fn a_runner_killed_while_the_model_streams_repeats_the_answer_and_keeps_on
     let turn = world.prompt("[[fast]] [[gate]]");
     text_begun(&world).await;
     world.kill_runner();
-    world.open_gate("gate").await;
+    world.agent.log().texts.clear();
     world.start_runner();
+    text_begun(&world).await;
+    world.open_gate("gate").await;
     let finished = world.agent.turn_finished(&turn).await;
     assert_eq!(outcome(&finished), (TurnOutcome::Done, String::new()));
     assert_eq!(world.texts(), ["before after"]);
@@ -71,16 +102,34 @@ async fn a_killed_engine_ends_the_turn_with_its_cause_and_the_next_prompt_runs()
     let turn = world.prompt("[[fast]] [[tools:{\"count\":1}]]");
     world.agent.turn_finished(&turn).await;
     let turn = world.prompt("[[fast]] [[bash:{\"cmd\":\"echo begun; sleep 600\"}]]");
-    world.agent.until("output", |log| log.texts.values().any(|text| text.len() >= 6).then_some(())).await;
+    streamed(
+        &world, "begun
+",
+    )
+    .await;
     let engine = world.state().get().engine.unwrap();
-    assert!(Command::new("kill").args(["-9", &engine.pid.to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args(["-9", &engine.pid.to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
     let finished = world.agent.turn_finished(&turn).await;
     assert_eq!(outcome(&finished), (TurnOutcome::Failed, "engine_crashed".to_owned()));
-    assert_eq!(count(&world, |event| matches!(event, RunnerEvent::EngineRestarted { .. })), 1);
+    assert_eq!(
+        count(&world, |event| matches!(event, RunnerEvent::EngineRestarted { .. })),
+        1
+    );
     let interrupted = world.parts().pop().unwrap();
-    let PartBody::Tool { status, output, .. } = interrupted.body else { panic!("{interrupted:?}") };
+    let PartBody::Tool { status, output, .. } = interrupted.body else {
+        panic!("{interrupted:?}")
+    };
     assert_eq!((status, output.as_deref()), (ToolStatus::Error, Some("begun\n")));
-    assert!(!common::runs(&engine.mark), "the sleeping command of the dead engine is gone");
+    assert!(
+        !common::runs(&engine.mark),
+        "the sleeping command of the dead engine is gone"
+    );
     assert_eq!(outcome(&world.ask("[[fast]] [[bash]]").await).0, TurnOutcome::Done);
     world.check();
 }
@@ -91,7 +140,10 @@ async fn a_cut_link_resends_what_was_not_stored_and_not_saved() {
     world.agent.log().saves = false;
     let turn = world.prompt("[[fast]] [[gate]]");
     text_begun(&world).await;
-    world.agent.until("a flush", |log| (log.flushes > 0).then_some(())).await;
+    world
+        .agent
+        .until("a flush", |log| (log.flushes > 0).then_some(()))
+        .await;
     let before = {
         let mut log = world.agent.log();
         // As if the last three events had been lost on the way, and no text saved.
@@ -102,12 +154,23 @@ async fn a_cut_link_resends_what_was_not_stored_and_not_saved() {
         log.hellos.len()
     };
     world.agent.cut();
-    world.agent.until("another hello", |log| (log.hellos.len() > before).then_some(())).await;
+    world
+        .agent
+        .until("another hello", |log| (log.hellos.len() > before).then_some(()))
+        .await;
     text_begun(&world).await;
     world.open_gate("gate").await;
-    assert_eq!(outcome(&world.agent.turn_finished(&turn).await), (TurnOutcome::Done, String::new()));
+    assert_eq!(
+        outcome(&world.agent.turn_finished(&turn).await),
+        (TurnOutcome::Done, String::new())
+    );
     assert_eq!(world.texts(), ["before after"]);
-    let RunnerFrame::Hello { turn: working, ready, .. } = world.agent.log().hellos[before].clone() else { panic!() };
+    let RunnerFrame::Hello {
+        turn: working, ready, ..
+    } = world.agent.log().hellos[before].clone()
+    else {
+        panic!()
+    };
     assert_eq!((working, ready), (Some(turn), true));
     world.check();
 }
@@ -119,8 +182,14 @@ async fn a_resend_gives_an_open_parts_text_from_the_offset() {
     text_begun(&world).await;
     let part = world.agent.log().texts.keys().next().unwrap().clone();
     world.agent.log().texts.get_mut(&part).unwrap().truncate(2);
-    world.agent.send(AgentFrame::Resend { part_id: part.clone(), from: 2 });
-    world.agent.until("the rest", |log| (log.texts[&part].len() == 7).then_some(())).await;
+    world.agent.send(AgentFrame::Resend {
+        part_id: part.clone(),
+        from: 2,
+    });
+    world
+        .agent
+        .until("the rest", |log| (log.texts[&part].len() == 7).then_some(()))
+        .await;
     world.open_gate("gate").await;
     world.agent.turn_finished(&turn).await;
     world.check();
@@ -208,7 +277,13 @@ async fn the_runner_ends_with_the_codes_reason_and_takes_the_engine_with_it() {
     assert_eq!(world.runner_exit().await, 0);
     assert!(!world.engine_alive());
     let mut world = World::ready().await;
-    assert!(Command::new("kill").arg(world.runner_pid().to_string()).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .arg(world.runner_pid().to_string())
+            .status()
+            .unwrap()
+            .success()
+    );
     assert_eq!(world.runner_exit().await, 0);
     assert!(!world.engine_alive());
 }
@@ -220,4 +295,31 @@ async fn a_refused_token_ends_the_runner() {
     world.agent.cut();
     world.agent.log().refuse = Some(401);
     assert_eq!(world.runner_exit().await, 12);
+}
+
+#[tokio::test]
+async fn a_prompt_that_the_engine_had_when_the_runner_died_is_not_run_again() {
+    let mut world = World::ready().await;
+    let turn = world.prompt("[[fast]] [[gate]]");
+    text_begun(&world).await;
+    world.kill_runner();
+    // As if the acceptance had never been written: the control plane dispatches the turn again.
+    std::fs::remove_file(world.dir.path().join("state/spool.jsonl")).unwrap();
+    {
+        let mut log = world.agent.log();
+        log.spool = None;
+        log.events.clear();
+        log.texts.clear();
+    }
+    world.start_runner();
+    world.agent.ready().await;
+    world.run(&turn, "[[fast]] [[gate]]");
+    text_begun(&world).await;
+    world.open_gate("gate").await;
+    assert_eq!(
+        outcome(&world.agent.turn_finished(&turn).await),
+        (TurnOutcome::Done, String::new())
+    );
+    assert_eq!(world.texts(), ["before after"]);
+    world.check();
 }

@@ -447,7 +447,9 @@ async fn the_same_turn_twice_runs_once() {
 #[tokio::test]
 async fn the_engine_never_sees_the_token_and_the_relay_always_has_the_current_one() {
     let mut world = World::with(|setup, _| {
-        setup.permissions.insert("external_directory".to_owned(), "allow".to_owned());
+        setup
+            .permissions
+            .insert("external_directory".to_owned(), "allow".to_owned());
     })
     .await;
     world.agent.log().token_life = 1_000;

@@ -13,19 +13,21 @@ use super::mapper::interaction_id;
 use super::parts;
 use super::snapshot::{self, Snapshot};
 use crate::config::Config;
-use crate::engine::api::Api;
+use crate::engine::api::{Api, ApiError};
 use crate::git;
 use crate::state::TurnNote;
 
 const PAUSE: Duration = Duration::from_millis(200);
+/// How often a prompt is posted to an engine that does not answer.
+const POST_TRIES: u32 = 5;
 /// How often stopping is tried before the bridge decides by the engine's record.
 const STOP_TRIES: u32 = 25;
 
 /// What came of a call.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The engine has the turn's prompt, or why not.
-    Posted(TurnId, Result<(), String>),
+    /// The engine has the prompt, or why not; by the number of the request.
+    Posted(u64, Result<(), String>),
     /// The engine's record, by the number of the request; none when the engine did not answer.
     Read(u64, Option<Snapshot>),
     /// What the turn changed.
@@ -39,16 +41,25 @@ pub enum Outcome {
     },
 }
 
-/// Gives the engine a prompt.
-pub fn post(api: Api, config: Config, root: String, run: Run, note: TurnNote, outcomes: Sender<Outcome>) {
+/// Gives the engine a prompt. The ids make it harmless to do so again when there was no answer.
+pub fn post(api: Api, config: Config, root: String, run: Run, note: TurnNote, number: u64, outcomes: Sender<Outcome>) {
     tokio::spawn(async move {
         if let Err(error) = git::set_author(&config, &run.author).await {
             tracing::warn!(%error, "the commit author could not be set");
         }
-        let text = run.text.as_str();
-        let result = api.prompt(&root, &note.message, &note.part, &run.model, text).await;
+        let mut tries = 1;
+        let result = loop {
+            let result = api
+                .prompt(&root, &note.message, &note.part, &run.model, run.text.as_str())
+                .await;
+            if !matches!(result, Err(ApiError::Network(_))) || tries == POST_TRIES {
+                break result;
+            }
+            tries += 1;
+            tokio::time::sleep(PAUSE).await;
+        };
         let _ = outcomes
-            .send(Outcome::Posted(note.turn, result.map_err(|error| error.to_string())))
+            .send(Outcome::Posted(number, result.map_err(|error| error.to_string())))
             .await;
     });
 }

@@ -70,6 +70,9 @@ pub struct Bridge {
     last_event: i64,
     checking: bool,
     reads: u64,
+    posts: u64,
+    /// The prompt was given to an engine before, in another life of this runner: events may have been missed.
+    repeated: bool,
     crash: Option<Cause>,
 }
 
@@ -92,6 +95,8 @@ impl Bridge {
             last_event: 0,
             checking: false,
             reads: 0,
+            posts: 0,
+            repeated: false,
             crash: None,
         }
     }
@@ -268,8 +273,8 @@ impl Bridge {
         let (Some(api), Some(mapper)) = (self.engine.clone(), &mut self.mapper) else {
             return Vec::new();
         };
-        let note = match note_of(&self.state, &run.turn, now) {
-            Ok(note) => note,
+        let (note, known) = match note_of(&self.state, &run.turn, now) {
+            Ok(noted) => noted,
             Err(error) => {
                 tracing::error!(%error, "the turn could not be noted");
                 return Vec::new();
@@ -287,14 +292,10 @@ impl Bridge {
             };
             return self.end(ending, Vec::new(), streams, now);
         }
-        calls::post(
-            api,
-            self.config.clone(),
-            self.root.clone(),
-            run.clone(),
-            note,
-            self.outcomes.clone(),
-        );
+        self.posts += 1;
+        self.repeated = known;
+        let (config, root, outcomes) = (self.config.clone(), self.root.clone(), self.outcomes.clone());
+        calls::post(api, config, root, run.clone(), note, self.posts, outcomes);
         self.posting = Some(run);
         Vec::new()
     }
@@ -349,7 +350,7 @@ impl Bridge {
     /// A call to the engine came back.
     pub fn outcome(&mut self, outcome: Outcome, streams: &Streams, now: Timestamp) -> Vec<Output> {
         match outcome {
-            Outcome::Posted(turn, result) => self.posted(&turn, result, streams, now),
+            Outcome::Posted(number, result) => self.posted(number, result, streams, now),
             Outcome::Read(number, snapshot) => self.read(number, snapshot, streams, now),
             Outcome::Changes(turn, files) => {
                 self.summing_up = false;
@@ -370,8 +371,8 @@ impl Bridge {
         }
     }
 
-    fn posted(&mut self, turn: &TurnId, result: Result<(), String>, streams: &Streams, now: Timestamp) -> Vec<Output> {
-        if self.turn().as_ref() != Some(turn) {
+    fn posted(&mut self, number: u64, result: Result<(), String>, streams: &Streams, now: Timestamp) -> Vec<Output> {
+        if number != self.posts || self.posting.is_none() {
             return Vec::new();
         }
         let Some(mapper) = &mut self.mapper else {
@@ -382,15 +383,17 @@ impl Bridge {
                 self.posting = None;
                 let aborting = mapper.aborting();
                 let out = mapper.accepted();
+                if std::mem::take(&mut self.repeated) {
+                    self.read_record(Source::Resumed);
+                }
                 if aborting {
                     self.stop_engine();
                 }
                 out
             }
+            // It died meanwhile: the next one gets the prompt.
+            Err(_) if self.engine.is_none() => Vec::new(),
             Err(detail) => {
-                if self.engine.is_none() {
-                    return Vec::new();
-                }
                 self.posting = None;
                 let ending = Ending {
                     outcome: TurnOutcome::Failed,
@@ -528,10 +531,10 @@ fn offers(setup: &RunnerSetup, model: &ModelId) -> bool {
         .is_some_and(|provider| provider.models.iter().any(|model| model.id == name))
 }
 
-/// The ids of a turn's prompt: chosen once, noted before the engine sees them.
-fn note_of(state: &StateFile, turn: &TurnId, now: Timestamp) -> std::io::Result<TurnNote> {
+/// The ids of a turn's prompt, chosen once and noted before the engine sees them; and whether they were known.
+fn note_of(state: &StateFile, turn: &TurnId, now: Timestamp) -> std::io::Result<(TurnNote, bool)> {
     if let Some(note) = state.get().turns.into_iter().find(|note| &note.turn == turn) {
-        return Ok(note);
+        return Ok((note, true));
     }
     let (message, part) = ids::prompt_ids(now)?;
     let note = TurnNote {
@@ -541,5 +544,5 @@ fn note_of(state: &StateFile, turn: &TurnId, now: Timestamp) -> std::io::Result<
         over: false,
     };
     state.update(|state| state.turns.push(note.clone()))?;
-    Ok(note)
+    Ok((note, false))
 }

@@ -229,18 +229,27 @@ impl Mapper {
                 cause: Some(cause),
             }
         };
-        let aborted = || Ending { outcome: TurnOutcome::Aborted, cause: Some(cause::aborted()) };
+        let aborted = || Ending {
+            outcome: TurnOutcome::Aborted,
+            cause: Some(cause::aborted()),
+        };
         Some(if turn.aborting {
             aborted()
         } else if let Some(error) = error {
             failed(error)
         } else if turn.answered {
-            Ending { outcome: TurnOutcome::Done, cause: None }
+            Ending {
+                outcome: TurnOutcome::Done,
+                cause: None,
+            }
         } else {
             // The engine gave up without saying so.
             let said = turn.retry.as_ref().map(|(_, _, message)| message.as_str());
             let cause = said.map_or_else(cause::engine_stopped, cause::model_gave_up);
-            Ending { outcome: TurnOutcome::Failed, cause: Some(cause) }
+            Ending {
+                outcome: TurnOutcome::Failed,
+                cause: Some(cause),
+            }
         })
     }
 

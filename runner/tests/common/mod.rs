@@ -324,5 +324,7 @@ pub fn runs(mark: &str) -> bool {
         let environ = std::fs::read(Path::new("/proc").join(pid).join("environ")).unwrap_or_default();
         environ.windows(mark.len()).any(|window| window == mark.as_bytes())
     };
-    std::fs::read_dir("/proc").unwrap().any(|entry| marked(&entry.unwrap().file_name()))
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .any(|entry| marked(&entry.unwrap().file_name()))
 }
