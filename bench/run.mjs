@@ -1,4 +1,5 @@
 /** The measures, one after the other; started by main.mjs on a Node that is new enough. */
+import os from 'node:os';
 import path from 'node:path';
 
 import { Output } from './lib/output.mjs';
@@ -45,5 +46,7 @@ for (const group of chosen) {
     out.failed(group, error);
   }
 }
+const note = `on ${os.cpus().length} cores, the bench's own share (about 2) included; more means that others worked here too`;
+out.figure('machine_load', os.loadavg()[0], 'load', 1, note);
 out.summary();
 process.exit(out.failures.length > 0 ? 1 : 0);

@@ -63,7 +63,7 @@ export class RelayRun {
     return latencies;
   }
 
-  /** As fast as it goes for `seconds`: deltas a second that every viewer got. */
+  /** As fast as it goes for `seconds`: how many deltas every viewer got, and how many a second. */
   async flood(seconds) {
     const { source } = this;
     const raw = this.link.socket._socket;
@@ -84,7 +84,8 @@ export class RelayRun {
       await soon();
     }
     await source.delivered();
-    return (source.sent - first) / ((performance.now() - start) / 1000);
+    const deltas = source.sent - first;
+    return { deltas, rate: deltas / ((performance.now() - start) / 1000) };
   }
 
   close() {

@@ -48,9 +48,11 @@ async function measured(prefix, target, out, { quick }) {
   }
   for (const count of VIEWERS) {
     out.progress(`${prefix}: as fast as it goes, ${count} viewers`);
-    const rates = await target.with(count, FLOOD_PART, (run) => repeated(repeats, () => run.flood(quick ? 1 : 4)));
+    const runs = await target.with(count, FLOOD_PART, (run) => repeated(repeats, () => flood(run, target, quick ? 1 : 4)));
     const note = `complete at every viewer, in parts of ${FLOOD_PART} deltas of 32 characters; ${NOTE}`;
-    out.figure(`${prefix}_throughput_${count}`, median(rates), 'deltas/s', repeats, note);
+    out.figure(`${prefix}_throughput_${count}`, median(runs.map((one) => one.rate)), 'deltas/s', repeats, note);
+    const cpu = median(runs.map((one) => one.cpu));
+    out.figure(`${prefix}_throughput_cpu_${count}`, cpu, 's/1000', repeats, 'CPU of workerd at that rate; its inverse is what one core can do');
   }
 }
 
@@ -59,6 +61,12 @@ async function paced(run, target, seconds) {
   const before = cpuSeconds(target.workerd);
   const latencies = await run.paced(RATE, seconds);
   return { latencies, cpu: ((cpuSeconds(target.workerd) - before) / (RATE * seconds)) * 1000 };
+}
+
+async function flood(run, target, seconds) {
+  const before = cpuSeconds(target.workerd);
+  const { rate, deltas } = await run.flood(seconds);
+  return { rate, cpu: ((cpuSeconds(target.workerd) - before) / deltas) * 1000 };
 }
 
 async function repeated(times, work) {
