@@ -38,6 +38,7 @@ async function main() {
   if (process.argv.includes('--help')) return say(HELP);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => onSignal());
   process.on('exit', () => installation.lock?.release());
+  stopWithNpm();
   const { home } = installation;
   const port = configuredPort();
   // Checked before anything long begins; the demo model's address is known only later.
@@ -52,6 +53,13 @@ async function main() {
   await build(tools);
   await runParts(await settings(home, port, tools));
   say(`Errand is ready: http://localhost:${port}`);
+}
+
+/** When npm that started us is killed without a word, nobody could stop us any more by stopping it. */
+function stopWithNpm() {
+  if (process.env.npm_lifecycle_event !== 'start') return;
+  const npm = process.ppid;
+  setInterval(() => process.ppid !== npm && !installation.stopping && onSignal(), 1000).unref();
 }
 
 /** One installation per ERRAND_HOME. */

@@ -112,14 +112,14 @@ async function endRecorded(file) {
   const now = startTime(record.pid);
   // Another process has the number: the group is long gone. A dead leader's number stays with its group's members.
   if (now !== null && now !== record.start) return false;
-  if (!killGroup(record.pid, 'SIGTERM')) return false;
-  if (!(await groupGone(record.pid, 3000))) killGroup(record.pid, 'SIGKILL');
-  await groupGone(record.pid, 3000);
+  // At once: asked to end, a host would stop sandboxes that the next one can go on with.
+  if (!killGroup(record.pid, 'SIGKILL')) return false;
+  await groupGone(record.pid);
   return true;
 }
 
-async function groupGone(pgid, forMs = 2000) {
-  const until = Date.now() + forMs;
+async function groupGone(pgid) {
+  const until = Date.now() + 3000;
   while (Date.now() < until) {
     if (!groupRuns(pgid)) return true;
     await new Promise((resolve) => setTimeout(resolve, 20));
