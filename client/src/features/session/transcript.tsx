@@ -1,12 +1,12 @@
 /** The transcript: a virtual list that opens at its end, stays there while the reader is there, and never jumps otherwise. */
-import { useVirtualizer } from "@tanstack/react-virtual";
+import { elementScroll, useVirtualizer } from "@tanstack/react-virtual";
 import { ArrowDown } from "lucide-react";
-import { memo, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { memo, useEffect, useState } from "react";
 import type { Row } from "@/features/session/projection";
 import { RowView, type RowContext } from "@/features/session/row-view";
+import { useStickToEnd } from "@/features/session/use-stick-to-end";
 import { cx } from "@/lib/cx";
 
-const NEAR_END = 48;
 const NEAR_BEGINNING = 4;
 
 const ESTIMATES: Record<Row["kind"], number> = {
@@ -16,9 +16,8 @@ const ESTIMATES: Record<Row["kind"], number> = {
 
 /** See the head of the file. */
 export function Transcript({ rows, context, more }: { rows: readonly Row[]; context: RowContext; more: boolean }) {
-  const scroller = useRef<HTMLDivElement>(null);
-  const [atEnd, setAtEnd] = useState(true);
-  const [lastSeen, setLastSeen] = useState<string | undefined>(undefined);
+  const { scroller, atEnd, onScroll, moved, toEnd } = useStickToEnd();
+  const [left, setLeft] = useState<string | undefined>(undefined);
   // The virtualiser's functions change what they answer without changing identity: the compiler must leave this alone.
   // eslint-disable-next-line react-hooks/incompatible-library
   const list = useVirtualizer({
@@ -28,36 +27,25 @@ export function Transcript({ rows, context, more }: { rows: readonly Row[]; cont
     getItemKey: (index) => rows[index]?.key ?? index,
     overscan: 8,
     anchorTo: "end",
-    followOnAppend: true,
-    scrollEndThreshold: NEAR_END,
+    scrollToFn: (offset, options, instance) => {
+      elementScroll(offset, options, instance);
+      moved();
+    },
     paddingEnd: 16,
   });
-  const placed = useRef(false);
-  useLayoutEffect(() => {
-    if (placed.current || rows.length === 0) return;
-    placed.current = true;
-    list.scrollToEnd();
-  }, [list, rows.length]);
-
   const items = list.getVirtualItems();
   const firstShown = items[0]?.index ?? 0;
+  const shown = items.length;
   const { onOlder, older } = context;
   useEffect(() => {
-    if (more && older === "idle" && placed.current && firstShown < NEAR_BEGINNING) onOlder();
-  }, [more, older, firstShown, onOlder]);
+    if (more && older === "idle" && shown > 0 && firstShown < NEAR_BEGINNING) onOlder();
+  }, [more, older, shown, firstShown, onOlder]);
 
+  // Which row was the last one when the reader left the end: what comes after it is new to them.
   const lastKey = rows.at(-1)?.key;
-  // Also after every change: content that grows or is measured moves the end without a scroll event.
-  const look = () => {
-    const node = scroller.current;
-    if (!node || !placed.current) return;
-    const ends = node.scrollHeight - node.scrollTop - node.clientHeight <= NEAR_END;
-    if (ends === atEnd) return;
-    setAtEnd(ends);
-    setLastSeen(ends ? undefined : lastKey);
-  };
-  useEffect(look);
-  const news = lastSeen === undefined ? 0 : rows.length - 1 - rows.findIndex((row) => row.key === lastSeen);
+  if (atEnd && left !== undefined) setLeft(undefined);
+  if (!atEnd && left === undefined && lastKey !== undefined) setLeft(lastKey);
+  const news = left === undefined ? 0 : rows.length - 1 - rows.findIndex((row) => row.key === left);
   return (
     <div className="relative min-h-0 flex-1">
       <div
@@ -67,7 +55,7 @@ export function Transcript({ rows, context, more }: { rows: readonly Row[]; cont
         role="region"
         aria-label="Transcript"
         tabIndex={0}
-        onScroll={look}
+        onScroll={onScroll}
         className="h-full overflow-y-auto overscroll-contain [overflow-anchor:none] outline-none"
       >
         <div className="relative w-full" style={{ height: list.getTotalSize() }}>
@@ -92,7 +80,7 @@ export function Transcript({ rows, context, more }: { rows: readonly Row[]; cont
       <button
         type="button"
         data-testid="to-end"
-        onClick={() => list.scrollToEnd({ behavior: "auto" })}
+        onClick={toEnd}
         className={cx(
           "absolute bottom-3 left-1/2 flex h-7 -translate-x-1/2 items-center gap-1.5 rounded-full border border-line-strong bg-raised px-3 text-xs font-medium shadow-sm hover:bg-hover pointer-coarse:h-9",
           atEnd && "invisible",
