@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use http::HeaderValue;
+use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use tower_service::Service;
 use worker::Env;
 
@@ -48,10 +49,12 @@ pub(crate) async fn serve(request: worker::Request, env: &Env) -> http::Response
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(rpc::REQUEST_ID, value);
     }
-    response.headers_mut().insert(
-        http::header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // Answers are about a person or the moment: no cache may give them to the next caller.
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     response
 }
 

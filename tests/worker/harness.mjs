@@ -18,7 +18,8 @@ import { createTestHarness } from 'wrangler';
 import { WebSocket } from 'ws';
 
 const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
-const BUILD = path.resolve(ROOT, process.env.ERRAND_BUILD_DIR ?? 'build');
+/** The built Worker. */
+export const BUILD = path.resolve(ROOT, process.env.ERRAND_BUILD_DIR ?? 'build');
 const WORK = path.join(ROOT, 'target', 'worker-tests');
 
 /** How long a test waits for something before it fails. */
@@ -85,7 +86,8 @@ export async function startWorker({ vars = {} } = {}) {
   };
 }
 
-function defaultVars() {
+/** The variables of a test installation; nothing in it reaches the network. */
+export function defaultVars() {
   return {
     ENVIRONMENT: 'development',
     ORIGIN,

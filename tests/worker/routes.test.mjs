@@ -94,11 +94,12 @@ test('a method that an address does not know is a JSON 405', async () => {
   }
 });
 
-test('every answer has a reference that the caller cannot choose, and no guessed type', async () => {
+test('every answer has a reference that the caller cannot choose, no guessed type, and no place in a cache', async () => {
   for (const path of ['/api/config', '/api/nothing']) {
     const answer = await worker.fetch(path, { headers: { 'x-request-id': 'mine' } });
     assert.match(answer.headers.get('x-request-id'), /^req_/);
     assert.equal(answer.headers.get('x-content-type-options'), 'nosniff');
+    assert.equal(answer.headers.get('cache-control'), 'no-store');
   }
 });
 
