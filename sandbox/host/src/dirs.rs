@@ -6,21 +6,24 @@
 //! | `launch.json` | what exactly the keeper starts; written once everything is prepared |
 //! | `keeper.lock` | locked by the living keeper |
 //! | `keeper.json`, `started` | who the keeper is; the runner was started |
+//! | `stopping.json` | why the host ends it; what the keeper then sees is not the runner's own end |
 //! | `exit.json` | how it ended; never removed, so a sandbox never starts twice |
 //! | `deleting` | removal was asked for and goes on after a restart |
 //! | `runner.log`, `runner.log.1` | the runner's output, bounded |
 //! | `workspace`, `state`, `tmp`, `home`, `etc` | the sandbox's own files |
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use errand_protocol::sandbox::{Isolation, SandboxSpec, SandboxState, SandboxStatus};
 use errand_protocol::time::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::files::{private_dir, private_file, remove_tree, write_json};
 
 /// The directory of one sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,6 +156,19 @@ impl SandboxDir {
             return Ok(());
         }
         write_json(&self.path.join("exit.json"), exit)
+    }
+
+    /// Says why it is being ended, before it is; the first reason stays.
+    pub fn set_stopping(&self, exit: &Exit) -> io::Result<()> {
+        if self.stopping().is_some() {
+            return Ok(());
+        }
+        write_json(&self.path.join("stopping.json"), exit)
+    }
+
+    /// Why it is being ended, when it is.
+    pub fn stopping(&self) -> Option<Exit> {
+        self.read("stopping.json")
     }
 
     /// Marks it for removal.
@@ -299,54 +315,8 @@ pub fn prepare(state: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a directory, and its parents, that only we may enter.
-pub fn private_dir(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-/// Removes a directory with everything in it, directories without write permission included.
-pub fn remove_tree(path: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            unlock_dirs(path)?;
-            std::fs::remove_dir_all(path)
-        }
-        other => other,
-    }
-}
-
-fn unlock_dirs(path: &Path) -> io::Result<()> {
-    if !std::fs::symlink_metadata(path)?.is_dir() {
-        return Ok(());
-    }
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
-    for entry in std::fs::read_dir(path)? {
-        unlock_dirs(&entry?.path())?;
-    }
-    Ok(())
-}
-
 fn all(state: &Path) -> PathBuf {
     state.join("sandboxes")
-}
-
-fn private_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-}
-
-/// Replaces a file as a whole; only we may read it.
-fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    let draft = path.with_extension("draft");
-    let mut file = private_file(&draft)?;
-    file.write_all(&serde_json::to_vec(value)?)?;
-    file.sync_all()?;
-    std::fs::rename(draft, path)
 }
 
 #[cfg(test)]
@@ -373,22 +343,6 @@ mod tests {
         ] {
             assert!(!valid_name(bad), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_tree_with_locked_directories_is_removed() {
-        let dir = tempfile::tempdir().unwrap();
-        let tree = dir.path().join("tree");
-        std::fs::create_dir_all(tree.join("a/b")).unwrap();
-        std::fs::write(tree.join("a/b/f"), "x").unwrap();
-        std::os::unix::fs::symlink("/", tree.join("a/link")).unwrap();
-        for locked in ["a/b", "a"] {
-            std::fs::set_permissions(tree.join(locked), std::fs::Permissions::from_mode(0o500)).unwrap();
-        }
-        remove_tree(&tree).unwrap();
-        assert!(!tree.exists());
-        unlock_dirs(dir.path()).unwrap();
-        remove_tree(&tree).unwrap();
     }
 
     #[test]

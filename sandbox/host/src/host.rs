@@ -260,7 +260,13 @@ fn same_or_conflict(dir: &SandboxDir, record: &Record, spec: &SandboxSpec) -> Re
         spec.env.remove(ENV_TOKEN);
         spec
     };
-    if without_token(&record.spec) == without_token(spec) && !dir.deleting() {
+    if dir.deleting() {
+        return Err(disk(&io::Error::other(format!(
+            "{} is still being removed",
+            dir.name()
+        ))));
+    }
+    if without_token(&record.spec) == without_token(spec) {
         return Ok(dir.status());
     }
     Err(SandboxError {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, WaitOptions, WaitStatus};
+use rustix::process::{Resource, Rlimit, WaitOptions, WaitStatus};
 
 use crate::cgroup;
 use crate::dirs::{Exit, KeeperRecord, Launch, SandboxDir};
@@ -32,10 +32,12 @@ pub fn keep(path: PathBuf) -> io::Result<()> {
     let dir = SandboxDir::from_path(path).ok_or(io::ErrorKind::InvalidInput)?;
     // Away from the host's terminal and process group.
     rustix::process::setsid()?;
-    let Some(_lock) = dir.try_lock()? else {
+    let Some(lock) = dir.try_lock()? else {
         return Ok(());
     };
-    if dir.exit().is_some() || dir.deleting() || dir.started() {
+    // Held until the process is gone, not until this function returns: whoever gets it next finds no keeper.
+    std::mem::forget(lock);
+    if dir.exit().is_some() || dir.stopping().is_some() || dir.deleting() || dir.started() {
         return Ok(());
     }
     let pid = rustix::process::getpid().as_raw_pid();
@@ -51,9 +53,8 @@ pub fn keep(path: PathBuf) -> io::Result<()> {
     };
     processes::kill_all(&dir, SWEEP);
     reap_orphans();
-    dir.set_exit(&exit)?;
     cgroup::remove(&dir.cgroups());
-    Ok(())
+    dir.set_exit(&dir.stopping().unwrap_or(exit))
 }
 
 fn start_and_wait(dir: &SandboxDir) -> io::Result<Exit> {
@@ -211,7 +212,7 @@ pub fn run_step(args: &[String]) -> Option<i32> {
 /// Processes whose parent ends become ours, so that none gets out of sight.
 fn adopt_orphans() -> io::Result<()> {
     #[cfg(target_os = "linux")]
-    rustix::process::set_child_subreaper(Pid::from_raw(1))?;
+    rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1))?;
     Ok(())
 }
 

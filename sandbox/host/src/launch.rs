@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use errand_protocol::sandbox::SandboxSpec;
 
-use crate::dirs::{Launch, SandboxDir, private_dir};
+use crate::dirs::{Launch, SandboxDir};
+use crate::files::private_dir;
 use crate::repo::LocalRepo;
 
 const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -20,7 +21,7 @@ const PROGRAMS: &str = "/opt/errand/bin";
 const HOME: &str = "/home/errand";
 
 /// Files of `/etc` that programs need and that hold nothing private.
-const ETC: [&str; 14] = [
+const ETC: [&str; 15] = [
     "/etc/alternatives",
     "/etc/ca-certificates",
     "/etc/ca-certificates.conf",
@@ -32,6 +33,7 @@ const ETC: [&str; 14] = [
     "/etc/ld.so.conf.d",
     "/etc/localtime",
     "/etc/mime.types",
+    "/etc/pki/ca-trust",
     "/etc/pki/tls/certs",
     "/etc/protocols",
     "/etc/services",

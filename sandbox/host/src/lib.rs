@@ -13,6 +13,7 @@
 pub mod auth;
 pub mod cgroup;
 pub mod dirs;
+pub mod files;
 pub mod host;
 pub mod http;
 pub mod isolation;

@@ -11,7 +11,7 @@ use errand_host::host::{Config, Host, now};
 use errand_host::isolation::Platform;
 use errand_host::launch::Programs;
 use errand_host::options::Options;
-use errand_host::{dirs, http, keeper, stop};
+use errand_host::{files, http, keeper, stop};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The environment variable with the contract's HMAC key.
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), String> {
-    dirs::private_dir(&options.state).map_err(|error| format!("{}: {error}", options.state.display()))?;
+    files::private_dir(&options.state).map_err(|error| format!("{}: {error}", options.state.display()))?;
     let state = full(&options.state)?;
     if options.stop_all {
         return stop::stop_all(&state, Duration::ZERO, "everything was stopped").map_err(|error| error.to_string());

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal};
 use crate::cgroup;
 use crate::dirs::SandboxDir;
 
-const POLL: Duration = Duration::from_millis(10);
+const POLL: Duration = Duration::from_millis(25);
 
 /// A text that tells a process from a later one with the same number; `None` when it does not run.
 pub fn start_time(pid: i32) -> Option<String> {

@@ -16,18 +16,19 @@ pub const GRACE: Duration = Duration::from_secs(5);
 const KILL_WAIT: Duration = Duration::from_secs(10);
 const KEEPER_WAIT: Duration = Duration::from_secs(3);
 
-/// Ends everything of the sandbox and records `cause` unless it ended before. An error when something still runs.
+/// Ends everything of the sandbox, then records `cause` unless it ended before. An error when something still runs.
 pub fn stop(dir: &SandboxDir, grace: Duration, cause: &str) -> io::Result<()> {
+    let exit = Exit {
+        failed: false,
+        cause: cause.to_owned(),
+    };
     if dir.exit().is_none() {
+        // First: the keeper must not tell the end that we bring about as the runner's own.
+        dir.set_stopping(&exit)?;
         if let Some(pid) = runner(dir).filter(|_| !grace.is_zero()) {
             signal(pid, Signal::TERM);
             wait_until(grace, || members(dir).is_empty());
         }
-        // First: the keeper must not tell the end that we bring about as the runner's own.
-        dir.set_exit(&Exit {
-            failed: false,
-            cause: cause.to_owned(),
-        })?;
     }
     let gone = kill_all(dir, KILL_WAIT);
     if !wait_until(KEEPER_WAIT, || !dir.kept()) {
@@ -42,7 +43,7 @@ pub fn stop(dir: &SandboxDir, grace: Duration, cause: &str) -> io::Result<()> {
         )));
     }
     cgroup::remove(&dir.cgroups());
-    Ok(())
+    dir.set_exit(&exit)
 }
 
 /// Ends the sandbox and removes its files. Fine when there is none.
