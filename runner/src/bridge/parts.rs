@@ -288,7 +288,7 @@ pub fn files(diffs: &Value, workspace: &str) -> Vec<FileChange> {
     let mut room = cut::MAX_TEXT_BYTES;
     let mut changes = Vec::new();
     for entry in diffs.as_array().into_iter().flatten() {
-        let Some(path) = entry.get("file").and_then(Value::as_str) else {
+        let Some(file) = entry.get("file").and_then(Value::as_str) else {
             continue;
         };
         let count = |key: &str| {
@@ -308,7 +308,7 @@ pub fn files(diffs: &Value, workspace: &str) -> Vec<FileChange> {
             .filter(|text| size(text) <= room);
         room -= patch.as_ref().map_or(0, size);
         changes.push(FileChange {
-            path: relative(path, workspace),
+            path: relative(file, workspace),
             status: match entry.get("status").and_then(Value::as_str) {
                 Some("added") => FileStatus::Added,
                 Some("deleted") => FileStatus::Deleted,

@@ -28,7 +28,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Message, Role};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What the agent has.
 pub struct Log {
@@ -158,10 +158,10 @@ impl Agent {
                 changed.await;
             }
         };
-        match tokio::time::timeout(PATIENCE, wait).await {
-            Ok(found) => found,
-            Err(_) => panic!("waited in vain for {what}; the log: {:#?}", self.log().events),
-        }
+        let Ok(found) = tokio::time::timeout(PATIENCE, wait).await else {
+            panic!("waited in vain for {what}; the log: {:#?}", self.log().events)
+        };
+        found
     }
 
     /// Waits for an event.
