@@ -86,9 +86,8 @@ fn an_older_or_repeated_summary_changes_nothing() {
 #[test]
 fn pages_cover_all_sessions_once_latest_first() {
     let sql = index();
-    for (n, id) in ["a", "b", "c", "d", "e"].iter().enumerate() {
-        // `c` and `d` changed in the same millisecond.
-        let at = if n >= 3 { n as i64 - 1 } else { n as i64 };
+    // `c` and `d` changed in the same millisecond.
+    for (id, at) in [("a", 0), ("b", 1), ("c", 2), ("d", 2), ("e", 3)] {
         store::apply(&sql, &session(id, "ada", 1, at)).unwrap();
     }
     let (first, cursor) = page(&sql, "ada", 2, None, None);
