@@ -13,7 +13,7 @@ import { withLock } from './lib/lock.mjs';
 import { ROOT, stampDir } from './lib/paths.mjs';
 import { run, which } from './lib/process.mjs';
 import { contentHash, unlessStamped } from './lib/stamp.mjs';
-import { builtRipgrep, modernNode, opencode, wasmBindgen, workerBuild } from './lib/tools.mjs';
+import { builtRipgrep, modernNode, opencode, wasmBindgen, workerBuild, workerBuildMissing } from './lib/tools.mjs';
 
 /**
  * Sets everything up and returns the paths of the tools:
@@ -26,6 +26,7 @@ export async function setup({ browser = false } = {}) {
   return withLock(lock, (owner) => say(`  waiting for the set-up of process ${owner.pid} in this clone …`), async () => {
     await npmPackages('.', 'npm packages');
     if (fs.existsSync(path.join(ROOT, 'client', 'package.json'))) await npmPackages('client', "the client's npm packages");
+    await systemLibraries();
     await wasmTarget();
     return {
       node: await modernNode(),
@@ -45,9 +46,22 @@ function requirePrograms() {
   }
   if (!which('git')) throw new Sentence('git is not installed (not on the PATH): install it with your package manager.');
   if (!which('npm')) throw new Sentence('npm is not on the PATH; it comes with Node.');
-  if (process.platform !== 'darwin' && !which('cc') && !which('gcc') && !which('clang')) {
-    throw new Sentence('A C linker is missing (no cc on the PATH), which Rust needs: on Debian or Ubuntu, apt install build-essential.');
+}
+
+/** What compiling Rust, and worker-build with its OpenSSL, needs of the system; installed where that needs no question. */
+async function systemLibraries() {
+  const linker = () => ['cc', 'gcc', 'clang'].some(which);
+  if (!linker() && !((await aptInstall('build-essential')) && linker())) {
+    throw new Sentence('A C compiler is missing (no cc on the PATH), which Rust needs for linking: on Debian or Ubuntu, apt install build-essential; on macOS, xcode-select --install.');
   }
+  if (process.platform !== 'linux' || !workerBuildMissing() || (await opensslHeaders())) return;
+  if ((await aptInstall('libssl-dev', 'pkg-config')) && (await opensslHeaders())) return;
+  throw new Sentence("OpenSSL's headers are missing, which compiling worker-build needs once: on Debian or Ubuntu, apt install libssl-dev pkg-config; on Fedora, dnf install openssl-devel.");
+}
+
+async function opensslHeaders() {
+  if (process.env.OPENSSL_DIR || process.env.OPENSSL_INCLUDE_DIR) return true;
+  return Boolean(which('pkg-config')) && (await run('pkg-config', ['--exists', 'openssl'], { check: false })).code === 0;
 }
 
 async function npmPackages(dir, name) {
@@ -110,17 +124,17 @@ async function chromium() {
   throw new Sentence('The browser tests need Chromium or Chrome: install one, or set CHROME_PATH to it.');
 }
 
-/** Installs a Debian package where that needs no question: as root, with apt. False when it could not. */
-async function aptInstall(name) {
+/** Installs Debian packages where that needs no question: as root, with apt. False when it could not. */
+async function aptInstall(...names) {
   if (process.getuid?.() !== 0 || !which('apt-get')) return false;
-  return step(`install ${name} (apt)`, async (progress) => {
+  return step(`install ${names.join(' ')} (apt)`, async (progress) => {
     const apt = (args) =>
       run('apt-get', ['-o', 'DPkg::Lock::Timeout=120', ...args], {
         env: { DEBIAN_FRONTEND: 'noninteractive' },
         progress,
         check: false,
       });
-    const install = ['install', '-y', '--no-install-recommends', name];
+    const install = ['install', '-y', '--no-install-recommends', ...names];
     if ((await apt(install)).code === 0) return true;
     await apt(['update']);
     return (await apt(install)).code === 0;

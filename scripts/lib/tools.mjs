@@ -7,7 +7,7 @@ import path from 'node:path';
 
 import { withLock } from './lock.mjs';
 import { Sentence, step } from './log.mjs';
-import { toolsDir } from './paths.mjs';
+import { ROOT, toolsDir } from './paths.mjs';
 import { run, which } from './process.mjs';
 
 /** The versions that Errand is built and tested with. */
@@ -28,6 +28,11 @@ export function workerBuild() {
   return cargoTool(`worker-build-${VERSIONS.workerBuild}`, 'worker-build', [
     'worker-build', '--version', VERSIONS.workerBuild, '--locked',
   ]);
+}
+
+/** Whether [`workerBuild`] would have to compile it, which needs OpenSSL's headers on Linux. */
+export function workerBuildMissing() {
+  return !fs.existsSync(path.join(toolsDir(), `worker-build-${VERSIONS.workerBuild}`, 'bin', 'worker-build'));
 }
 
 /** `wasm-bindgen`. Without --locked: the pinned lock of its release names a crate that mirrors lack. */
@@ -70,7 +75,8 @@ function cargoTool(dir, binary, args) {
   // Its own target directory: a CARGO_TARGET_DIR that is shared must not be locked for minutes.
   return inCache(dir, path.join('bin', binary), (draft, progress) =>
     run('cargo', ['install', '--root', draft, ...args], {
-      cwd: path.parse(process.cwd()).root,
+      // The clone's own toolchain: a machine may have no other.
+      cwd: ROOT,
       env: { CARGO_TARGET_DIR: path.join(draft, 'target') },
       progress,
       what: `cargo install ${args[0]}`,
