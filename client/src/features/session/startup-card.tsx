@@ -15,10 +15,12 @@ const STEPS: readonly { step: StartStep; doing: string; done: string }[] = [
 
 /** See the head of the file. */
 export function StartupCard({ startup }: { startup: Startup | null }) {
-  const now = useNow(1000);
+  const ticked = useNow(1000);
   const steps = startup?.steps ?? [];
   const last = steps.at(-1);
   const first = steps[0];
+  // Neither a tick that is still to come nor a clock that runs behind the server's may make a step end before it began.
+  const now = Math.max(ticked, last ? Date.parse(last.at) : 0);
   const total = first ? Math.max(1, now - Date.parse(first.at)) : 1;
   const doing = STEPS.find((known) => known.step === last?.step)?.doing ?? "Asking for a sandbox";
   return (

@@ -52,7 +52,7 @@ export function toolLine(part: ToolPart): ToolLine {
     case "list":
       return { verb: "List", object: workspacePath(text("path")) || ".", mono: true };
     case "todowrite":
-      return { verb: "Plan", object: part.title ?? "", mono: false, ...result(planned(input)) };
+      return { verb: "Plan", object: current(input), mono: false, ...result(planned(input)) };
     case "webfetch":
       return { verb: "Fetch", object: text("url"), mono: true };
     case "websearch":
@@ -100,6 +100,14 @@ function matches(part: ToolPart): string | undefined {
   return part.tool === "glob" && part.output !== undefined && part.output.startsWith("/")
     ? plural(part.output.trim().split("\n").filter((line) => line.startsWith("/")).length, "file")
     : undefined;
+}
+
+/** The step that the agent is at. */
+function current(input: JsonValue): string {
+  if (typeof input !== "object" || input === null || Array.isArray(input) || !Array.isArray(input["todos"])) return "";
+  const todos = input["todos"];
+  const open = todos.find((todo) => argument(todo, "status") === "in_progress") ?? todos.find((todo) => argument(todo, "status") === "pending");
+  return open === undefined ? "All steps done" : (argument(open, "content") ?? "");
 }
 
 function planned(input: JsonValue): string | undefined {
