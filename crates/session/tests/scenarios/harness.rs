@@ -274,6 +274,11 @@ impl Harness {
     /// The object is forgotten and loaded again, with or without its runner's socket.
     pub(crate) fn evict(&mut self, socket_survives: bool) {
         let runner = self.session.runner().cloned().filter(|_| socket_survives);
+        self.evict_to(runner);
+    }
+
+    /// The object is forgotten and loaded again; this is the runner's socket now.
+    pub(crate) fn evict_to(&mut self, runner: Option<ConnId>) {
         self.calls.clear();
         self.session = store::load(&self.db, self.now).unwrap().unwrap();
         self.step(Input::Restored { runner }).unwrap();

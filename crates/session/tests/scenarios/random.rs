@@ -1,7 +1,7 @@
 //! Random stories with faults of every kind. During them the invariants hold after every step; after them, with a
 //! world that behaves, everything that was accepted comes to its end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use errand_protocol::event::EventBody;
 use errand_protocol::sandbox::SandboxErrorKind;
@@ -22,38 +22,38 @@ type Action = (u8, u16);
 fn act(world: &mut World, (kind, detail): Action) {
     let pick = usize::from(detail);
     let coin = detail % 2 == 0;
-    match kind % 32 {
-        0..=2 => person(world, prompt(&(detail % 12).to_string())),
-        3 => person(world, command(world, detail)),
-        4..=9 => {
+    match kind % 40 {
+        0..=3 => person(world, prompt(&(detail % 24).to_string())),
+        4 | 5 => person(world, command(world, detail)),
+        6..=12 => {
             world.provider_answers(pick);
         }
-        10 => world.provider_fails(pick, coin, Some(SandboxErrorKind::Transient)),
-        11 => world.provider_fails(pick, coin, None),
+        13 => world.provider_fails(pick, coin, Some(SandboxErrorKind::Transient)),
+        14 => world.provider_fails(pick, coin, None),
         // A conflict means that the sandbox is there, with an older wish.
-        12 => world.provider_fails(
+        15 => world.provider_fails(
             pick,
             refusal(detail) == SandboxErrorKind::Conflict,
             Some(refusal(detail)),
         ),
-        13 => world.provider_repeats(pick),
-        14..=22 => {
-            for _ in 0..=detail % 6 {
+        16 => world.provider_repeats(pick),
+        17..=28 => {
+            for _ in 0..=detail % 24 {
                 world.runners_act();
             }
         }
-        23 => world.cut(pick, coin),
-        24 => world.kill(pick, detail % 7 == 0),
-        25 => world.restart(pick, detail % 5 == 0),
-        26 => world.evict(coin),
-        27 => world.mangle(pick, coin),
-        28 => world.stream(pick, "tёxt😀"),
-        29 => world.crash_engine(pick, detail % 3 == 0),
-        30 => {
+        29 => world.cut(pick, coin),
+        30 => world.kill(pick, detail % 16 == 0),
+        31 => world.restart(pick, detail % 8 == 0),
+        32 => world.evict(pick, coin),
+        33 => world.mangle(pick, coin),
+        34 | 35 => world.stream(pick, "tёxt😀"),
+        36 => world.crash_engine(pick, detail % 3 == 0),
+        37 => {
             world.h.now = world.h.now.plus(i64::from(detail) / 4);
             tick(world);
         }
-        _ => next_deadline(world, coin),
+        _ => next_deadline(world, detail % 8 != 0),
     }
 }
 
@@ -154,7 +154,8 @@ fn audit(world: &World) {
     let mut ends: BTreeMap<String, u32> = BTreeMap::new();
     let mut starts: BTreeMap<String, u32> = BTreeMap::new();
     let mut asked: BTreeMap<String, u32> = BTreeMap::new();
-    let mut open = std::collections::BTreeSet::new();
+    let mut open = BTreeSet::new();
+    let mut complete = BTreeSet::new();
     for event in world.h.events() {
         match event.body {
             EventBody::PromptQueued { prompt } => {
@@ -171,10 +172,18 @@ fn audit(world: &World) {
                 *asked.get_mut(interaction_id.as_str()).unwrap() += 1;
             }
             EventBody::PartStarted { part, .. } => {
-                open.insert(part.id);
+                assert!(open.insert(part.id), "a part began twice");
             }
             EventBody::PartFinished { part, .. } => {
                 open.remove(&part.id);
+                let whole = part.streaming_text() == Some("whole");
+                assert!(
+                    complete.insert(part.id.clone()) || whole,
+                    "a part was cut after it was complete"
+                );
+                if !whole {
+                    complete.remove(&part.id);
+                }
             }
             _ => {}
         }

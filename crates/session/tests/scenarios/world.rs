@@ -207,15 +207,22 @@ impl World {
         }
     }
 
-    pub(crate) fn evict(&mut self, sockets_survive: bool) {
-        let runner = self.h.session.runner().cloned();
+    /// The session's object is forgotten. When sockets survive, the first one that was ever welcomed is taken for
+    /// the runner's.
+    pub(crate) fn evict(&mut self, pick: usize, sockets_survive: bool) {
         if !sockets_survive {
             for sandbox in self.sandboxes.values_mut() {
                 sandbox.disconnect();
             }
         }
-        let open = runner.as_ref().is_some_and(|conn| self.by_conn(conn).is_some());
-        self.h.evict(sockets_survive && open);
+        let welcomed: Vec<ConnId> = self
+            .sandboxes
+            .values()
+            .filter(|s| s.welcomed)
+            .filter_map(|s| s.conn.clone())
+            .collect();
+        let runner = welcomed.get(pick % welcomed.len().max(1)).cloned();
+        self.h.evict_to(runner);
         self.settle();
     }
 }
