@@ -25,7 +25,7 @@ interface Context {
 const root = createRootRouteWithContext<Context>()({
   component: Outlet,
   notFoundComponent: NotFound,
-  errorComponent: ({ error, reset }) => <Broken error={error} reset={reset} />,
+  errorComponent: ({ error }) => <Broken error={error} />,
 });
 
 const signIn = createRoute({
@@ -49,6 +49,7 @@ const signedIn = createRoute({
       throw redirect({ to: "/sign-in", search, replace: true });
     }
   },
+  pendingComponent: Pending,
   component: Frame,
 });
 
@@ -67,6 +68,16 @@ function SignIn() {
   return <SignInPage onDone={() => void navigate({ to: next ?? "/", replace: true })} />;
 }
 
+function Pending() {
+  return (
+    <main className="flex h-full items-center justify-center">
+      <p role="status" className="pulse text-sm text-muted">
+        Loading…
+      </p>
+    </main>
+  );
+}
+
 function NotFound() {
   return (
     <CenterPage title="There is nothing here" testId="not-found">
@@ -78,11 +89,12 @@ function NotFound() {
   );
 }
 
-function Broken({ error, reset }: { error: unknown; reset: () => void }) {
+/** A whole new page, not another try of this one: after an update the old page's parts are gone. */
+function Broken({ error }: { error: unknown }) {
   return (
     <CenterPage title="This page did not load" testId="broken">
       <p>{messageOf(error)}</p>
-      <Button look="primary" onClick={reset}>
+      <Button look="primary" onClick={() => window.location.reload()}>
         Try again
       </Button>
     </CenterPage>
@@ -93,7 +105,7 @@ const tree = root.addChildren([signIn, signedIn.addChildren([home, session])]);
 
 /** The router, over one data cache. */
 export function createAppRouter(queries: QueryClient) {
-  return createRouter({ routeTree: tree, context: { queries }, defaultPreload: false, scrollRestoration: false });
+  return createRouter({ routeTree: tree, context: { queries }, defaultPreload: false, defaultPendingMs: 300, scrollRestoration: false });
 }
 
 declare module "@tanstack/react-router" {
