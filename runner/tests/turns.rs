@@ -112,6 +112,10 @@ async fn the_sample_is_really_fixed_and_every_part_of_it_is_reported() {
         git(&world.workspace(), &["config", "--local", "user.name"]),
         "Ada Example"
     );
+    let finished = world.ask("[[fast]] Please add a test for an empty cart").await;
+    assert_eq!(outcome(&finished), done());
+    let text = world.texts().pop().unwrap();
+    assert!(text.contains("All **14** tests pass"), "{text}");
     world.check();
 }
 
@@ -176,6 +180,8 @@ async fn a_huge_output_is_cut_to_head_and_tail() {
         unreachable!()
     };
     assert!(output.unwrap().len() <= errand_protocol::limits::MAX_PART_FIELD_BYTES);
+    let peak = world.runner_peak_kib();
+    assert!(peak <= 15 * 1024, "the runner took {peak} KiB");
     world.check();
 }
 

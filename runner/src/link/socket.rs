@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use errand_protocol::limits::MAX_RUNNER_FRAME_BYTES;
+use errand_protocol::limits::MAX_PROMPT_BYTES;
 use errand_protocol::runner::AgentFrame;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -21,6 +21,8 @@ use super::core::Input;
 
 /// Frames that wait for the network, at most; the rest waits in the spool.
 const WRITE_AHEAD: usize = 16;
+/// Longest frame that is read: the longest prompt, each byte of it escaped, and what stands around it.
+const MAX_FRAME: usize = MAX_PROMPT_BYTES * 6 + 64 * 1024;
 /// A frame that cannot be written for so long means that the connection is dead.
 const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -94,8 +96,8 @@ async fn open(url: &str, token: &str) -> Result<Socket, Error> {
     let config = WebSocketConfig::default()
         .read_buffer_size(16 * 1024)
         .write_buffer_size(16 * 1024)
-        .max_message_size(Some(MAX_RUNNER_FRAME_BYTES))
-        .max_frame_size(Some(MAX_RUNNER_FRAME_BYTES));
+        .max_message_size(Some(MAX_FRAME))
+        .max_frame_size(Some(MAX_FRAME));
     let (socket, _) = connect_async_with_config(request, Some(config), true).await?;
     Ok(socket)
 }

@@ -203,6 +203,13 @@ impl World {
         self.runner.0.id()
     }
 
+    /// The most memory that the runner ever had resident.
+    pub fn runner_peak_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.runner_pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
     pub fn kill_runner(&mut self) {
         self.runner.0.kill().unwrap();
         self.runner.0.wait().unwrap();
