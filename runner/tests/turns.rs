@@ -96,18 +96,19 @@ async fn the_sample_is_really_fixed_and_every_part_of_it_is_reported() {
         "{:?}",
         world.texts()
     );
-    let log = world.agent.log();
-    let todos = log.events.iter().rev().find_map(|event| match event {
-        RunnerEvent::Todos { todos } => Some(todos.clone()),
-        _ => None,
-    });
-    assert!(todos.unwrap().iter().all(|todo| todo.status == "completed"));
-    assert!(
-        log.events
-            .iter()
-            .any(|event| matches!(event, RunnerEvent::Title { title } if title == "Fix the failing test"))
-    );
-    drop(log);
+    {
+        let log = world.agent.log();
+        let todos = log.events.iter().rev().find_map(|event| match event {
+            RunnerEvent::Todos { todos } => Some(todos.clone()),
+            _ => None,
+        });
+        assert!(todos.unwrap().iter().all(|todo| todo.status == "completed"));
+        assert!(
+            log.events
+                .iter()
+                .any(|event| matches!(event, RunnerEvent::Title { title } if title == "Fix the failing test"))
+        );
+    }
     assert_eq!(
         git(&world.workspace(), &["config", "--local", "user.name"]),
         "Ada Example"
