@@ -8,6 +8,7 @@
 //! | `keeper.json`, `started` | who the keeper is; the runner was started |
 //! | `stopping.json` | why the host ends it; what the keeper then sees is not the runner's own end |
 //! | `exit.json` | how it ended; never removed, so a sandbox never starts twice |
+//! | `successor` | the sandbox that took the files over |
 //! | `deleting` | removal was asked for and goes on after a restart |
 //! | `runner.log`, `runner.log.1` | the runner's output, bounded |
 //! | `workspace`, `state`, `tmp`, `home`, `etc` | the sandbox's own files |
@@ -169,6 +170,16 @@ impl SandboxDir {
     /// Why it is being ended, when it is.
     pub fn stopping(&self) -> Option<Exit> {
         self.read("stopping.json")
+    }
+
+    /// Says who takes its files over.
+    pub fn set_successor(&self, name: &str) -> io::Result<()> {
+        write_json(&self.path.join("successor"), &name)
+    }
+
+    /// Who took its files over, if somebody did.
+    pub fn successor(&self) -> Option<String> {
+        self.read::<String>("successor").filter(|name| valid_name(name))
     }
 
     /// Marks it for removal.

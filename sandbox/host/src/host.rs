@@ -20,6 +20,7 @@ use crate::keeper;
 use crate::launch::{self, Programs};
 use crate::repo::LocalRepo;
 use crate::stop;
+use crate::takeover;
 
 const RETRY_CAPACITY_MS: i64 = 10_000;
 
@@ -98,9 +99,10 @@ impl Host {
         if let Some(record) = dir.record() {
             return same_or_conflict(&dir, &record, &spec);
         }
+        self.check_resume(name, &spec)?;
         self.local_repo(&spec)?;
         let _admission = self.admission.lock().await;
-        if self.active() >= self.config.capacity {
+        if self.active_beside(spec.resume.as_deref()) >= self.config.capacity {
             return Err(SandboxError {
                 kind: SandboxErrorKind::Capacity,
                 message: format!("all {} places for sandboxes are taken", self.config.capacity),
@@ -153,6 +155,9 @@ impl Host {
 
     fn prepare(&self, dir: &SandboxDir) -> io::Result<()> {
         let record = dir.record().ok_or(io::ErrorKind::NotFound)?;
+        if let Some(earlier) = &record.spec.resume {
+            takeover::take(&self.config.state, earlier, dir)?;
+        }
         let repo = self.local_repo(&record.spec).map_err(io::Error::other)?;
         let group = self.group_of(dir.name());
         let cgroups = self.config.platform.cgroups.create(&group, &record.spec.limits)?;
@@ -208,6 +213,27 @@ impl Host {
         result.map_err(|error| disk(&error))
     }
 
+    /// Stops a sandbox and keeps its files, for another one to take over; done when it returns.
+    pub async fn suspend(self: &Arc<Self>, name: &str) -> Result<SandboxStatus, SandboxError> {
+        check_name(name)?;
+        let host = Arc::clone(self);
+        let name = name.to_owned();
+        let work = tokio::spawn(async move {
+            let one = host.lock_of(&name);
+            let _one = one.lock().await;
+            let dir = SandboxDir::new(&host.config.state, &name);
+            blocking(move || {
+                if dir.record().is_some() {
+                    stop::stop(&dir, stop::GRACE, "it was suspended")?;
+                }
+                Ok(dir.status())
+            })
+            .await
+        });
+        let result = work.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        result.map_err(|error| disk(&error))
+    }
+
     /// Whether and how well this host works.
     pub fn health(&self) -> HostHealth {
         HostHealth {
@@ -215,7 +241,7 @@ impl Host {
             isolation: self.config.platform.isolation(),
             warning: self.config.platform.warning.clone(),
             limits: self.config.platform.cgroups.limits(),
-            running: self.active(),
+            running: self.active_beside(None),
             capacity: self.config.capacity,
         }
     }
@@ -227,10 +253,25 @@ impl Host {
             .collect()
     }
 
-    /// Sandboxes that take a place.
-    fn active(&self) -> u32 {
-        let active = |status: &SandboxStatus| matches!(status.state, SandboxState::Creating | SandboxState::Running);
-        u32::try_from(self.statuses().iter().filter(|status| active(status)).count()).unwrap_or(u32::MAX)
+    /// Sandboxes that take a place, but for the one that gives its own up.
+    fn active_beside(&self, leaving: Option<&str>) -> u32 {
+        let active = |status: &&SandboxStatus| {
+            let runs = matches!(status.state, SandboxState::Creating | SandboxState::Running);
+            runs && leaving != Some(status.name.as_str())
+        };
+        u32::try_from(self.statuses().iter().filter(active).count()).unwrap_or(u32::MAX)
+    }
+
+    fn check_resume(&self, name: &str, spec: &SandboxSpec) -> Result<(), SandboxError> {
+        let Some(earlier) = &spec.resume else { return Ok(()) };
+        check_name(earlier)?;
+        let same_session = takeover::allowed(&self.config.state, earlier, spec.labels.get("session"));
+        if earlier == name || !same_session {
+            return Err(invalid(
+                "a sandbox can take over only from an earlier one of its own session",
+            ));
+        }
+        Ok(())
     }
 
     fn local_repo(&self, spec: &SandboxSpec) -> Result<Option<LocalRepo>, SandboxError> {

@@ -30,6 +30,7 @@ pub fn router(host: Arc<Host>, verifier: Verifier) -> Router {
     Router::new()
         .route("/v1/sandboxes", get(list))
         .route("/v1/sandboxes/{name}", get(inspect).put(ensure).delete(delete))
+        .route("/v1/sandboxes/{name}/suspend", post(suspend))
         .route("/v1/sandboxes/{name}/extend", post(extend))
         .fallback(|| async { failure(StatusCode::NOT_FOUND, invalid("there is no such call")) })
         .method_not_allowed_fallback(|| async {
@@ -116,6 +117,10 @@ async fn delete(State(host): State<Arc<Host>>, Path(name): Path<String>) -> Resp
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(error) => error_response(error),
     }
+}
+
+async fn suspend(State(host): State<Arc<Host>>, Path(name): Path<String>) -> Response {
+    answer(StatusCode::OK, host.suspend(&name).await)
 }
 
 async fn extend() -> Response {

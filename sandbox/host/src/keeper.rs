@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use errand_protocol::runner::{ENV_TOKEN, ENV_TOKEN_ON_STDIN};
 use rustix::process::{Resource, Rlimit, WaitOptions, WaitStatus};
 
 use crate::cgroup;
@@ -187,12 +188,27 @@ pub fn exec(path: PathBuf) -> io::Error {
     let Some(program) = words.next() else {
         return io::ErrorKind::InvalidInput.into();
     };
-    Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(words)
         .env_clear()
         .envs(&launch.env)
-        .current_dir(&launch.cwd)
-        .exec()
+        .current_dir(&launch.cwd);
+    if let Some(token) = launch.env.get(ENV_TOKEN)
+        && let Err(error) = hand_over(&mut command, token)
+    {
+        return error;
+    }
+    command.exec()
+}
+
+/// Gives the token on standard input: bubblewrap stays as the sandbox's first process, and what stands in its
+/// environment could be read inside.
+fn hand_over(command: &mut Command, token: &str) -> io::Result<()> {
+    let (reader, mut writer) = io::pipe()?;
+    writer.write_all(token.as_bytes())?;
+    command.env_remove(ENV_TOKEN).env(ENV_TOKEN_ON_STDIN, "1").stdin(reader);
+    Ok(())
 }
 
 /// Runs the keeper's two steps when the command line asks for one; the exit code then.

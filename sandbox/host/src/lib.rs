@@ -6,7 +6,7 @@
 //! the runner ended. A sandbox is kept apart by bubblewrap where that works ([`launch`]) and limited by cgroups
 //! where those can be written ([`cgroup`]); what is missing stands in `/v1/health`.
 //!
-//! Does not: know sessions, tokens or models; clone (the runner does); suspend or snapshot; control egress — the
+//! Does not: know sessions, tokens or models; clone (the runner does); snapshot; control egress — the
 //! network, with the host's loopback, is shared with the sandbox. Run under systemd, the host's unit needs
 //! `KillMode=process`, or a restart of the unit takes the sandboxes with it.
 
@@ -23,3 +23,4 @@ pub mod options;
 pub mod processes;
 pub mod repo;
 pub mod stop;
+mod takeover;

@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use crate::cgroup;
 use crate::dirs::{Exit, SandboxDir};
 use crate::processes::{kill_all, members, runner, signal, wait_until};
+use crate::takeover;
 
 /// How long a runner that was asked to end may take.
 pub const GRACE: Duration = Duration::from_secs(5);
@@ -46,8 +47,15 @@ pub fn stop(dir: &SandboxDir, grace: Duration, cause: &str) -> io::Result<()> {
     dir.set_exit(&exit)
 }
 
-/// Ends the sandbox and removes its files. Fine when there is none.
+/// Ends the sandbox and removes its files, and what is left of those that it took over. Fine when there is none.
 pub fn remove(dir: &SandboxDir, state: &Path) -> io::Result<()> {
+    for earlier in takeover::predecessors(state, dir.name()) {
+        remove_one(&earlier, state)?;
+    }
+    remove_one(dir, state)
+}
+
+fn remove_one(dir: &SandboxDir, state: &Path) -> io::Result<()> {
     if !dir.path().exists() {
         return Ok(());
     }

@@ -186,6 +186,20 @@ fn what_the_runner_prints_is_in_its_log_and_secrets_are_in_no_readable_file() {
     }
 }
 
+#[test]
+fn the_token_comes_on_standard_input_and_stands_in_no_environment() {
+    let lab = Lab::new(
+        "cat > $ERRAND_WORKSPACE/token; test -n \"$ERRAND_TOKEN_ON_STDIN\" && cat /proc/[0-9]*/environ > $ERRAND_WORKSPACE/all 2>/dev/null; true",
+    );
+    let host = lab.start();
+    host.put("sbx-a", &spec(&[("ERRAND_TOKEN", "very-secret")]));
+    host.until_state("sbx-a", "exited");
+    let workspace = lab.sandbox("sbx-a").join("workspace");
+    assert_eq!(fs::read_to_string(workspace.join("token")).unwrap(), "very-secret");
+    let all = String::from_utf8_lossy(&fs::read(workspace.join("all")).unwrap()).into_owned();
+    assert!(all.contains("ERRAND_WORKSPACE=") && !all.contains("very-secret"));
+}
+
 fn make_repo(path: &Path) {
     fs::create_dir_all(path).unwrap();
     git(path, &["init", "-q", "-b", "main"]);

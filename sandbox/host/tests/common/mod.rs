@@ -242,7 +242,12 @@ pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
 
 /// Processes whose command line or environment names the state directory.
 pub(crate) fn processes_of(state: &Path) -> Vec<String> {
-    let needle = state.join("sandboxes").to_str().unwrap().to_owned();
+    processes_naming(&state.join("sandboxes"))
+}
+
+/// Processes whose command line or environment names the path.
+pub(crate) fn processes_naming(path: &Path) -> Vec<String> {
+    let needle = path.to_str().unwrap().to_owned();
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else {
