@@ -11,7 +11,7 @@ import { pathToFileURL } from 'node:url';
 import { report, say, step } from './lib/log.mjs';
 import { withLock } from './lib/lock.mjs';
 import { nativeBinary, ROOT, stampDir } from './lib/paths.mjs';
-import { run } from './lib/process.mjs';
+import { endRunningOnSignals, run } from './lib/process.mjs';
 import { contentHash, unlessStamped } from './lib/stamp.mjs';
 import { VERSIONS } from './lib/tools.mjs';
 import { setup } from './setup.mjs';
@@ -72,6 +72,7 @@ export async function buildClient() {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  endRunningOnSignals();
   const parts = { worker: buildWorker, native: buildNative, client: buildClient };
   const chosen = process.argv.slice(2);
   if (chosen.includes('--help') || chosen.some((name) => !(name in parts))) {

@@ -10,7 +10,7 @@ import path from 'node:path';
 import { build } from './build.mjs';
 import { report, say, Sentence, step } from './lib/log.mjs';
 import { ROOT } from './lib/paths.mjs';
-import { killRunning, run, tail } from './lib/process.mjs';
+import { endRunningOnSignals, run, tail } from './lib/process.mjs';
 import { setup } from './setup.mjs';
 
 const HELP = `npm run deploy [-- --dry-run]
@@ -26,7 +26,7 @@ const SECRETS = ['MASTER_KEY', 'SANDBOX_HOST_SECRET', 'MODELS'];
 
 async function main() {
   if (process.argv.includes('--help')) return say(HELP);
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => (killRunning(), process.exit(130)));
+  endRunningOnSignals();
   const dryRun = process.argv.includes('--dry-run');
   const vars = publicVars();
   const tools = await setup();

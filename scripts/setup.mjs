@@ -11,7 +11,7 @@ import { pathToFileURL } from 'node:url';
 import { report, say, Sentence, step, warn } from './lib/log.mjs';
 import { withLock } from './lib/lock.mjs';
 import { ROOT, stampDir } from './lib/paths.mjs';
-import { run, which } from './lib/process.mjs';
+import { endRunningOnSignals, run, which } from './lib/process.mjs';
 import { contentHash, unlessStamped } from './lib/stamp.mjs';
 import { builtRipgrep, modernNode, opencode, wasmBindgen, workerBuild, workerBuildMissing } from './lib/tools.mjs';
 
@@ -142,6 +142,7 @@ async function aptInstall(...names) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  endRunningOnSignals();
   if (process.argv.includes('--help')) {
     say('node scripts/setup.mjs [--browser]   installs what building (and, with --browser, testing) needs');
   } else {

@@ -5,7 +5,7 @@
 import './lib/require-node.mjs';
 
 import { elapsed, report, say, step } from './lib/log.mjs';
-import { killRunning, tail } from './lib/process.mjs';
+import { endRunningOnSignals, tail } from './lib/process.mjs';
 import { STAGES } from './lib/stages.mjs';
 import { setup } from './setup.mjs';
 
@@ -44,12 +44,7 @@ async function main() {
     process.exitCode = 2;
     return;
   }
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-    process.on(signal, () => {
-      killRunning();
-      process.exit(130);
-    });
-  }
+  endRunningOnSignals();
   const tools = await setup({ browser: stages.some((stage) => stage.name === 'browser') });
   const lines = [];
   const broken = new Set();

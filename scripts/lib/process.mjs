@@ -49,6 +49,16 @@ export function killRunning(signal = 'SIGTERM') {
   for (const child of running) killGroup(child.pid, signal);
 }
 
+/** For commands that only run programs: a signal to us ends those too, then us. */
+export function endRunningOnSignals() {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+    process.on(signal, () => {
+      killRunning();
+      process.exit(130);
+    });
+  }
+}
+
 /** Signals a process group; false when there is none any more. */
 export function killGroup(pgid, signal) {
   try {

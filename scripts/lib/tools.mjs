@@ -103,7 +103,8 @@ async function inCache(dir, binary, install) {
       (owner) => progress(`waiting for another set-up (pid ${owner.pid})`),
       async () => {
         if (fs.existsSync(file)) return file;
-        const draft = `${final}.${process.pid}`;
+        const draft = `${final}.draft`;
+        // What a broken-off installation left; nobody else works here while we hold the lock.
         fs.rmSync(draft, { recursive: true, force: true });
         fs.mkdirSync(draft, { recursive: true });
         try {
