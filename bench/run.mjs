@@ -28,17 +28,20 @@ const options = {
   buildDir: args.build && path.resolve(args.build),
 };
 
-function wanted(group) {
-  if (!args.only) return true;
-  const names = args.only.split(',');
-  return names.some((name) => name === group || GROUPS[group].prints.some((prefix) => name.startsWith(prefix)));
+/** The groups that `--only` names, by their own name or by a figure's. */
+function chosen(only) {
+  if (!only) return Object.keys(GROUPS);
+  const groups = only.split(',').map((name) => {
+    const found = Object.keys(GROUPS).find((group) => name === group || GROUPS[group].prints.some((prefix) => name.startsWith(prefix)));
+    if (!found) out.failed(name, `there are ${Object.keys(GROUPS).join(', ')}, and the figures that they print`);
+    return found;
+  });
+  return Object.keys(GROUPS).filter((group) => groups.includes(group));
 }
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(130));
 
-const chosen = Object.keys(GROUPS).filter(wanted);
-if (chosen.length === 0) out.failed(args.only, new Error(`no such measure; there are ${Object.keys(GROUPS).join(', ')}`));
-for (const group of chosen) {
+for (const group of chosen(args.only)) {
   out.progress(`${group} …`);
   try {
     await GROUPS[group].take({ out, options });
