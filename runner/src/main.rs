@@ -5,14 +5,11 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 
-use errand_protocol::runner::ENV_TOKEN;
+use errand_protocol::runner::{ENV_TOKEN, ENV_TOKEN_ON_STDIN};
 use errand_runner::app;
 use errand_runner::config::Config;
 use errand_runner::link::core::Exit;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-
-/// Set when the token is on standard input instead of in the environment.
-const ENV_TOKEN_ON_STDIN: &str = "ERRAND_TOKEN_ON_STDIN";
 
 fn main() -> ExitCode {
     tracing_subscriber::fmt()

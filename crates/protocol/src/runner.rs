@@ -31,6 +31,9 @@ pub const ENV_GENERATION: &str = "ERRAND_GENERATION";
 /// Environment variable: the first sandbox token; the runner takes it out of its environment at once, and gets
 /// fresh ones over the link.
 pub const ENV_TOKEN: &str = "ERRAND_TOKEN";
+/// Environment variable: set when the first token comes on standard input instead. The environment that a process was
+/// started with stays readable in `/proc` for as long as it runs, also that of a program which starts the runner.
+pub const ENV_TOKEN_ON_STDIN: &str = "ERRAND_TOKEN_ON_STDIN";
 
 /// From the runner, by its `type`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
