@@ -36,7 +36,7 @@ pub struct Core {
     /// Whether that sandbox is known to have been made (or is being removed). While it is not, the next try asks for
     /// the same name again: a sandbox is never made under another name while the fate of the last one is unknown.
     pub made: bool,
-    /// The sandbox whose files are worth taking over: it was ready once, or took over from one that was.
+    /// The sandbox whose files are worth taking over: it was ready once, or ran after taking over from one that was.
     pub resumable: Option<String>,
     /// How the current sandbox is isolated.
     pub isolation: Option<Isolation>,

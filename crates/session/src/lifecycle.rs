@@ -2,7 +2,7 @@
 //!
 //! A sandbox is never made under another name while the fate of the last one is unknown: until the provider (or a
 //! runner) has shown that it was made, the next try asks for the same name. Work is handed on by `resume`: as soon as a
-//! sandbox is known to have been made, it is the one whose files count, ready or not.
+//! sandbox is known to have run, it is the one whose files count, ready or not; before that its predecessor is.
 
 use errand_protocol::close::CloseCode;
 use errand_protocol::event::EventBody;
@@ -95,8 +95,8 @@ impl Step<'_, '_> {
         });
     }
 
-    /// The current sandbox is known to have been made, so it has taken over what it was to take over.
-    pub(crate) fn sandbox_made(&mut self) {
+    /// The current sandbox runs or ran, so it has taken over what it was to take over.
+    pub(crate) fn sandbox_ran(&mut self) {
         self.dirty = true;
         self.s.core.made = true;
         if self.s.core.resumable.is_some() {
@@ -191,8 +191,8 @@ impl Step<'_, '_> {
         if self.s.core.turn.as_ref().is_some_and(|turn| turn.accepted) {
             self.lose_turn(cause.clone());
         }
-        if self.s.core.made && self.s.core.resumable.is_none() {
-            self.remove(self.sandbox_name());
+        if self.s.core.made {
+            self.leave_sandbox();
         }
         let tried = attempt.saturating_sub(1);
         let wait = self
@@ -229,12 +229,22 @@ impl Step<'_, '_> {
         match self.s.core.resumable.clone() {
             Some(kept) => {
                 if kept != name {
-                    // Nobody knows whether the successor was made. If it was, the files are there.
+                    // Nobody knows whether the successor was made, or has the files already.
                     self.call(SandboxCall::Suspend { name }, self.cx.now);
                 }
                 self.call(SandboxCall::Suspend { name: kept }, self.cx.now);
             }
             None => self.remove(name),
+        }
+    }
+
+    /// The current sandbox will not be used, and another one follows, which stops the one that it takes over from.
+    fn leave_sandbox(&mut self) {
+        let name = self.sandbox_name();
+        match &self.s.core.resumable {
+            None => self.remove(name),
+            Some(kept) if *kept != name => self.call(SandboxCall::Suspend { name }, self.cx.now),
+            Some(_) => {}
         }
     }
 

@@ -107,7 +107,7 @@ impl Step<'_, '_> {
         self.s.live.runner = Some(conn.clone());
         self.s.live.runner_seen = self.cx.now;
         self.s.open.may_ask_again();
-        self.sandbox_made();
+        self.sandbox_ran();
         self.forget_looks();
         let known = self.s.core.spool.take().filter(|_| same_spool);
         // A spool that ends before what we stored was cut short: its next number is the one that counts.

@@ -68,8 +68,14 @@ impl Step<'_, '_> {
             SandboxState::Exited | SandboxState::Failed => (false, true),
             SandboxState::Gone => (false, false),
         };
-        if there && call.name() == self.sandbox_name() && !matches!(call, SandboxCall::Delete { .. }) {
-            self.sandbox_made();
+        if there && call.name() == self.sandbox_name() {
+            let ran = matches!(status.state, SandboxState::Running | SandboxState::Exited);
+            if ran && call.is_look() {
+                self.sandbox_ran();
+            } else {
+                // It may have failed, or been stopped, before it took anything over.
+                self.s.core.made = true;
+            }
         }
         match call {
             SandboxCall::Delete { .. } => {}
@@ -149,7 +155,7 @@ impl Step<'_, '_> {
         match (call, error.kind) {
             (SandboxCall::Ensure { .. }, SandboxErrorKind::Conflict) => {
                 // It exists, with what an earlier call asked for.
-                self.sandbox_made();
+                self.s.core.made = true;
                 return self.start_failed(Cause::new("sandbox_refused", error.message.clone()), true);
             }
             (

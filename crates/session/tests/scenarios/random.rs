@@ -36,6 +36,7 @@ fn act(world: &mut World, (kind, detail): Action) {
             refusal(detail) == SandboxErrorKind::Conflict,
             Some(refusal(detail)),
         ),
+        16 if coin => world.provider_cannot_make(pick),
         16 => world.provider_repeats(pick),
         17..=28 => {
             for _ in 0..=detail % 24 {

@@ -412,6 +412,30 @@ fn a_sandbox_that_took_over_and_failed_is_the_one_whose_files_the_next_gets() {
 }
 
 #[test]
+fn a_sandbox_that_could_not_be_made_leaves_the_files_where_they_were() {
+    let mut h = Harness::idle();
+    h.lose_runner();
+    h.prompt("p2");
+    h.pass(30_000);
+    h.outcome_is(SandboxState::Gone);
+    h.outcome_is(SandboxState::Creating);
+    h.pass(3_000);
+    h.outcome_is(SandboxState::Failed);
+    let name = "sbx-ses_1-2".to_owned();
+    assert_eq!(
+        h.call(),
+        SandboxCall::Suspend { name },
+        "whatever is left of it does not run on"
+    );
+    h.clean_up();
+    h.pass(2_000);
+    assert_eq!(
+        ensure(&h.call()),
+        ("sbx-ses_1-3".to_owned(), Some("sbx-ses_1-1".to_owned()))
+    );
+}
+
+#[test]
 fn a_sandbox_that_was_perhaps_never_made_inherits_nothing() {
     let mut h = Harness::idle();
     h.lose_runner();

@@ -15,6 +15,8 @@ use crate::sandbox::{Files, Sandbox};
 pub(crate) struct World {
     pub(crate) h: Harness,
     pub(crate) sandboxes: BTreeMap<String, Sandbox>,
+    /// Who took over from whom.
+    successors: BTreeMap<String, String>,
     pub(crate) conns: u32,
     spools: u32,
     pub(crate) parts: u32,
@@ -31,6 +33,7 @@ impl World {
         Self {
             h: Harness::new(),
             sandboxes: BTreeMap::new(),
+            successors: BTreeMap::new(),
             conns: 0,
             spools: 0,
             parts: 0,
@@ -82,7 +85,7 @@ impl World {
         let name = call.name().to_owned();
         match call {
             SandboxCall::Ensure { generation, resume, .. } if !self.sandboxes.contains_key(&name) => {
-                let taken_over = resume.as_ref().and_then(|from| self.sandboxes.remove(from));
+                let taken_over = resume.clone().and_then(|from| self.take_over(from, &name));
                 let files = match taken_over {
                     Some(sandbox) => sandbox.files,
                     None => self.fresh(),
@@ -101,6 +104,16 @@ impl World {
         }
         let state = self.sandboxes.get(&name).map_or(SandboxState::Gone, |s| s.state);
         status(&name, state)
+    }
+
+    /// The sandbox at the end of the chain that begins at `from`: its files go to `to`.
+    fn take_over(&mut self, mut from: String, to: &str) -> Option<Sandbox> {
+        while let Some(next) = self.successors.get(&from) {
+            from.clone_from(next);
+        }
+        let last = self.sandboxes.remove(&from)?;
+        self.successors.insert(from, to.to_owned());
+        Some(last)
     }
 
     fn fresh(&mut self) -> Files {
@@ -138,6 +151,24 @@ impl World {
             Some(kind) => self.h.outcome_of(call, Err(error(kind))),
             None => self.h.calls.retain(|c| *c != call),
         }
+        self.settle();
+    }
+
+    /// The provider accepts a sandbox and then cannot make it; nothing was taken over.
+    pub(crate) fn provider_cannot_make(&mut self, pick: usize) {
+        let Some(call) = self.waiting_call(pick) else { return };
+        let SandboxCall::Ensure { name, generation, .. } = &call else {
+            return;
+        };
+        if !self.sandboxes.contains_key(name) {
+            let files = self.fresh();
+            let mut sandbox = Sandbox::new(*generation, files);
+            sandbox.state = SandboxState::Failed;
+            self.sandboxes.insert(name.clone(), sandbox);
+        }
+        let state = self.sandboxes[name].state;
+        let outcome = Ok(status(name, state));
+        self.h.outcome_of(call, outcome);
         self.settle();
     }
 
