@@ -81,8 +81,6 @@ describe('a session in a browser', () => {
     await window.assertAccessible('a question');
     await window.screenshot('question');
     await page.keyboard.press('2');
-    const send = window.find('question-send');
-    if (await send.isVisible()) await send.click();
     await window.find('settled').last().waitFor();
     await page.getByText('Thanks for the answer.').waitFor();
     const answered = await session.viewer.event((event) => event.type === 'interaction.resolved' && event.answer?.type === 'question', 'the answer');
@@ -163,8 +161,8 @@ describe('a session in a browser', () => {
     await typing.find('sign-in-login').waitFor();
     await keys.type('keyboard');
     await keys.press('Enter');
-    await typing.find('session-list').first().waitFor();
-    await typing.page.locator('body').press('c');
+    await typing.find('new-session').waitFor();
+    await keys.press('c');
     await typing.find('new-session-dialog').waitFor();
     await keys.press('Control+a');
     await keys.type('[[slow:{"words":300,"ms":40}]]');
@@ -190,7 +188,7 @@ describe('a session in a browser', () => {
         ['sign-in', async () => {}],
         ['list', async () => {
           await looking.signIn(system.origin, 'ada');
-          await looking.find('session-row').first().waitFor();
+          await looking.find('session-row').filter({ visible: true }).first().waitFor();
         }],
         ['dialog', () => looking.newSession()],
         ['session', async () => {

@@ -18,7 +18,8 @@ describe('a process that is killed', () => {
   let session;
 
   before(async () => {
-    system = await startSystem();
+    // So many losses in a few minutes would otherwise make the session wait for a person.
+    system = await startSystem({ timings: { breakerFailures: 20 } });
     user = await system.signIn();
     session = await user.create({ prompt: '[[write:{"path":"kept.txt","content":"kept\\n"}]]' });
     await session.firstTurn();
