@@ -262,7 +262,9 @@ export class Draft {
     if (running !== undefined) {
       const turn = this.turn(running);
       const items = this.list(turn.items);
-      items.push({ kind: "notice", notice });
+      // A message that was begun and holds nothing yet will be filled later: it comes after what is said now.
+      const filled = items.findLastIndex((item) => item.kind === "notice" || item.message.parts.some((part) => !blank(part)));
+      items.splice(filled + 1, 0, { kind: "notice", notice });
       turn.items = items;
       return;
     }
@@ -306,6 +308,10 @@ export class Draft {
 export function streamingText(part: Part): string {
   if (part.type === "text" || part.type === "reasoning") return part.text;
   return part.type === "tool" ? (part.output ?? "") : "";
+}
+
+function blank(part: Part): boolean {
+  return (part.type === "text" || part.type === "reasoning") && part.text === "";
 }
 
 function withText(part: Part, text: string): Part {

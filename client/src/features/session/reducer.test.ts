@@ -90,6 +90,14 @@ describe("the fold", () => {
     expect(state.fold).toEqual(fresh().fold);
   });
 
+  it("puts a retry above the answer that came after it, though its message was begun before", () => {
+    const retry = event(5, { type: "turn.retrying", turnId: "trn_1", attempt: 1, message: "429", nextAt: "2026-11-21T09:00:03.000Z" });
+    const answer = event(6, { type: "part.finished", turnId: "trn_1", messageId: "msg_1", part: part("prt_1", 0, { type: "text", text: "ok" }) });
+    const state = fresh([...LOG.slice(0, 4), retry, answer]);
+    const [block] = state.fold.blocks;
+    expect(block?.kind === "turn" && block.turn.items.map((item) => item.kind)).toEqual(["notice", "message"]);
+  });
+
   it("puts what was said between a prompt and its turn below the prompt", () => {
     const trouble = event(3, { type: "sandbox.trouble", generation: 1, cause: { code: "x", message: "slow" } });
     const state = fresh([...LOG.slice(0, 2), trouble, event(4, { type: "turn.started", turnId: "trn_1", promptId: "prm_1" })]);
