@@ -183,8 +183,9 @@ fn is_git_dir(dir: &Path) -> bool {
     dir.join("HEAD").is_file() && dir.join("objects").is_dir() && dir.join("refs").is_dir()
 }
 
+/// A whole sentence: a person reads it as the reason why the session did not start.
 fn no(path: &Path, why: &str) -> RepoError {
-    RepoError(format!("the repository {} {why}", path.display()))
+    RepoError(format!("The repository {} {why}.", path.display()))
 }
 
 /// Of a repository's configuration, what describes its format: without it git misreads the repository.
