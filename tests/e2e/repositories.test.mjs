@@ -29,7 +29,7 @@ describe('repositories', () => {
   async function failing(repo) {
     const session = await user.create({ repo, prompt: '[[text:{"words":3}]]' });
     const { cause } = await session.viewer.untilSession((now) => now.phase === 'error', `the failure on ${repo.url}`);
-    const { log } = { log: await session.log() };
+    const log = await session.log();
     assert.ok(log.some((event) => event.type === 'prompt.queued'), 'the prompt is kept');
     await session.end();
     return cause;
@@ -94,8 +94,9 @@ describe('repositories', () => {
     const full = makeRepository(at('full'), { 'README.md': '# Full\n' });
     fs.mkdirSync(at('no-repository'), { recursive: true });
     for (const [repo, code, words] of [
-      [{ url: at('missing') }, 'repo_not_found', /missing/],
-      [{ url: at('no-repository') }, 'repo_not_found', /no-repository/],
+      [{ url: at('missing') }, 'sandbox_refused', /missing does not exist/],
+      [{ url: at('no-repository') }, 'sandbox_refused', /no-repository is not a git repository/],
+      [{ url: `${server.url}/404/none.git` }, 'repo_not_found', /none/],
       [{ url: full, branch: 'nowhere' }, 'branch_not_found', /nowhere/],
       [{ url: `${server.url}/team/private.git` }, 'repo_auth', /credential|sign|password|private|access/i],
     ]) {

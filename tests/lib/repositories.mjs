@@ -35,9 +35,10 @@ export function commit(directory, files, message = 'Change') {
   git(directory, 'commit', '-q', '-m', message);
 }
 
-/** A git server that wants a name and a password for everything: `{url, stop()}`. */
+/** A git server that wants a name and a password for everything, and knows nothing below `/404`: `{url, stop()}`. */
 export async function privateServer() {
-  const server = http.createServer((_, response) => {
+  const server = http.createServer((request, response) => {
+    if (request.url.startsWith('/404/')) return response.writeHead(404).end('no such repository');
     response.writeHead(401, { 'www-authenticate': 'Basic realm="private"' });
     response.end('who are you?');
   });
