@@ -68,6 +68,22 @@ pub fn send_text(ws: &WebSocket, text: &str) {
     let _ = ws.send_with_str(text);
 }
 
+#[wasm_bindgen]
+extern "C" {
+    type AnySocket;
+
+    #[wasm_bindgen(method, catch, js_name = send)]
+    fn send_js(this: &AnySocket, text: &JsValue) -> Result<(), JsValue>;
+}
+
+/// Sends a text to several sockets, handing it over to JavaScript only once.
+pub fn send_text_to_all(all: &[WebSocket], text: &str) {
+    let text = JsValue::from_str(text);
+    for ws in all {
+        let _ = raw(ws).unchecked_ref::<AnySocket>().send_js(&text);
+    }
+}
+
 /// Closes a socket and says why.
 pub fn close(ws: &WebSocket, code: CloseCode) {
     let _ = ws.close(Some(code.code()), Some(format!("{code:?}")));

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use errand_protocol::ids::{PromptId, Seq};
+use errand_protocol::viewer::ServerFrame;
 use errand_session::{Cx, Effect, Input, NewSession, Rejection, Session, store};
 
 use super::Agent;
@@ -75,7 +76,10 @@ impl Agent {
         }
     }
 
-    fn carry_out(self: &Rc<Self>, effects: Vec<Effect>) -> Result<(), ApiError> {
+    fn carry_out(self: &Rc<Self>, mut effects: Vec<Effect>) -> Result<(), ApiError> {
+        if self.show_previews(&mut effects) && effects.is_empty() {
+            return Ok(()); // The common case; it moves no deadline nearer.
+        }
         if let Err(error) = store::apply(&self.sql, &effects) {
             // Memory is ahead of the disk now: forget it; the next step loads what is true.
             self.session.replace(None);
@@ -109,6 +113,20 @@ impl Agent {
         }
         self.set_alarm();
         Ok(())
+    }
+
+    /// Deltas go out before the step is stored: they are previews, and the output gate would hold them back until the
+    /// disk has confirmed the save that comes with one of them. Whether there were any.
+    fn show_previews(self: &Rc<Self>, effects: &mut Vec<Effect>) -> bool {
+        let preview = |effect: &mut Effect| matches!(effect, Effect::Viewers(ServerFrame::Delta(_)));
+        let mut any = false;
+        for effect in effects.extract_if(.., preview) {
+            if let Effect::Viewers(frame) = effect {
+                self.to_viewers(frame);
+                any = true;
+            }
+        }
+        any
     }
 
     /// The session's next deadline, as the object's alarm. An alarm that is early enough already stays.

@@ -93,9 +93,8 @@ impl Agent {
 
 fn send_all(viewers: &[WebSocket], frames: &[ServerFrame]) {
     for frame in frames {
-        let Some(text) = sockets::to_text(frame) else { continue };
-        for ws in viewers {
-            sockets::send_text(ws, &text);
+        if let Some(text) = sockets::to_text(frame) {
+            sockets::send_text_to_all(viewers, &text);
         }
     }
 }

@@ -6,7 +6,7 @@
 use errand_protocol::viewer::{Delta, ServerFrame};
 
 /// Sends per window above which frames are held back.
-const CHEAP_SENDS: usize = 300;
+const CHEAP_SENDS: usize = 600;
 /// Length of the window, milliseconds.
 const WINDOW_MS: i64 = 100;
 /// Longest time a frame is held back, milliseconds.
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn other_frames_push_out_what_is_held_and_keep_the_order() {
         let mut pacer = Pacer::default();
-        for _ in 0..400 {
+        for _ in 0..700 {
             let _ = pacer.offer(5, 1, delta("prt_1", 0, "a"));
         }
         let presence = ServerFrame::Presence { presence: vec![] };

@@ -212,7 +212,10 @@ fn list(sql: &DoSql, command: &ListCommand) -> Result<Response, ApiError> {
         .as_deref()
         .map(|text| Cursor::decode(text).ok_or_else(refused))
         .transpose()?;
-    write(&store::list(sql, command, after.as_ref())?)
+    let page = store::list(sql, command, after.as_ref())?.into_json();
+    let response = Response::from_bytes(page.into_bytes())?;
+    response.headers().set("content-type", "application/json")?;
+    Ok(response)
 }
 
 fn write(answer: &impl Serialize) -> Result<Response, ApiError> {

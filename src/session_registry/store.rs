@@ -6,7 +6,7 @@
 //!
 //! **Invariant:** a summary is replaced only by a newer one of the same session, and every replacement gets a new `rev`.
 
-use errand_protocol::api::{RepoInfo, SessionList};
+use errand_protocol::api::RepoInfo;
 use errand_protocol::ids::UserId;
 use errand_protocol::session::Session;
 use errand_session::sql::{Row, Sql, SqlError, Value, int, json, text};
@@ -105,11 +105,29 @@ pub(super) fn apply(sql: &impl Sql, session: &Session) -> Result<Applied, SqlErr
     })
 }
 
+/// One page of the list. Summaries are stored as the JSON that goes out, so they are passed on as they are.
+pub(super) struct Page {
+    /// Each a `Session`, as JSON.
+    pub(super) sessions: Vec<String>,
+    /// For the next page; absent on the last.
+    pub(super) cursor: Option<String>,
+}
+
+impl Page {
+    /// A `SessionList`, as JSON. A cursor holds nothing that JSON would escape.
+    pub(super) fn into_json(self) -> String {
+        let cursor = self
+            .cursor
+            .map_or_else(String::new, |cursor| format!(",\"cursor\":\"{cursor}\""));
+        format!("{{\"sessions\":[{}]{cursor}}}", self.sessions.join(","))
+    }
+}
+
 /// One page of a person's sessions, latest change first.
 ///
 /// # Errors
 /// When the database fails.
-pub(super) fn list(sql: &impl Sql, command: &ListCommand, after: Option<&Cursor>) -> Result<SessionList, SqlError> {
+pub(super) fn list(sql: &impl Sql, command: &ListCommand, after: Option<&Cursor>) -> Result<Page, SqlError> {
     let (at, id) = after.map_or((i64::MAX >> 11, "~"), |cursor| (cursor.updated_at, cursor.id.as_str()));
     let mut rows = sql.exec(
         "SELECT summary, updated_at, id FROM sessions
@@ -136,10 +154,11 @@ pub(super) fn list(sql: &impl Sql, command: &ListCommand, after: Option<&Cursor>
         ),
         Some(_) | None => None,
     };
-    Ok(SessionList {
-        sessions: summaries(&rows)?,
-        cursor,
-    })
+    let sessions = rows
+        .iter()
+        .map(|row| text(row, 0).map(str::to_owned))
+        .collect::<Result<_, _>>()?;
+    Ok(Page { sessions, cursor })
 }
 
 /// The repositories of a person's sessions, latest use first.

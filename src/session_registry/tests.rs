@@ -57,7 +57,8 @@ fn page(
         cursor,
         q: q.map(str::to_owned),
     };
-    let list = store::list(sql, &command, after.as_ref()).unwrap();
+    let page = store::list(sql, &command, after.as_ref()).unwrap();
+    let list: errand_protocol::api::SessionList = serde_json::from_str(&page.into_json()).unwrap();
     (
         list.sessions.iter().map(|s| s.id.as_str()[4..].to_owned()).collect(),
         list.cursor,

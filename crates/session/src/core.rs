@@ -273,6 +273,9 @@ pub(crate) struct Volatile {
     pub(crate) indexing: Option<Timestamp>,
     /// The summary changed while it was.
     pub(crate) changed_while_indexing: bool,
+    /// The registry has the last change, though [`Index::stale`] does not say so yet: that is stored with the next
+    /// write. Should memory be lost before, the registry hears the same once more.
+    pub(crate) indexed: bool,
     /// When the text of open parts was last saved.
     pub(crate) saved_at: Timestamp,
     /// When the last delta came: the turn is not silent.

@@ -23,7 +23,7 @@ impl Session {
         all.extend(self.core.interactions.values().map(|i| (i.deadline, "interaction")));
         let calls = self.core.calls.iter();
         all.extend(calls.map(|c| (self.call_due(c, timings), "provider call")));
-        if self.core.index.stale {
+        if self.index_stale() {
             all.push((self.index_due(timings), "index"));
         }
         all.into_iter().min_by_key(|(at, _)| *at)

@@ -21,6 +21,11 @@ pub(crate) struct Glance {
 }
 
 impl Session {
+    /// Whether the registry lacks the last change.
+    pub(crate) fn index_stale(&self) -> bool {
+        self.core.index.stale && !self.live.indexed
+    }
+
     pub(crate) fn glance(&self) -> Glance {
         let summary = self.summary();
         Glance {
@@ -41,11 +46,12 @@ impl Step<'_, '_> {
             let session = self.s.summary();
             self.fx.push(Effect::Viewers(ServerFrame::Session { session }));
             self.s.core.index.stale = true;
+            self.s.live.indexed = false;
             self.s.live.changed_while_indexing = self.s.live.indexing.is_some();
             self.dirty = true;
         }
         let now = self.cx.now;
-        if self.s.core.index.stale && self.s.index_due(self.cx.timings) <= now {
+        if self.s.index_stale() && self.s.index_due(self.cx.timings) <= now {
             // The next one not before this; and again some time later, should the outcome of this one never come.
             self.s.core.index.due = now.plus(self.cx.timings.index_interval);
             self.s.live.indexing = Some(now);
@@ -58,16 +64,24 @@ impl Step<'_, '_> {
     /// The registry has it, or did not answer.
     pub(crate) fn indexed(&mut self, ok: bool) {
         self.s.live.indexing = None;
-        self.dirty = true;
         let index = &mut self.s.core.index;
         if ok {
+            self.s.live.indexed = !self.s.live.changed_while_indexing;
+            self.dirty |= index.failures > 0;
             index.failures = 0;
-            index.stale = self.s.live.changed_while_indexing;
         } else {
+            self.dirty = true;
             index.failures = index.failures.saturating_add(1);
             index.stale = true;
             let wait = crate::deadlines::backoff(self.cx.timings.call_backoff, index.failures);
             index.due = self.cx.now.plus(wait);
+        }
+    }
+
+    /// What the core must say when it is stored anyway.
+    pub(crate) fn note_indexed(&mut self) {
+        if std::mem::take(&mut self.s.live.indexed) {
+            self.s.core.index.stale = false;
         }
     }
 }

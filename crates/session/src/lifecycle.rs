@@ -283,6 +283,9 @@ impl Step<'_, '_> {
         match self.s.core.life {
             Life::Running { .. } => {
                 let deadline = self.cx.now.plus(self.cx.timings.reconnect_grace);
+                // It may dial again by itself; but when the provider knows that it is gone, nobody need wait for that.
+                let name = self.sandbox_name();
+                self.call(SandboxCall::Inspect { name }, self.cx.now.plus(FIRST_LOOK));
                 self.enter(Life::Reconnecting {
                     stage: ReconnectStage::Grace,
                     deadline,

@@ -146,6 +146,7 @@ impl Session {
         step.call_out();
         step.publish(&before);
         if step.dirty {
+            step.note_indexed();
             let json = step.s.core_json();
             step.fx.push(Effect::SaveCore(json));
         }

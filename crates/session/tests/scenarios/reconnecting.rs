@@ -32,12 +32,26 @@ fn a_runner_that_comes_back_within_its_grace_goes_on_as_if_nothing_had_been() {
     let (mut h, turn) = Harness::running();
     h.lose_runner();
     assert_eq!(h.session.summary().activity, Activity::Thinking);
-    h.pass(29_999);
+    h.pass(2_999);
     assert!(h.calls.is_empty(), "nobody is asked yet");
+    h.pass(1);
+    assert_eq!(h.call(), inspect(1));
+    h.outcome_is(SandboxState::Running);
+    h.pass(26_999);
+    assert_eq!(h.phase(), Phase::Reconnecting);
     h.hello(2, true, Some(turn.clone()));
     assert_eq!(h.phase(), Phase::Running);
     h.event(ended(&turn, TurnOutcome::Done));
     assert_eq!(h.state_of("p1"), PromptState::Done);
+}
+
+#[test]
+fn a_sandbox_that_the_provider_knows_to_be_gone_is_not_waited_for() {
+    let mut h = lost();
+    h.prompt("p2");
+    h.pass(3_000);
+    h.outcome_is(SandboxState::Exited);
+    assert_eq!((h.phase(), h.generation()), (Phase::Starting, 2));
 }
 
 #[test]
