@@ -59,8 +59,7 @@ describe('a session in a browser', () => {
     await page.keyboard.press('Enter');
     await queued.filter({ hasText: 'changed' }).waitFor();
     await system.openGate(gate);
-    await window.find('prompt-text').filter({ hasText: 'the second, changed' }).waitFor();
-    await window.turnEnded('done');
+    await window.turnEnded('done', 'the second, changed');
     assert.equal(await window.find('prompt-text').filter({ hasText: 'never mind' }).count(), 0);
   });
 
@@ -116,9 +115,8 @@ describe('a session in a browser', () => {
     await window.context.setOffline(false);
     await window.find('session-connection', { state: 'live' }).waitFor();
     await window.find('text-part').filter({ hasText: /before\s+after/ }).last().waitFor();
-    await window.find('prompt-text').filter({ hasText: 'written offline' }).waitFor();
     await session.viewer.event((event) => event.type === 'prompt.queued' && event.prompt.text.includes('written offline'), 'the prompt');
-    await window.turnEnded('done');
+    await window.turnEnded('done', 'written offline');
   });
 
   test('a draft survives a reload', async () => {
@@ -194,7 +192,8 @@ describe('a session in a browser', () => {
         ['session', async () => {
           await looking.page.keyboard.press('Escape');
           await looking.page.goto(`${system.origin}/sessions/${session.id}`);
-          await looking.find('turn-footer').last().waitFor();
+          await looking.find('prompt-text').filter({ hasText: 'written offline' }).waitFor();
+          await looking.assertAtEnd();
         }],
       ]) {
         await go();

@@ -30,7 +30,6 @@ export async function startBrowser() {
 /** A new person's window: a context of its own with one page, on which any error fails the test at `close()`. */
 export async function openWindow(browser, { name = 'desktop', ...device } = DESKTOP, colorScheme = 'light') {
   const context = await browser.newContext({ ...device, colorScheme, reducedMotion: 'reduce' });
-  // Checks run in the page, which the page's own content security policy would forbid.
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
   const window = new Window(context, page, name);
@@ -71,16 +70,24 @@ class Window {
 
   /** Writes a prompt and sends it. */
   async prompt(text) {
+    this.asked = text;
     await this.find('composer').fill(text);
     await this.find('send').click();
   }
 
-  /** The end of the newest turn, counted from 1 over those that the page shows. */
-  async turnEnded(outcome) {
-    await this.find('abort').waitFor({ state: 'detached' });
-    const footer = this.find('turn-footer').last();
-    await footer.waitFor();
-    assert.equal(await footer.getAttribute('data-outcome'), outcome);
+  /** The end of the newest turn, which is that of the prompt with this text (the last sent one, when none is named). */
+  async turnEnded(outcome, asked = this.asked ?? '') {
+    const end = await this.page.waitForFunction((asked) => {
+      const last = (name) => [...document.querySelectorAll(`[data-testid="${name}"]`)].at(-1);
+      const [turn, footer] = [last('turn'), last('turn-footer')];
+      if (!footer || last('abort')) return false;
+      // The beginning of a long turn is not in the page: rows far out of sight are not rendered.
+      if (asked === '') return footer.dataset.outcome;
+      const follows = turn?.textContent.includes(asked) && turn.compareDocumentPosition(footer) & Node.DOCUMENT_POSITION_FOLLOWING;
+      return follows ? footer.dataset.outcome : false;
+    }, asked);
+    assert.equal(await end.jsonValue(), outcome);
+    this.asked = undefined;
   }
 
   /** `target/screens/<device>-<name>.png`. */
@@ -96,6 +103,15 @@ class Window {
       .filter((found) => ['serious', 'critical'].includes(found.impact))
       .map((found) => `${found.id}: ${found.nodes.map((node) => `${node.target} ${node.failureSummary}`).join(' | ')}`);
     assert.deepEqual(bad, [], `axe on ${what}`);
+  }
+
+  /** The end of the newest turn is in sight. */
+  async assertAtEnd() {
+    await this.page.waitForFunction(() => {
+      const end = [...document.querySelectorAll('[data-testid="turn-footer"]')].at(-1)?.getBoundingClientRect();
+      const frame = document.querySelector('[data-testid="transcript"]')?.getBoundingClientRect();
+      return end && frame && end.top >= frame.top && end.bottom <= frame.bottom + 1;
+    });
   }
 
   /** Nothing is wider than the window. */
