@@ -235,5 +235,6 @@ test('elsewhere it says what it saw and what it is', async () => {
 test('a title is short and has no markers', () => {
   assert.equal(title('[[fast]] fix the failing test, please.'), 'Fix the failing test, please')
   assert.equal(title('[[fast]]'), 'New session')
+  assert.equal(title('A test fails. Find out why, fix it, and run the tests again.'), 'A test fails')
   assert.ok(title('word '.repeat(100)).length <= 50)
 })

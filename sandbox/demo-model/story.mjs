@@ -213,17 +213,17 @@ function describe({ files, read }) {
   return `I see ${files.length} files here.${about}\n\n${shown.join('\n')}`
 }
 
-/** A title for a session, from its first prompt. */
+/** A title for a session, from its first prompt: its first sentence, shortened at a word where it is long. */
 export function title(prompt) {
-  const words = plain(prompt.replace(/^Generate a title for this conversation:\s*/i, ''))
-    .replace(/[`*_#"“”]/g, '')
-    .split(/\s+/)
-    .filter(Boolean)
+  const clean = plain(prompt.replace(/^Generate a title for this conversation:\s*/i, '')).replace(/[`*_#"“”]/g, '')
+  const [sentence] = clean.trim().split(/[.!?](?:\s|$)|\n/)
+  const words = sentence.split(/\s+/).filter(Boolean)
   let text = ''
   for (const word of words) {
     if (text.length + word.length > 48) break
     text += `${text ? ' ' : ''}${word}`
   }
-  text = text.replace(/[.,:;!?]+$/, '')
+  const cut = text.length < words.join(' ').length
+  text = text.replace(/[.,:;!?]+$/, '') + (text && cut ? '…' : '')
   return text ? text[0].toUpperCase() + text.slice(1) : 'New session'
 }
