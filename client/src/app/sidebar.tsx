@@ -44,7 +44,7 @@ export function Sidebar({ collapsed, onToggle }: { collapsed: boolean; onToggle:
       </nav>
       <div className={cx("flex items-center gap-1 border-t p-2", column)}>
         <AccountMenu compact={collapsed} />
-        <Connection link={link} behind={0} compact={collapsed} testId="connection" />
+        <Connection link={link} behind={0} compact={collapsed} brief testId="connection" />
       </div>
     </aside>
   );

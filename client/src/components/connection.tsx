@@ -26,16 +26,18 @@ const DOTS: Record<string, string> = {
   closed: "bg-red",
 };
 
-/** A dot and words; only the dot when there is no room. */
+/** A dot and words; the state's name alone when there is little room (`brief`), only the dot when there is none. */
 export function Connection({
   link,
   behind,
   compact = false,
+  brief = false,
   testId,
 }: {
   link: LinkState;
   behind: number;
   compact?: boolean;
+  brief?: boolean;
   testId: string;
 }) {
   const now = useNow(60_000);
@@ -43,7 +45,7 @@ export function Connection({
   return (
     <span role="status" data-testid={testId} data-state={state} title={words} className="flex shrink-0 items-center gap-1.5 px-1 text-xs text-muted">
       <span aria-hidden className={cx("size-1.5 rounded-full", DOTS[state])} />
-      <span className={compact ? "sr-only" : undefined}>{words}</span>
+      <span className={compact ? "sr-only" : undefined}>{brief && state === "offline" ? state : words}</span>
     </span>
   );
 }
