@@ -16,6 +16,7 @@ mod interactions;
 mod lifecycle;
 mod open_parts;
 mod prompts;
+mod runner_events;
 mod runner_link;
 mod sandbox_calls;
 mod session;
