@@ -284,6 +284,8 @@ impl App {
             (AgentFrame::Resolve { interaction_id, answer }, Some(bridge)) => bridge.resolve(interaction_id, answer),
             (
                 AgentFrame::Run { .. }
+                | AgentFrame::Steer { .. }
+                | AgentFrame::Save {}
                 | AgentFrame::Abort { .. }
                 | AgentFrame::Resolve { .. }
                 | AgentFrame::Welcome { .. }

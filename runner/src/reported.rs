@@ -84,6 +84,11 @@ impl Reported {
             | RunnerEvent::StartFailed { .. }
             | RunnerEvent::TurnRetrying { .. }
             | RunnerEvent::Todos { .. }
+            | RunnerEvent::SteerAccepted { .. }
+            | RunnerEvent::SteerRefused { .. }
+            | RunnerEvent::SnapshotSaved { .. }
+            | RunnerEvent::SnapshotFailed { .. }
+            | RunnerEvent::SnapshotRestored { .. }
             | RunnerEvent::EngineRestarted { .. } => {}
         }
     }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use errand_protocol::ids::{PromptId, Seq};
+use errand_protocol::ids::{CommandId, PromptId, Seq, UserId};
 use errand_protocol::viewer::ServerFrame;
 use errand_session::{Cx, Effect, Input, NewSession, Rejection, Session, store};
 
@@ -58,11 +58,14 @@ impl Agent {
             let now = clock::now();
             let mut body = || ids::mint_body(now);
             let known = |id: &PromptId| store::prompt(&self.sql, id).ok().flatten();
+            let known_command = |by: &UserId, id: &CommandId| store::command(&self.sql, by, id).unwrap_or_default();
             let mut cx = Cx {
                 now,
                 timings: &self.timings,
                 ids: &mut body,
                 known_prompt: &known,
+                known_command: &known_command,
+                watched: !self.viewers().is_empty(),
             };
             session.handle(&mut cx, input)?
         };
@@ -94,7 +97,12 @@ impl Agent {
                 | Effect::PutOpen(_)
                 | Effect::SaveText { .. }
                 | Effect::ResetText(_)
-                | Effect::DropOpen(_) => {}
+                | Effect::DropOpen(_)
+                | Effect::Remember { .. }
+                | Effect::PutStart(_)
+                | Effect::AddVerdict(_) => {}
+                // WIP
+                Effect::Sample(_) | Effect::DropSnapshot(_) => {}
                 Effect::Viewers(frame) => self.to_viewers(frame),
                 Effect::Runner(frame) => self.to_runner(&frame),
                 Effect::Welcome {

@@ -8,7 +8,7 @@ use errand_protocol::api::{
 };
 use errand_protocol::ids::{InteractionId, PromptId, Seq, SessionId};
 use errand_protocol::limits::MAX_EVENT_PAGE;
-use errand_protocol::session::Prompt;
+use errand_protocol::session::{Prompt, PromptMode};
 use errand_protocol::text::{PromptText, Title};
 use errand_protocol::viewer::Command;
 use errand_session::{Input, NewSession, store};
@@ -115,6 +115,7 @@ fn new_session(actor: &Actor, id: &SessionId, request: CreateSession) -> Result<
         titled_by_person,
         repo,
         model: model.ok_or_else(|| ApiError::internal("no model from the Worker"))?,
+        fork: None,
     })
 }
 
@@ -142,6 +143,7 @@ fn first_prompt(agent: &Rc<Agent>, id: &SessionId, actor: &Actor, prompt: Option
             prompt_id,
             text,
             model: None,
+            mode: PromptMode::Queue,
         },
     )
 }
@@ -168,15 +170,20 @@ async fn own_session(agent: &Rc<Agent>, actor: &Actor, mut request: Request, res
         (Method::Post, ["prompts"]) => post_prompt(agent, actor, request).await,
         (Method::Patch, ["prompts", id]) => {
             let id: PromptId = prompt_id(id)?;
-            let PatchPrompt { text } = body(&mut request).await?;
-            command(
-                agent,
-                actor,
-                Command::EditPrompt {
-                    prompt_id: id.clone(),
-                    text,
-                },
-            )?;
+            let PatchPrompt { text, to, promote } = body(&mut request).await?;
+            let prompt_id = || id.clone();
+            if let Some(text) = text {
+                let prompt_id = prompt_id();
+                command(agent, actor, Command::EditPrompt { prompt_id, text })?;
+            }
+            if let Some(to) = to {
+                let prompt_id = prompt_id();
+                command(agent, actor, Command::MovePrompt { prompt_id, to })?;
+            }
+            if promote {
+                let prompt_id = prompt_id();
+                command(agent, actor, Command::PromotePrompt { prompt_id })?;
+            }
             prompt_answer(agent, &id, 200)
         }
         (Method::Delete, ["prompts", id]) => {
@@ -222,6 +229,7 @@ async fn body<T: serde::de::DeserializeOwned>(request: &mut Request) -> Result<T
 fn command(agent: &Rc<Agent>, actor: &Actor, command: Command) -> Result<(), ApiError> {
     agent.step(Input::Command {
         by: actor.person.clone(),
+        id: None,
         command,
     })
 }
@@ -240,7 +248,7 @@ fn prompt_id(text: &str) -> Result<PromptId, ApiError> {
 
 async fn post_prompt(agent: &Rc<Agent>, actor: &Actor, mut request: Request) -> Answer {
     let key = request.headers().get("idempotency-key")?;
-    let PostPrompt { id, text, model } = body(&mut request).await?;
+    let PostPrompt { id, text, model, mode } = body(&mut request).await?;
     if let Some(model) = &model
         && agent.config()?.models.get(model).is_none()
     {
@@ -255,6 +263,7 @@ async fn post_prompt(agent: &Rc<Agent>, actor: &Actor, mut request: Request) -> 
             prompt_id: id.clone(),
             text,
             model,
+            mode,
         },
     )?;
     prompt_answer(agent, &id, 202)

@@ -221,6 +221,7 @@ impl Agent {
                 author: spec.author(),
                 title: session.chosen_title().map(ToString::to_string),
                 permissions: config.permissions.clone(),
+                snapshot: session.snapshot_source(),
             }
         })
     }

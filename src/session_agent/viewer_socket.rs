@@ -87,6 +87,7 @@ impl Agent {
         let outcome = match self.load() {
             Ok(true) => self.step(Input::Command {
                 by: viewer.person.clone(),
+                id: Some(frame.id.clone()),
                 command: frame.command,
             }),
             Ok(false) => Err(ApiError::not_found("session")),

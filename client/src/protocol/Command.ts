@@ -2,7 +2,9 @@
 import type { Answer } from "./Answer";
 import type { InteractionId } from "./InteractionId";
 import type { ModelId } from "./ModelId";
+import type { Place } from "./Place";
 import type { PromptId } from "./PromptId";
+import type { PromptMode } from "./PromptMode";
 import type { PromptText } from "./PromptText";
 import type { Title } from "./Title";
 import type { TurnId } from "./TurnId";
@@ -22,7 +24,11 @@ text: PromptText,
 /**
  * Another model for this prompt.
  */
-model?: ModelId, } | { "type": "edit_prompt", 
+model?: ModelId, 
+/**
+ * When it reaches the agent.
+ */
+mode?: PromptMode, } | { "type": "edit_prompt", 
 /**
  * Which.
  */
@@ -31,6 +37,18 @@ promptId: PromptId,
  * The new text.
  */
 text: PromptText, } | { "type": "withdraw_prompt", 
+/**
+ * Which.
+ */
+promptId: PromptId, } | { "type": "move_prompt", 
+/**
+ * Which.
+ */
+promptId: PromptId, 
+/**
+ * Where to.
+ */
+to: Place, } | { "type": "promote_prompt", 
 /**
  * Which.
  */
@@ -50,4 +68,4 @@ answer: Answer, } | { "type": "rename",
 /**
  * The title.
  */
-title: Title, } | { "type": "retry", } | { "type": "terminate", };
+title: Title, } | { "type": "retry", } | { "type": "pause", } | { "type": "resume", } | { "type": "archive", } | { "type": "restore", } | { "type": "terminate", };

@@ -3,6 +3,7 @@ import type { Answer } from "./Answer";
 import type { Branch } from "./Branch";
 import type { Cause } from "./Cause";
 import type { FileChange } from "./FileChange";
+import type { ForkOrigin } from "./ForkOrigin";
 import type { Generation } from "./Generation";
 import type { Interaction } from "./Interaction";
 import type { InteractionId } from "./InteractionId";
@@ -13,11 +14,13 @@ import type { Part } from "./Part";
 import type { PartId } from "./PartId";
 import type { Person } from "./Person";
 import type { Phase } from "./Phase";
+import type { Place } from "./Place";
 import type { Prompt } from "./Prompt";
 import type { PromptId } from "./PromptId";
 import type { PromptText } from "./PromptText";
 import type { RepoSpec } from "./RepoSpec";
 import type { Seq } from "./Seq";
+import type { SnapshotId } from "./SnapshotId";
 import type { StartStep } from "./StartStep";
 import type { Timestamp } from "./Timestamp";
 import type { Title } from "./Title";
@@ -53,7 +56,12 @@ repo?: RepoSpec,
 /**
  * Its model.
  */
-model: ModelId, } | { "type": "session.titled", 
+model: ModelId, 
+/**
+ * Which session it was forked from. The events that follow, up to the end of that turn, are copies of that
+ * session's; their positions and times are those of the copy's log and of the original.
+ */
+forkedFrom?: ForkOrigin, } | { "type": "session.titled", 
 /**
  * The title.
  */
@@ -101,7 +109,19 @@ generation: Generation,
 /**
  * What, and what is done about it.
  */
-cause: Cause, } | { "type": "git.cloned", 
+cause: Cause, } | { "type": "sandbox.snapshot", 
+/**
+ * Its id.
+ */
+snapshotId: SnapshotId, 
+/**
+ * The last turn that is in it.
+ */
+turnId?: TurnId, 
+/**
+ * Its size.
+ */
+bytes: number, } | { "type": "git.cloned", 
 /**
  * The branch.
  */
@@ -129,7 +149,27 @@ promptId: PromptId,
 /**
  * By whom.
  */
-by: Person, } | { "type": "turn.started", 
+by: Person, } | { "type": "prompt.moved", 
+/**
+ * Which.
+ */
+promptId: PromptId, 
+/**
+ * Where to.
+ */
+to: Place, 
+/**
+ * By whom.
+ */
+by: Person, } | { "type": "prompt.steered", 
+/**
+ * Which.
+ */
+promptId: PromptId, 
+/**
+ * To which turn.
+ */
+turnId: TurnId, } | { "type": "turn.started", 
 /**
  * The turn.
  */

@@ -2,6 +2,7 @@
 import type { ModelId } from "./ModelId";
 import type { Person } from "./Person";
 import type { PromptId } from "./PromptId";
+import type { PromptMode } from "./PromptMode";
 import type { PromptState } from "./PromptState";
 import type { PromptText } from "./PromptText";
 import type { Timestamp } from "./Timestamp";
@@ -26,6 +27,10 @@ author: Person,
  * The model for this prompt, when not the session's.
  */
 model?: ModelId, 
+/**
+ * When it reaches the agent.
+ */
+mode?: PromptMode, 
 /**
  * Where it is in its life.
  */

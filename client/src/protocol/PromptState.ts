@@ -3,4 +3,4 @@
 /**
  * A prompt's life.
  */
-export type PromptState = "queued" | "running" | "done" | "failed" | "aborted" | "withdrawn";
+export type PromptState = "queued" | "running" | "steered" | "done" | "failed" | "aborted" | "withdrawn";

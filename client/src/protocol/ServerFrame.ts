@@ -72,7 +72,11 @@ session: Session, } | { "type": "presence",
 /**
  * All of them.
  */
-presence: Array<Person>, } | { "type": "ack", 
+presence: Array<Person>, } | { "type": "check", 
+/**
+ * Bytes sent to all viewers of this session so far.
+ */
+sent: number, } | { "type": "ack", 
 /**
  * Which.
  */

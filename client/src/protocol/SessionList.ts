@@ -2,7 +2,8 @@
 import type { Session } from "./Session";
 
 /**
- * Answer of `GET /api/sessions?limit=&cursor=&q=`: newest first.
+ * Answer of `GET /api/sessions?limit=&cursor=&q=&archived=`: newest first; put away ones only with `archived=true`
+ * (and then only those).
  */
 export type SessionList = { 
 /**

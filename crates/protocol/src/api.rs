@@ -6,7 +6,7 @@ use crate::event::Event;
 use crate::ids::{OrgId, PromptId, Seq, SessionId, TurnId};
 use crate::interaction::Answer;
 use crate::sandbox::{Isolation, RepoSpec};
-use crate::session::{Person, Prompt, Session};
+use crate::session::{Person, Place, Prompt, PromptMode, Session};
 use crate::text::{ModelId, PromptText, Title};
 
 /// The closed set of error codes. The variant's comment names the HTTP status.
@@ -225,7 +225,8 @@ pub struct PatchSession {
     pub title: Option<Title>,
 }
 
-/// Answer of `GET /api/sessions?limit=&cursor=&q=`: newest first.
+/// Answer of `GET /api/sessions?limit=&cursor=&q=&archived=`: newest first; put away ones only with `archived=true`
+/// (and then only those).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
@@ -250,6 +251,10 @@ pub struct PostPrompt {
     /// Another model for this prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelId>,
+    /// When it reaches the agent.
+    #[serde(default, skip_serializing_if = "PromptMode::is_queue")]
+    #[cfg_attr(feature = "ts", ts(optional, as = "Option<PromptMode>"))]
+    pub mode: PromptMode,
 }
 
 /// Answer of `POST /api/sessions/:id/prompts`.
@@ -264,10 +269,38 @@ pub struct PromptAccepted {
 /// Body of `PATCH /api/sessions/:id/prompts/:pid` → 200 [`PromptAccepted`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct PatchPrompt {
     /// The new text.
-    pub text: PromptText,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<PromptText>,
+    /// Another place in the queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Place>,
+    /// Stop the running turn and run this one next.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "ts", ts(optional, as = "Option<bool>"))]
+    pub promote: bool,
+}
+
+/// Body of `POST /api/sessions/:id/fork` (may be empty) → 201 [`Session`] (200 when the same id was made before).
+/// The fork knows the conversation and has the files as they were after that turn; what git ignores is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
+pub struct PostFork {
+    /// The new session's id, made by the client; makes repeating harmless. `Idempotency-Key` may stand for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<SessionId>,
+    /// After which turn; otherwise the last one that has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turn_id: Option<TurnId>,
+    /// Its title; otherwise the original's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<Title>,
+    /// Its first new prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<PromptText>,
 }
 
 /// Body of `POST /api/sessions/:id/abort` (may be empty) → 200 [`Session`].

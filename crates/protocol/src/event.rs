@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Generation, InteractionId, MessageId, PartId, PromptId, Seq, TurnId};
+use crate::ids::{Generation, InteractionId, MessageId, PartId, PromptId, Seq, SnapshotId, TurnId};
 use crate::interaction::{Interaction, Resolution};
 use crate::sandbox::{Isolation, RepoSpec};
-use crate::session::{Cause, FileChange, Person, Phase, Prompt, StartStep, Todo, TurnOutcome, Usage};
+use crate::session::{
+    Cause, FileChange, ForkOrigin, Person, Phase, Place, Prompt, StartStep, Todo, TurnOutcome, Usage,
+};
 use crate::text::{Branch, ModelId, PromptText, Title};
 use crate::time::Timestamp;
 use crate::transcript::Part;
@@ -41,6 +43,10 @@ pub enum EventBody {
         repo: Option<RepoSpec>,
         /// Its model.
         model: ModelId,
+        /// Which session it was forked from. The events that follow, up to the end of that turn, are copies of that
+        /// session's; their positions and times are those of the copy's log and of the original.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        forked_from: Option<ForkOrigin>,
     },
     /// It has another title.
     #[serde(rename = "session.titled")]
@@ -89,6 +95,17 @@ pub enum EventBody {
         /// What, and what is done about it.
         cause: Cause,
     },
+    /// The session's work so far is saved outside its sandbox.
+    #[serde(rename = "sandbox.snapshot")]
+    SandboxSnapshot {
+        /// Its id.
+        snapshot_id: SnapshotId,
+        /// The last turn that is in it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        turn_id: Option<TurnId>,
+        /// Its size.
+        bytes: u64,
+    },
     /// The repository is checked out.
     #[serde(rename = "git.cloned")]
     GitCloned {
@@ -118,6 +135,24 @@ pub enum EventBody {
         prompt_id: PromptId,
         /// By whom.
         by: Person,
+    },
+    /// A waiting prompt got another place in the queue.
+    #[serde(rename = "prompt.moved")]
+    PromptMoved {
+        /// Which.
+        prompt_id: PromptId,
+        /// Where to.
+        to: Place,
+        /// By whom.
+        by: Person,
+    },
+    /// A waiting prompt was handed to a turn and ends with it: with its outcome, or as failed when it had ended already.
+    #[serde(rename = "prompt.steered")]
+    PromptSteered {
+        /// Which.
+        prompt_id: PromptId,
+        /// To which turn.
+        turn_id: TurnId,
     },
     /// A prompt's turn began.
     #[serde(rename = "turn.started")]

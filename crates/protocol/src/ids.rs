@@ -100,6 +100,8 @@ id!(/// One connected viewer.
     ConnId, "con_", "connection");
 id!(/// A runner's spool file: a new one means that frames of the old one cannot be resent.
     SpoolId, "spl_", "spool");
+id!(/// A saved state of a session's work: workspace and conversation; minted by the runner that uploads it.
+    SnapshotId, "snp_", "snapshot");
 id!(/// A viewer's command; made by the client, unique per command.
     CommandId, "cmd_", "command");
 

@@ -20,5 +20,19 @@ pub const MAX_PART_FIELD_BYTES: usize = 256 * 1024;
 pub const MAX_EVENT_PAGE: u32 = 500;
 /// Events that a viewer gets when it attaches without a position.
 pub const FIRST_PAGE: u32 = 100;
+/// Starts of a session that are remembered for `GET …/startup`.
+pub const MAX_STARTS: usize = 10;
+/// Verdicts of a session's watchdogs that are remembered.
+pub const MAX_VERDICTS: usize = 50;
+/// Largest snapshot that a runner uploads, in bytes: below what Cloudflare accepts as a request's body (100 MB).
+pub const MAX_SNAPSHOT_BYTES: u64 = 95 * 1024 * 1024;
+/// Format of snapshots that is written.
+pub const SNAPSHOT_RUNTIME: u32 = 1;
+/// Oldest format of snapshots that a runner can still restore; older ones are refused.
+pub const OLDEST_SNAPSHOT_RUNTIME: u32 = 1;
+/// After so many bytes a viewer is asked how far it has read ([`crate::viewer::ServerFrame::Check`]).
+pub const CHECK_EVERY_BYTES: u64 = 256 * 1024;
+/// A viewer that is so many bytes behind is cut off with `overloaded`; it dials again and catches up by pages.
+pub const MAX_UNREAD_BYTES: u64 = 8 * 1024 * 1024;
 /// Viewers connected to one session at a time, at most.
 pub const MAX_VIEWERS: usize = 1000;

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Generation, InteractionId, MessageId, PartId, SessionId, SpoolId, TurnId};
+use crate::ids::{Generation, InteractionId, MessageId, PartId, PromptId, SessionId, SnapshotId, SpoolId, TurnId};
 use crate::interaction::{Answer, Ask};
 use crate::sandbox::RepoSpec;
 use crate::session::{Cause, FileChange, StartStep, Todo, TurnOutcome, Usage};
@@ -219,6 +219,53 @@ pub enum RunnerEvent {
         /// Which.
         interaction_id: InteractionId,
     },
+    /// The runner has taken a prompt in for the running turn and will hand it to the engine. From here on it ends with
+    /// the turn and is never begun again.
+    #[serde(rename = "steer.accepted")]
+    SteerAccepted {
+        /// Which turn.
+        turn_id: TurnId,
+        /// Which prompt.
+        prompt_id: PromptId,
+    },
+    /// The runner does not take it in: that turn does not run here (any more). It was not handed to the engine.
+    #[serde(rename = "steer.refused")]
+    SteerRefused {
+        /// Which turn.
+        turn_id: TurnId,
+        /// Which prompt.
+        prompt_id: PromptId,
+        /// Why.
+        cause: Cause,
+    },
+    /// A snapshot was uploaded: `PUT /runner/:sessionId/snapshots/:snapshotId` was answered with 204.
+    #[serde(rename = "snapshot.saved")]
+    SnapshotSaved {
+        /// Its id.
+        snapshot_id: SnapshotId,
+        /// The last turn that is in it; absent before the first.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        turn_id: Option<TurnId>,
+        /// Its size.
+        bytes: u64,
+        /// Its format ([`crate::limits::SNAPSHOT_RUNTIME`]).
+        runtime: u32,
+    },
+    /// The work could not be saved; it is tried again after the next turn.
+    #[serde(rename = "snapshot.failed")]
+    SnapshotFailed {
+        /// Why.
+        cause: Cause,
+    },
+    /// The workspace was made from a snapshot.
+    #[serde(rename = "snapshot.restored")]
+    SnapshotRestored {
+        /// Which.
+        snapshot_id: SnapshotId,
+        /// What could not be brought back, in words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        loss: Option<String>,
+    },
     /// The engine died and was started again; what it was doing is lost, what it had finished is not.
     #[serde(rename = "engine.restarted")]
     EngineRestarted {
@@ -272,6 +319,21 @@ pub enum AgentFrame {
         /// Author of commits made in this turn.
         author: GitAuthor,
     },
+    /// Hand a further prompt to the turn that runs; answered by `steer.accepted` or `steer.refused`. The same prompt
+    /// id again must not be handed over twice, and is answered again.
+    Steer {
+        /// Which turn.
+        turn_id: TurnId,
+        /// Which prompt.
+        prompt_id: PromptId,
+        /// Its text.
+        text: PromptText,
+        /// With which model.
+        model: ModelId,
+    },
+    /// Upload a snapshot now if there is anything that the last one lacks. Answered by `snapshot.saved` (of the last one
+    /// again when it lacks nothing) or `snapshot.failed`.
+    Save {},
     /// Stop the turn. Fine when it is not running.
     Abort {
         /// Which turn.
@@ -289,7 +351,7 @@ pub enum AgentFrame {
         /// It.
         token: SandboxToken,
     },
-    /// Stop the engine and exit.
+    /// Upload a snapshot if there is anything that the last one lacks (for at most 15 s), stop the engine and exit.
     Shutdown {},
 }
 
@@ -315,6 +377,20 @@ pub struct RunnerSetup {
     /// engine's default.
     #[serde(default)]
     pub permissions: BTreeMap<String, String>,
+    /// What to make the workspace of when nothing of it is on the sandbox's disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotSource>,
+}
+
+/// A snapshot to start from: `GET /runner/:sessionId/snapshots/:snapshotId`, with the sandbox token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SnapshotSource {
+    /// Which.
+    pub id: SnapshotId,
+    /// Files and conversation as they were after this turn; absent: all that is in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upto: Option<TurnId>,
 }
 
 /// How the engine reaches one provider. The address is the control plane's proxy; the key is the sandbox token.

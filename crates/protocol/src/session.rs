@@ -156,6 +156,20 @@ pub struct Session {
     /// When it was put away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived_at: Option<Timestamp>,
+    /// Which session it was forked from, and after which turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<ForkOrigin>,
+}
+
+/// Where a fork begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct ForkOrigin {
+    /// The session.
+    pub session_id: SessionId,
+    /// Its last turn that the fork knows of.
+    pub turn_id: TurnId,
 }
 
 /// A prompt's life.
@@ -167,6 +181,8 @@ pub enum PromptState {
     Queued,
     /// Runs as a turn.
     Running,
+    /// Handed to the turn that runs; ends with it.
+    Steered,
     /// Its turn ended well.
     Done,
     /// Its turn ended with an error.
@@ -175,6 +191,39 @@ pub enum PromptState {
     Aborted,
     /// Taken back before it ran.
     Withdrawn,
+}
+
+/// When a prompt reaches the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub enum PromptMode {
+    /// As a turn of its own, after those before it.
+    #[default]
+    Queue,
+    /// At the next model step of the turn that runs; as a turn of its own when none does.
+    Steer,
+}
+
+impl PromptMode {
+    /// Whether it is the default, which is left out on the wire.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    pub const fn is_queue(&self) -> bool {
+        matches!(self, Self::Queue)
+    }
+}
+
+/// A place in the queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub enum Place {
+    /// Runs next.
+    First,
+    /// Runs after all others.
+    Last,
+    /// Runs just before this one.
+    Before(PromptId),
 }
 
 /// What a person asked.
@@ -191,6 +240,10 @@ pub struct Prompt {
     /// The model for this prompt, when not the session's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelId>,
+    /// When it reaches the agent.
+    #[serde(default, skip_serializing_if = "PromptMode::is_queue")]
+    #[cfg_attr(feature = "ts", ts(optional, as = "Option<PromptMode>"))]
+    pub mode: PromptMode,
     /// Where it is in its life.
     pub state: PromptState,
     /// When it was accepted.

@@ -4,6 +4,10 @@
 //! events after `SEQ` (without `after`: the last [`crate::limits::FIRST_PAGE`]), then live frames. When more than
 //! one page lies between, the server sends the newest page and `hello.firstSeq` tells where it begins; older ones
 //! come by `GET …/events?before=`. Liveness: the viewer sends the text `ping`, and gets `pong`.
+//!
+//! Flow control: every [`crate::limits::CHECK_EVERY_BYTES`] the server sends [`ServerFrame::Check`]; the viewer, when it
+//! has come so far, answers with the text `seen N` ([`SEEN`]). One that falls
+//! [`crate::limits::MAX_UNREAD_BYTES`] behind is closed with `overloaded`: it dials again with `after`.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,9 +15,12 @@ use crate::api::ErrorCode;
 use crate::event::Event;
 use crate::ids::{CommandId, InteractionId, MessageId, PartId, PromptId, Seq, TurnId};
 use crate::interaction::{Answer, Interaction};
-use crate::session::{Person, Prompt, Session, Todo, TurnInfo};
+use crate::session::{Person, Place, Prompt, PromptMode, Session, Todo, TurnInfo};
 use crate::text::{ModelId, PromptText, Title};
 use crate::transcript::Part;
+
+/// What a viewer's answer to [`ServerFrame::Check`] begins with; the number of the check follows.
+pub const SEEN: &str = "seen ";
 
 /// From the viewer: a command with its id. Exactly one `ack` or `reject` answers it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +48,10 @@ pub enum Command {
         /// Another model for this prompt.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         model: Option<ModelId>,
+        /// When it reaches the agent.
+        #[serde(default, skip_serializing_if = "PromptMode::is_queue")]
+        #[cfg_attr(feature = "ts", ts(optional, as = "Option<PromptMode>"))]
+        mode: PromptMode,
     },
     /// Change a waiting prompt.
     EditPrompt {
@@ -51,6 +62,18 @@ pub enum Command {
     },
     /// Take a waiting prompt back.
     WithdrawPrompt {
+        /// Which.
+        prompt_id: PromptId,
+    },
+    /// Give a waiting prompt another place in the queue.
+    MovePrompt {
+        /// Which.
+        prompt_id: PromptId,
+        /// Where to.
+        to: Place,
+    },
+    /// Stop the running turn, if one runs, and run this waiting prompt next.
+    PromotePrompt {
         /// Which.
         prompt_id: PromptId,
     },
@@ -74,6 +97,15 @@ pub enum Command {
     },
     /// Leave `error` and start again; waiting prompts go on.
     Retry {},
+    /// Stop the sandbox and keep its files; the next prompt wakes it. Refused while a turn runs or prompts wait.
+    Pause {},
+    /// Bring the sandbox up without a prompt. Fine when it is up.
+    Resume {},
+    /// Put the session away: paused, and out of the usual list. Refused while a turn runs or prompts wait. A prompt
+    /// takes it back out.
+    Archive {},
+    /// Take it back out. It stays paused.
+    Restore {},
     /// End the session for good: sandbox removed, waiting prompts withdrawn. The transcript stays.
     Terminate {},
 }
@@ -129,6 +161,11 @@ pub enum ServerFrame {
     Presence {
         /// All of them.
         presence: Vec<Person>,
+    },
+    /// How far have you read? See the module's text.
+    Check {
+        /// Bytes sent to all viewers of this session so far.
+        sent: u64,
     },
     /// The command was carried out (or had been before).
     Ack {

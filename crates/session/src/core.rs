@@ -4,11 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use errand_protocol::ids::{ConnId, Generation, InteractionId, OrgId, PromptId, Seq, SessionId, SpoolId, TurnId};
+use errand_protocol::ids::{
+    ConnId, Generation, InteractionId, OrgId, PromptId, Seq, SessionId, SnapshotId, SpoolId, TurnId,
+};
 use errand_protocol::interaction::{Answer, Interaction};
 use errand_protocol::runner::GitAuthor;
 use errand_protocol::sandbox::{Isolation, RepoSpec};
-use errand_protocol::session::{Cause, Person, Phase, StartStep, Todo};
+use errand_protocol::session::{Cause, ForkOrigin, Person, Phase, StartStep, Todo};
 use errand_protocol::text::{ModelId, Title};
 use errand_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -52,6 +54,9 @@ pub struct Core {
     pub answers: BTreeMap<InteractionId, Answer>,
     /// The last interactions that were settled, oldest first; so that a late answer gets a clear refusal.
     pub settled: Vec<InteractionId>,
+    /// Who answered those of them that a person answered.
+    #[serde(default)]
+    pub settled_by: BTreeMap<InteractionId, String>,
     /// The agent's list.
     pub todos: Vec<Todo>,
     /// The runner's spool, and how far it is stored.
@@ -60,6 +65,32 @@ pub struct Core {
     pub calls: Vec<PendingCall>,
     /// The summary in the registry.
     pub index: Index,
+    /// When it was put away.
+    #[serde(default)]
+    pub archived_at: Option<Timestamp>,
+    /// The last state of the work that is saved outside the sandbox.
+    #[serde(default)]
+    pub snapshot: Option<Snapshot>,
+    /// Somebody wants the sandbox up though no prompt waits, and it was being paused.
+    #[serde(default)]
+    pub wanted: bool,
+    /// The last start's first turn goes on: what it does first belongs to that start's marks.
+    #[serde(default)]
+    pub first_turn: bool,
+}
+
+/// A state of the work, saved outside the sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    /// Its id.
+    pub id: SnapshotId,
+    /// The last turn that is in it.
+    pub turn_id: Option<TurnId>,
+    /// Its format.
+    pub runtime: u32,
+    /// Only this much of it counts: it is another session's, and this one was forked after that turn.
+    pub upto: Option<TurnId>,
 }
 
 /// What a session was created with. Never changes.
@@ -78,6 +109,9 @@ pub struct Spec {
     pub model: ModelId,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Which session it was forked from.
+    #[serde(default)]
+    pub forked_from: Option<ForkOrigin>,
 }
 
 impl Spec {
@@ -107,6 +141,9 @@ pub enum Life {
         deadline: Timestamp,
         /// Waiting before the next try.
         backoff: bool,
+        /// Whether it continues earlier work.
+        #[serde(default)]
+        resuming: bool,
         /// Why the last try failed.
         cause: Option<Cause>,
     },
@@ -155,6 +192,7 @@ impl Life {
     pub const fn phase(&self) -> Phase {
         match self {
             Self::Idle => Phase::Idle,
+            Self::Starting { resuming: true, .. } => Phase::Resuming,
             Self::Starting { .. } => Phase::Starting,
             Self::Running { .. } => Phase::Running,
             Self::Reconnecting { .. } => Phase::Reconnecting,
@@ -204,6 +242,21 @@ pub struct Turn {
     pub last_event_at: Timestamp,
     /// Set when it is to stop.
     pub abort: Option<Abort>,
+    /// Waiting prompts that the runner was asked to hand to it.
+    #[serde(default)]
+    pub offers: BTreeMap<PromptId, Offer>,
+}
+
+/// A prompt that is being handed to the turn that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Offer {
+    /// When the runner was last told.
+    pub sent_at: Timestamp,
+    /// How often.
+    pub tries: u32,
+    /// The runner does not take it: it waits for a turn of its own.
+    pub refused: bool,
 }
 
 /// A turn that is to stop.
@@ -232,6 +285,10 @@ pub struct Spool {
     pub generation: Generation,
     /// Up to here an earlier generation wrote: a sandbox takes over its predecessor's spool, but not its start.
     pub inherited: u64,
+    /// Number of the last event that the runner had written when it said hello. Until all of them are here nothing new
+    /// is begun: one of them may tell that it was begun already.
+    #[serde(default)]
+    pub written: u64,
     /// The runner's hello said that after this number it works on no turn of ours.
     pub no_turn_after: Option<u64>,
 }
@@ -280,4 +337,6 @@ pub(crate) struct Volatile {
     pub(crate) saved_at: Timestamp,
     /// When the last delta came: the turn is not silent.
     pub(crate) delta_at: Timestamp,
+    /// When the runner said hello, or its last numbered event came.
+    pub(crate) replayed_at: Timestamp,
 }

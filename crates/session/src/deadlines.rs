@@ -1,10 +1,13 @@
 //! When patience ends, and what happens then (the table of DESIGN §3). Deadlines are derived from the state, never
 //! stored as timers: an alarm that fires early, late or twice is harmless.
 
+use errand_protocol::close::CloseCode;
 use errand_protocol::session::Cause;
+use errand_protocol::startup::Watchdog;
 use errand_protocol::time::Timestamp;
 
 use crate::core::{Life, PendingCall, ReconnectStage};
+use crate::effect::SandboxCall;
 use crate::session::{Session, Step};
 use crate::timings::Timings;
 
@@ -20,6 +23,7 @@ impl Session {
         let mut all = vec![];
         all.extend(self.life_deadline(timings));
         all.extend(self.turn_deadline(timings));
+        all.extend(self.steer_deadline(timings).map(|at| (at, "steer")));
         all.extend(self.core.interactions.values().map(|i| (i.deadline, "interaction")));
         let calls = self.core.calls.iter();
         all.extend(calls.map(|c| (self.call_due(c, timings), "provider call")));
@@ -62,7 +66,9 @@ impl Session {
             }
             Life::Running { idle_since } => {
                 let idle = idle_since.map(|since| (since.plus(timings.idle), "idle"));
-                Some(idle.map_or_else(silence, |idle| idle.min(silence())))
+                let replay = self.live.replayed_at.plus(timings.runner_silence);
+                let replay = self.replaying().then_some((replay, "runner silence"));
+                idle.into_iter().chain(replay).chain([silence()]).min()
             }
             Life::Reconnecting { deadline, .. } => Some((*deadline, "reconnect")),
             Life::Pausing { deadline } => Some((*deadline, "pause")),
@@ -98,6 +104,7 @@ impl Step<'_, '_> {
         }
         self.expire_interactions();
         self.turn_due();
+        self.steer_due();
         self.life_due();
     }
 
@@ -121,6 +128,7 @@ impl Step<'_, '_> {
                     "turn_timeout",
                     format!("The turn ran for {minutes} minutes and was stopped."),
                 );
+                self.verdict(Watchdog::TurnTotal, cause.clone(), "The turn is stopped.");
                 self.abort_turn(None, Some(cause));
             }
         }
@@ -135,7 +143,7 @@ impl Step<'_, '_> {
         }
         match (what, self.s.core.life.clone()) {
             ("runner silence", _) => self.runner_silent(),
-            ("idle", _) => self.pause(),
+            ("idle", _) => self.idle_for_long(),
             (
                 _,
                 Life::Starting {
@@ -159,7 +167,7 @@ impl Step<'_, '_> {
                     "The sandbox stopped answering and is being replaced.",
                 ));
             }
-            (_, Life::Pausing { .. }) => self.paused(),
+            (_, Life::Pausing { .. }) => self.pausing_took_too_long(),
             (_, Life::Running { .. } | Life::Idle | Life::Paused | Life::Error { .. } | Life::Terminated) => {}
         }
     }
@@ -170,6 +178,9 @@ impl Step<'_, '_> {
         for pending in self.s.core.calls.clone() {
             if self.s.call_due(&pending, timings) <= now {
                 let call = pending.call;
+                if matches!(call, SandboxCall::Delete { .. }) && call.name() == self.sandbox_name() {
+                    self.drop_runner(CloseCode::Terminated);
+                }
                 self.s.live.in_flight.retain(|(other, _)| other.name() != call.name());
                 self.s.live.in_flight.push((call.clone(), now));
                 self.fx.push(crate::effect::Effect::Sandbox(call));

@@ -6,10 +6,11 @@
 use errand_protocol::api::ErrorCode;
 use errand_protocol::close::CloseCode;
 use errand_protocol::event::Event;
-use errand_protocol::ids::{ConnId, Generation, PartId, PromptId};
+use errand_protocol::ids::{CommandId, ConnId, Generation, PartId, PromptId, SnapshotId, UserId};
 use errand_protocol::runner::{AgentFrame, RunnerFrame};
 use errand_protocol::sandbox::{RepoSpec, SandboxError, SandboxStatus};
 use errand_protocol::session::{Person, Prompt, Session as Summary};
+use errand_protocol::startup::{Start, Verdict};
 use errand_protocol::time::Timestamp;
 use errand_protocol::viewer::{Command, OpenPart, ServerFrame};
 
@@ -25,6 +26,10 @@ pub struct Cx<'a> {
     pub ids: &'a mut dyn FnMut() -> String,
     /// A prompt that was accepted earlier, whatever became of it.
     pub known_prompt: &'a dyn Fn(&PromptId) -> Option<Prompt>,
+    /// Whether this person's command was carried out earlier.
+    pub known_command: &'a dyn Fn(&UserId, &CommandId) -> bool,
+    /// Whether anybody is watching the session now.
+    pub watched: bool,
 }
 
 /// What happened.
@@ -34,9 +39,13 @@ pub enum Input {
     Command {
         /// Who.
         by: Person,
+        /// Made by the client: the same id again is not carried out again.
+        id: Option<CommandId>,
         /// What.
         command: Command,
     },
+    /// Somebody started to watch.
+    Watched,
     /// A runner's frame came in.
     Runner {
         /// On which connection.
@@ -102,6 +111,17 @@ pub enum Effect {
     ResetText(PartId),
     /// Durable: a part is no longer open.
     DropOpen(PartId),
+    /// Durable: this person's command was carried out.
+    Remember {
+        /// Whose.
+        by: UserId,
+        /// Which.
+        id: CommandId,
+    },
+    /// Durable: a start as far as it is known.
+    PutStart(Start),
+    /// Durable: what a watchdog decided.
+    AddVerdict(Verdict),
     /// To all viewers.
     Viewers(ServerFrame),
     /// To the connected runner; dropped when there is none.
@@ -133,6 +153,10 @@ pub enum Effect {
     Sandbox(SandboxCall),
     /// Tell the registry; its outcome is [`Input::Indexed`].
     Index(Box<Summary>),
+    /// Tell the registry how long a start took; nobody waits for an outcome.
+    Sample(Start),
+    /// Remove a snapshot that is no longer needed; what fails is left behind.
+    DropSnapshot(SnapshotId),
 }
 
 impl Effect {
@@ -145,14 +169,19 @@ impl Effect {
             | Self::PutOpen(_)
             | Self::SaveText { .. }
             | Self::ResetText(_)
-            | Self::DropOpen(_) => true,
+            | Self::DropOpen(_)
+            | Self::Remember { .. }
+            | Self::PutStart(_)
+            | Self::AddVerdict(_) => true,
             Self::Viewers(_)
             | Self::Runner(_)
             | Self::Welcome { .. }
             | Self::GrantToken { .. }
             | Self::CloseRunner { .. }
             | Self::Sandbox(_)
-            | Self::Index(_) => false,
+            | Self::Index(_)
+            | Self::Sample(_)
+            | Self::DropSnapshot(_) => false,
         }
     }
 }

@@ -18,6 +18,7 @@ pub(crate) struct Glance {
     cause: Option<Cause>,
     queue: u32,
     isolation: Option<Isolation>,
+    archived: bool,
 }
 
 impl Session {
@@ -35,6 +36,7 @@ impl Session {
             cause: summary.cause,
             queue: summary.queue,
             isolation: summary.isolation,
+            archived: summary.archived_at.is_some(),
         }
     }
 }

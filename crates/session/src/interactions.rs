@@ -6,7 +6,8 @@ use errand_protocol::event::EventBody;
 use errand_protocol::ids::{InteractionId, PartId, TurnId};
 use errand_protocol::interaction::{Answer, Ask, Interaction, PermissionReply, Resolution};
 use errand_protocol::runner::AgentFrame;
-use errand_protocol::session::Person;
+use errand_protocol::session::{Cause, Person};
+use errand_protocol::startup::Watchdog;
 
 use crate::effect::Rejection;
 use crate::session::Step;
@@ -36,7 +37,9 @@ impl Step<'_, '_> {
             return;
         }
         let opened_at = self.cx.now;
-        let deadline = opened_at.plus(self.cx.timings.interaction);
+        let unattended = self.cx.timings.unattended.filter(|_| !self.cx.watched);
+        let patience = unattended.unwrap_or(self.cx.timings.interaction);
+        let deadline = opened_at.plus(patience);
         let interaction = Interaction {
             id: id.clone(),
             turn_id,
@@ -66,12 +69,17 @@ impl Step<'_, '_> {
     pub(crate) fn answer(&mut self, by: Person, id: &InteractionId, answer: Answer) -> Result<(), Rejection> {
         let Some(interaction) = self.s.core.interactions.get(id) else {
             return Err(if self.s.core.settled.contains(id) {
-                Rejection::new(ErrorCode::AlreadyResolved, "This has been answered already.")
+                let message = match self.s.core.settled_by.get(id) {
+                    Some(name) => format!("{name} has answered this already."),
+                    None => "This is settled already: its time was up, or its turn has ended.".to_owned(),
+                };
+                Rejection::new(ErrorCode::AlreadyResolved, message)
             } else {
                 Rejection::new(ErrorCode::NotFound, "There is no such question.")
             });
         };
         check(&interaction.ask, &answer)?;
+        self.s.core.settled_by.insert(id.clone(), by.name.clone());
         self.settle(
             id,
             Resolution::Answered {
@@ -95,7 +103,21 @@ impl Step<'_, '_> {
             .map(|i| (i.id.clone(), default_answer(&i.ask)))
             .collect();
         for (id, answer) in late {
+            let cause = Cause::new("unanswered", "Nobody answered a question in time.");
+            self.verdict(Watchdog::Interaction, cause, "Its default answer was taken.");
             self.settle(&id, Resolution::Expired { answer: answer.clone() }, Some(answer));
+        }
+    }
+
+    /// Somebody watches from now on: open questions wait as long as they would have with somebody there.
+    pub(crate) fn watched(&mut self) {
+        let patience = self.cx.timings.interaction;
+        for interaction in self.s.core.interactions.values_mut() {
+            let full = interaction.opened_at.plus(patience);
+            if interaction.deadline < full {
+                interaction.deadline = full;
+                self.dirty = true;
+            }
         }
     }
 
@@ -129,7 +151,9 @@ impl Step<'_, '_> {
         self.s.core.interactions.remove(id);
         self.s.core.settled.push(id.clone());
         let surplus = self.s.core.settled.len().saturating_sub(REMEMBERED);
-        self.s.core.settled.drain(..surplus);
+        for forgotten in self.s.core.settled.drain(..surplus) {
+            self.s.core.settled_by.remove(&forgotten);
+        }
         // The turn was waiting for a person, not silent.
         let nobody_is_asked = self.s.core.interactions.is_empty();
         if let Some(turn) = &mut self.s.core.turn {

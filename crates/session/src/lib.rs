@@ -9,23 +9,31 @@
 #![warn(missing_docs)]
 
 mod core;
+mod create;
 mod deadlines;
 mod effect;
+pub mod fork;
 mod index;
 mod interactions;
 mod lifecycle;
 mod open_parts;
 mod prompts;
+mod queue;
+mod rest;
 mod runner_events;
 mod runner_link;
 mod sandbox_calls;
 mod session;
+mod snapshots;
 pub mod sql;
+mod startup;
+mod steer;
 pub mod store;
 mod timings;
 pub mod transcript;
 
-pub use crate::core::{Core, Life, Spec};
+pub use crate::core::{Core, Life, Snapshot, Spec};
+pub use crate::create::{NewSession, Stored};
 pub use crate::effect::{Cx, Effect, Input, Rejection, SandboxCall};
-pub use crate::session::{NewSession, Placed, Session};
+pub use crate::session::{Placed, Session};
 pub use crate::timings::Timings;

@@ -1,4 +1,4 @@
-//! The sandbox's life as the session sees it: starting with retries, losing, replacing, suspending, ending.
+//! The sandbox's life as the session sees it: starting with retries, losing, replacing. Suspending and ending: `rest`.
 //!
 //! A sandbox is never made under another name while the fate of the last one is unknown: until the provider (or a
 //! runner) has shown that it was made, the next try asks for the same name. Work is handed on by `resume`: as soon as a
@@ -7,12 +7,14 @@
 use errand_protocol::close::CloseCode;
 use errand_protocol::event::EventBody;
 use errand_protocol::runner::AgentFrame;
-use errand_protocol::session::{Cause, Person, StartStep};
+use errand_protocol::session::{Cause, StartStep};
+use errand_protocol::startup::{StartOutcome, Watchdog};
 
 use crate::core::{Life, ReconnectStage, Turn};
 use crate::effect::{Effect, SandboxCall};
 use crate::sandbox_calls::FIRST_LOOK;
 use crate::session::Step;
+use crate::startup::point;
 use crate::timings::Timings;
 
 impl Step<'_, '_> {
@@ -21,11 +23,11 @@ impl Step<'_, '_> {
         match &self.s.core.life {
             Life::Idle | Life::Paused => self.request_sandbox(1, None),
             Life::Error { .. } if !self.breaker_open() => self.request_sandbox(1, None),
+            Life::Pausing { .. } => self.stay_up(),
             Life::Error { .. }
             | Life::Starting { .. }
             | Life::Running { .. }
             | Life::Reconnecting { .. }
-            | Life::Pausing { .. }
             | Life::Terminated => {}
         }
     }
@@ -74,6 +76,9 @@ impl Step<'_, '_> {
             resume: self.s.core.resumable.clone(),
         };
         self.call(ensure, self.cx.now);
+        self.refuse_old_snapshot();
+        let resuming = self.s.core.resumable.is_some() || self.s.core.snapshot.is_some();
+        self.start_begins(attempt, resuming);
         let step = StartStep::Requested;
         let deadline = self.cx.now.plus(step_time(step, self.cx.timings));
         self.enter(Life::Starting {
@@ -81,6 +86,7 @@ impl Step<'_, '_> {
             attempt,
             deadline,
             backoff: false,
+            resuming,
             cause,
         });
         self.log_step(step, attempt);
@@ -107,7 +113,10 @@ impl Step<'_, '_> {
     /// A step of the start began.
     pub(crate) fn start_step(&mut self, step: StartStep) {
         let Life::Starting {
-            step: current, attempt, ..
+            step: current,
+            attempt,
+            resuming,
+            ..
         } = self.s.core.life
         else {
             return;
@@ -121,8 +130,10 @@ impl Step<'_, '_> {
             attempt,
             deadline,
             backoff: false,
+            resuming,
             cause: None,
         };
+        self.start_reached(point(step));
         self.log_step(step, attempt);
     }
 
@@ -135,6 +146,7 @@ impl Step<'_, '_> {
             attempt: 1,
             deadline,
             backoff: false,
+            resuming: true,
             cause: None,
         });
         self.log_step(step, 1);
@@ -144,6 +156,8 @@ impl Step<'_, '_> {
     pub(crate) fn ready(&mut self) {
         self.s.core.resumable = Some(self.sandbox_name());
         self.forget_looks();
+        self.s.core.wanted = false;
+        self.start_ready();
         self.enter(Life::Running { idle_since: None });
         self.resume_turn();
     }
@@ -179,15 +193,18 @@ impl Step<'_, '_> {
 
     /// This start failed: try again after a while, or give up until a person says so.
     pub(crate) fn start_failed(&mut self, cause: Cause, retryable: bool) {
-        let Life::Starting { attempt, .. } = self.s.core.life else {
+        let Life::Starting { attempt, resuming, .. } = self.s.core.life else {
             return;
         };
         self.drop_runner(CloseCode::Replaced);
         self.forget_looks();
+        self.start_ended(StartOutcome::Failed, Some(&cause));
         if !retryable || attempt >= self.cx.timings.start_attempts {
             self.note_failure();
+            self.verdict(Watchdog::Start, cause.clone(), "It waits for a person to try again.");
             return self.give_up(cause);
         }
+        self.verdict(Watchdog::Start, cause.clone(), "Another try follows.");
         if self.s.core.turn.as_ref().is_some_and(|turn| turn.accepted) {
             self.lose_turn(cause.clone());
         }
@@ -209,6 +226,7 @@ impl Step<'_, '_> {
             attempt: attempt + 1,
             deadline: self.cx.now.plus(wait),
             backoff: true,
+            resuming,
             cause: Some(cause),
         });
     }
@@ -216,26 +234,11 @@ impl Step<'_, '_> {
     /// It waits for a person from now on. Nothing runs meanwhile.
     fn give_up(&mut self, cause: Cause) {
         self.drop_runner(CloseCode::Replaced);
+        self.start_ended(StartOutcome::Failed, Some(&cause));
         self.put_away();
         self.lose_turn(cause.clone());
         self.s.core.isolation = None;
         self.enter(Life::Error { cause });
-    }
-
-    /// Stops the sandbox and keeps its files; without any work in them it is removed.
-    fn put_away(&mut self) {
-        self.forget_looks();
-        let name = self.sandbox_name();
-        match self.s.core.resumable.clone() {
-            Some(kept) => {
-                if kept != name {
-                    // Nobody knows whether the successor was made, or has the files already.
-                    self.call(SandboxCall::Suspend { name }, self.cx.now);
-                }
-                self.call(SandboxCall::Suspend { name: kept }, self.cx.now);
-            }
-            None => self.remove(name),
-        }
     }
 
     /// The current sandbox will not be used, and another one follows, which stops the one that it takes over from.
@@ -248,7 +251,7 @@ impl Step<'_, '_> {
         }
     }
 
-    fn remove(&mut self, name: String) {
+    pub(crate) fn remove(&mut self, name: String) {
         // Whether it was made or not: the next one gets another name, so that this removal cannot hit it.
         self.s.core.made = true;
         self.call(SandboxCall::Delete { name }, self.cx.now);
@@ -275,6 +278,15 @@ impl Step<'_, '_> {
 
     /// The runner is connected, but gives no sign.
     pub(crate) fn runner_silent(&mut self) {
+        let cause = Cause::new(
+            "runner_silent",
+            "The sandbox is connected, but gave no sign for a while.",
+        );
+        self.verdict(
+            Watchdog::RunnerSilence,
+            cause,
+            "Its connection was closed; it may dial again.",
+        );
         self.drop_runner(CloseCode::Silent);
         self.runner_lost();
     }
@@ -297,13 +309,9 @@ impl Step<'_, '_> {
                 let name = self.sandbox_name();
                 self.call(SandboxCall::Inspect { name }, self.cx.now.plus(FIRST_LOOK));
             }
-            Life::Idle
-            | Life::Starting { .. }
-            | Life::Reconnecting { .. }
-            | Life::Pausing { .. }
-            | Life::Paused
-            | Life::Error { .. }
-            | Life::Terminated => {}
+            Life::Idle | Life::Starting { .. } | Life::Reconnecting { .. } | Life::Paused | Life::Error { .. } => {}
+            // It has saved what there was, or never will.
+            Life::Pausing { .. } | Life::Terminated => self.work_is_saved(),
         }
     }
 
@@ -332,64 +340,24 @@ impl Step<'_, '_> {
         }
         self.note_failure();
         if self.breaker_open() {
+            let why = Cause::new("too_many_failures", "Sandboxes failed too often in a short time.");
+            self.verdict(
+                Watchdog::Breaker,
+                why,
+                "No further sandbox is started until a person tries again.",
+            );
             self.give_up(cause);
         } else if self.s.core.turn.is_some() || !self.s.queue.is_empty() {
+            self.verdict(
+                Watchdog::Reconnect,
+                cause.clone(),
+                "Another sandbox continues with its files.",
+            );
             self.request_sandbox(1, Some(cause));
         } else {
             self.put_away();
             self.rest();
         }
-    }
-
-    /// Nothing to do and no sandbox.
-    fn rest(&mut self) {
-        self.s.core.isolation = None;
-        self.enter(if self.s.core.resumable.is_some() {
-            Life::Paused
-        } else {
-            Life::Idle
-        });
-    }
-
-    /// Nothing to do for long: stop the sandbox and keep its files.
-    pub(crate) fn pause(&mut self) {
-        let name = self.sandbox_name();
-        self.call(SandboxCall::Suspend { name }, self.cx.now);
-        self.enter(Life::Pausing {
-            deadline: self.cx.now.plus(self.cx.timings.pausing),
-        });
-    }
-
-    /// The sandbox is stopped, or patience with the provider has ended.
-    pub(crate) fn paused(&mut self) {
-        self.drop_runner(CloseCode::Replaced);
-        self.rest();
-        if !self.s.queue.is_empty() {
-            self.request_sandbox(1, None);
-        }
-    }
-
-    /// Ends the session for good.
-    pub(crate) fn terminate(&mut self, by: &Person) {
-        if let Some(turn) = &mut self.s.core.turn {
-            let sent_at = self.cx.now;
-            turn.abort
-                .get_or_insert(crate::core::Abort {
-                    sent_at,
-                    tries: 1,
-                    cause: None,
-                })
-                .cause = None;
-        }
-        self.lose_turn(Cause::new("terminated", "The session was ended."));
-        for placed in std::mem::take(&mut self.s.queue) {
-            self.withdrawn(placed, by.clone());
-        }
-        self.tell_runner(AgentFrame::Shutdown {});
-        self.drop_runner(CloseCode::Terminated);
-        self.remove_all();
-        self.s.core.isolation = None;
-        self.enter(Life::Terminated);
     }
 }
 

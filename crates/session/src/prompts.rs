@@ -1,11 +1,14 @@
 //! Prompts and turns: the queue is ours, one turn runs at a time, and every accepted prompt ends exactly once.
 
+use std::collections::BTreeMap;
+
 use errand_protocol::api::ErrorCode;
 use errand_protocol::event::EventBody;
-use errand_protocol::ids::{PromptId, TurnId};
+use errand_protocol::ids::{CommandId, PromptId, TurnId};
 use errand_protocol::limits::MAX_QUEUE;
 use errand_protocol::runner::{AgentFrame, GitAuthor};
-use errand_protocol::session::{Cause, FileChange, Person, Prompt, PromptState, TurnOutcome, Usage};
+use errand_protocol::session::{Cause, FileChange, Person, Prompt, PromptMode, PromptState, TurnOutcome, Usage};
+use errand_protocol::startup::Watchdog;
 use errand_protocol::text::{ModelId, PromptText};
 use errand_protocol::transcript::{Part, PartBody, ToolStatus};
 use errand_protocol::viewer::Command;
@@ -34,16 +37,44 @@ impl TurnEnd {
 }
 
 impl Step<'_, '_> {
-    /// Carries a person's command out.
-    pub(crate) fn command(&mut self, by: Person, command: Command) -> Result<(), Rejection> {
+    /// Carries a person's command out, unless it was carried out before.
+    pub(crate) fn command_once(
+        &mut self,
+        by: Person,
+        id: Option<CommandId>,
+        command: Command,
+    ) -> Result<(), Rejection> {
+        let Some(id) = id else { return self.command(by, command) };
+        if (self.cx.known_command)(&by.id, &id) {
+            return Ok(());
+        }
+        let who = by.id.clone();
+        self.command(by, command)?;
+        self.fx.push(Effect::Remember { by: who, id });
+        Ok(())
+    }
+
+    fn command(&mut self, by: Person, command: Command) -> Result<(), Rejection> {
         let terminated = self.s.core.life == Life::Terminated;
         match command {
             // Ending what has ended is fine, and so is repeating a prompt that was accepted.
             Command::Terminate {} | Command::Abort { .. } if terminated => Ok(()),
-            Command::Prompt { prompt_id, text, model } => self.prompt(by, prompt_id, text, model),
+            Command::Prompt {
+                prompt_id,
+                text,
+                model,
+                mode,
+            } => self.prompt(by, prompt_id, text, model, mode),
+            Command::Archive {} => self.archive(by),
+            Command::Restore {} => {
+                self.restore(by);
+                Ok(())
+            }
             _ if terminated => Err(Rejection::new(ErrorCode::Terminated, "This session has been ended.")),
             Command::EditPrompt { prompt_id, text } => self.edit_prompt(&prompt_id, text),
             Command::WithdrawPrompt { prompt_id } => self.withdraw_prompt(&prompt_id, by),
+            Command::MovePrompt { prompt_id, to } => self.move_prompt(&prompt_id, to, by),
+            Command::PromotePrompt { prompt_id } => self.promote_prompt(&prompt_id, by),
             Command::Abort { turn_id } => {
                 let current = self.s.core.turn.as_ref().map(|turn| turn.id.clone());
                 if current.is_some() && (turn_id.is_none() || turn_id == current) {
@@ -64,6 +95,11 @@ impl Step<'_, '_> {
                 self.retry();
                 Ok(())
             }
+            Command::Pause {} => self.pause_now(),
+            Command::Resume {} => {
+                self.resume(by);
+                Ok(())
+            }
             Command::Terminate {} => {
                 self.terminate(&by);
                 Ok(())
@@ -71,7 +107,14 @@ impl Step<'_, '_> {
         }
     }
 
-    fn prompt(&mut self, by: Person, id: PromptId, text: PromptText, model: Option<ModelId>) -> Result<(), Rejection> {
+    fn prompt(
+        &mut self,
+        by: Person,
+        id: PromptId,
+        text: PromptText,
+        model: Option<ModelId>,
+        mode: PromptMode,
+    ) -> Result<(), Rejection> {
         if let Some(known) = (self.cx.known_prompt)(&id) {
             // Edited since or not: what counts is that this author submitted this id before.
             let same = known.author.id == by.id;
@@ -88,73 +131,26 @@ impl Step<'_, '_> {
         let prompt = Prompt {
             id,
             text,
-            author: by,
+            author: by.clone(),
             model,
+            mode,
             state: PromptState::Queued,
             created_at: self.cx.now,
         };
-        let placed = Placed {
+        self.restore(by);
+        self.enqueue(Placed {
             prompt: prompt.clone(),
-            position: self.s.core.prompts,
-        };
-        self.s.core.prompts += 1;
-        self.put_prompt(&placed);
-        self.s.queue.push(placed);
+            position: 0,
+        });
         self.log(EventBody::PromptQueued { prompt });
         self.wake();
         Ok(())
     }
 
-    fn waiting(&self, id: &PromptId) -> Result<usize, Rejection> {
-        if let Some(at) = self.s.queue.iter().position(|placed| placed.prompt.id == *id) {
-            return Ok(at);
-        }
-        Err(match (self.cx.known_prompt)(id) {
-            Some(_) => Rejection::new(ErrorCode::Conflict, "This prompt no longer waits."),
-            None => Rejection::new(ErrorCode::NotFound, "There is no such prompt."),
-        })
-    }
-
-    fn edit_prompt(&mut self, id: &PromptId, text: PromptText) -> Result<(), Rejection> {
-        let at = self.waiting(id)?;
-        let Some(placed) = self.s.queue.get_mut(at) else {
-            return Ok(());
-        };
-        if placed.prompt.text != text {
-            placed.prompt.text = text.clone();
-            let placed = placed.clone();
-            self.put_prompt(&placed);
-            self.log(EventBody::PromptEdited {
-                prompt_id: id.clone(),
-                text,
-            });
-        }
-        Ok(())
-    }
-
-    fn withdraw_prompt(&mut self, id: &PromptId, by: Person) -> Result<(), Rejection> {
-        if (self.cx.known_prompt)(id).is_some_and(|prompt| prompt.state == PromptState::Withdrawn) {
-            return Ok(());
-        }
-        let at = self.waiting(id)?;
-        let placed = self.s.queue.remove(at);
-        self.withdrawn(placed, by);
-        Ok(())
-    }
-
-    pub(crate) fn withdrawn(&mut self, mut placed: Placed, by: Person) {
-        placed.prompt.state = PromptState::Withdrawn;
-        self.put_prompt(&placed);
-        self.log(EventBody::PromptWithdrawn {
-            prompt_id: placed.prompt.id,
-            by,
-        });
-    }
-
     /// Starts the next turn when the runner is ready and none runs.
     pub(crate) fn dispatch(&mut self) {
         let ready = matches!(self.s.core.life, Life::Running { .. }) && self.s.live.runner.is_some();
-        if !ready || self.s.core.turn.is_some() {
+        if !ready || self.s.core.turn.is_some() || self.s.replaying() {
             return;
         }
         if self.s.queue.is_empty() {
@@ -184,6 +180,7 @@ impl Step<'_, '_> {
             waited: 0,
             last_event_at: now,
             abort: None,
+            offers: BTreeMap::new(),
         });
         self.s.core.life = Life::Running { idle_since: None };
         self.put_prompt(&placed);
@@ -220,15 +217,26 @@ impl Step<'_, '_> {
     /// lost; one that has begun the turn and only says nothing may be in the middle of a long command.
     pub(crate) fn ask_runner_again(&mut self) {
         let Some(turn) = &self.s.core.turn else { return };
-        if !turn.accepted && turn.dispatches >= self.cx.timings.accept_attempts {
-            let cause = Cause::new(
-                "runner_unresponsive",
-                "The sandbox took no prompt and is being replaced.",
+        if turn.accepted {
+            let cause = Cause::new("turn_silent", "Nothing was heard of the turn for a while.");
+            self.verdict(
+                Watchdog::TurnSilence,
+                cause,
+                "The runner was asked whether it still works on it.",
             );
-            self.replace_sandbox(cause);
-        } else {
-            self.send_turn();
+            return self.send_turn();
         }
+        if turn.dispatches < self.cx.timings.accept_attempts {
+            let cause = Cause::new("prompt_not_taken", "The runner did not take the prompt in time.");
+            self.verdict(Watchdog::Accept, cause, "It was handed over again.");
+            return self.send_turn();
+        }
+        let cause = Cause::new(
+            "runner_unresponsive",
+            "The sandbox took no prompt and is being replaced.",
+        );
+        self.verdict(Watchdog::Accept, cause.clone(), "The sandbox is replaced.");
+        self.replace_sandbox(cause);
     }
 
     /// Asks the runner to stop the turn.
@@ -265,11 +273,14 @@ impl Step<'_, '_> {
                 "abort_unanswered",
                 "The agent could not be stopped; its sandbox is being replaced.",
             );
+            self.verdict(Watchdog::Abort, cause.clone(), "The sandbox is replaced.");
             return self.replace_sandbox(cause);
         }
         abort.tries += 1;
         abort.sent_at = self.cx.now;
         let turn_id = turn.id.clone();
+        let cause = Cause::new("abort_slow", "The agent did not stop in time.");
+        self.verdict(Watchdog::Abort, cause, "It was told to stop again.");
         self.tell_runner(AgentFrame::Abort { turn_id });
     }
 
@@ -317,7 +328,9 @@ impl Step<'_, '_> {
         let Some(turn) = self.s.core.turn.take() else { return };
         self.cancel_interactions();
         self.close_open_parts();
-        if let Some(mut placed) = self.s.running.take() {
+        self.s.core.first_turn = false;
+        let steered = std::mem::take(&mut self.s.steered);
+        for mut placed in self.s.running.take().into_iter().chain(steered) {
             placed.prompt.state = match end.outcome {
                 TurnOutcome::Done => PromptState::Done,
                 TurnOutcome::Failed => PromptState::Failed,

@@ -28,6 +28,29 @@ impl Step<'_, '_> {
     /// Applies an event that was not applied before.
     pub(crate) fn apply(&mut self, body: RunnerEvent) {
         match body {
+            RunnerEvent::SnapshotSaved {
+                snapshot_id,
+                turn_id,
+                bytes,
+                runtime,
+            } => self.snapshot_saved(snapshot_id, turn_id, bytes, runtime),
+            RunnerEvent::SnapshotFailed { cause } => self.snapshot_failed(cause),
+            // The session is over; only the last save still counts.
+            _ if self.s.core.life == Life::Terminated => {}
+            RunnerEvent::SnapshotRestored { snapshot_id, loss } => {
+                let restored = format!("The work was brought back from the snapshot {snapshot_id}.");
+                let message = [Some(restored), loss]
+                    .into_iter()
+                    .flatten()
+                    .collect::<Vec<_>>()
+                    .join(" ");
+                self.trouble(Cause::new("restored_from_snapshot", message));
+            }
+            RunnerEvent::SteerAccepted { turn_id, prompt_id } => {
+                self.touch(&turn_id);
+                self.steer_accepted(turn_id, prompt_id);
+            }
+            RunnerEvent::SteerRefused { turn_id, prompt_id, .. } => self.steer_refused(&turn_id, &prompt_id),
             RunnerEvent::Step { .. } | RunnerEvent::Ready { .. } | RunnerEvent::StartFailed { .. }
                 if self.inherited() => {}
             RunnerEvent::Step { step } => self.start_step(step),
@@ -140,6 +163,7 @@ impl Step<'_, '_> {
                 // A part of a turn that has ended is not opened again: nothing would close it.
                 if self.touch(&turn_id) {
                     let part: Part = part.with_streaming_text(String::new());
+                    self.first_output(&part.body);
                     let open = self.s.open.put(turn_id.clone(), message_id.clone(), part.clone());
                     self.fx.push(Effect::PutOpen(open));
                     self.log(EventBody::PartStarted {
@@ -181,6 +205,11 @@ impl Step<'_, '_> {
             | RunnerEvent::Title { .. }
             | RunnerEvent::InteractionAsked { .. }
             | RunnerEvent::InteractionClosed { .. }
+            | RunnerEvent::SteerAccepted { .. }
+            | RunnerEvent::SteerRefused { .. }
+            | RunnerEvent::SnapshotSaved { .. }
+            | RunnerEvent::SnapshotFailed { .. }
+            | RunnerEvent::SnapshotRestored { .. }
             | RunnerEvent::EngineRestarted { .. } => {}
         }
     }

@@ -10,7 +10,7 @@ use errand_protocol::session::StartStep;
 
 use crate::core::{Life, Spool};
 use crate::effect::Effect;
-use crate::session::Step;
+use crate::session::{Session, Step};
 
 /// What a runner says of itself.
 struct Hello {
@@ -19,6 +19,14 @@ struct Hello {
     last_rseq: u64,
     turn: Option<TurnId>,
     ready: bool,
+}
+
+impl Session {
+    /// Whether something that the runner had written before its hello is still to come.
+    pub(crate) fn replaying(&self) -> bool {
+        let spool = self.core.spool.as_ref();
+        spool.is_some_and(|spool| spool.acked < spool.written)
+    }
 }
 
 impl Step<'_, '_> {
@@ -99,6 +107,7 @@ impl Step<'_, '_> {
         }
         self.s.live.runner = Some(conn.clone());
         self.s.live.runner_seen = self.cx.now;
+        self.s.live.replayed_at = self.cx.now;
         self.s.open.may_ask_again();
         self.sandbox_ran();
         self.forget_looks();
@@ -115,6 +124,7 @@ impl Step<'_, '_> {
             conn: Some(conn.clone()),
             generation: hello.generation,
             inherited,
+            written: hello.last_rseq,
             no_turn_after: (!works_on_it).then_some(hello.last_rseq),
         });
         self.fx.push(Effect::Welcome {
@@ -170,6 +180,7 @@ impl Step<'_, '_> {
             | Life::Terminated => {}
         }
         self.resend_answers();
+        self.offer_again();
     }
 
     fn numbered(&mut self, rseq: u64, body: RunnerEvent) {
@@ -183,6 +194,7 @@ impl Step<'_, '_> {
         if fresh {
             spool.acked = rseq;
             self.dirty = true;
+            self.s.live.replayed_at = self.cx.now;
             self.apply(body);
             self.turn_forgotten_if_all_came();
         }

@@ -41,8 +41,12 @@ impl Step<'_, '_> {
             names.insert(self.sandbox_name());
         }
         self.s.core.calls.clear();
+        let current = self.sandbox_name();
+        let saving = self.cx.now.plus(self.cx.timings.shutdown);
         for name in names {
-            self.call(SandboxCall::Delete { name }, self.cx.now);
+            let saves = self.s.live.runner.is_some() && name == current;
+            let due = if saves { saving } else { self.cx.now };
+            self.call(SandboxCall::Delete { name }, due);
         }
     }
 

@@ -6,16 +6,15 @@
 
 use errand_protocol::close::CloseCode;
 use errand_protocol::event::{Event, EventBody};
-use errand_protocol::ids::{ConnId, Generation, OrgId, Seq, SessionId};
+use errand_protocol::ids::{ConnId, Generation, Seq};
 use errand_protocol::runner::AgentFrame;
-use errand_protocol::sandbox::RepoSpec;
 use errand_protocol::session::{Activity, Person, Prompt, Session as Summary, TurnInfo};
-use errand_protocol::text::{ModelId, Title};
-use errand_protocol::time::Timestamp;
+use errand_protocol::startup::Start;
+use errand_protocol::text::Title;
 use errand_protocol::transcript::{Part, PartBody, ToolStatus};
 use errand_protocol::viewer::ServerFrame;
 
-use crate::core::{Core, Index, Life, Spec, Volatile};
+use crate::core::{Core, Life, Spec, Volatile};
 use crate::effect::{Cx, Effect, Input, Rejection};
 use crate::open_parts::OpenParts;
 
@@ -27,6 +26,10 @@ pub struct Session {
     pub(crate) queue: Vec<Placed>,
     /// The running turn's prompt.
     pub(crate) running: Option<Placed>,
+    /// Prompts that were handed to the running turn.
+    pub(crate) steered: Vec<Placed>,
+    /// The last start.
+    pub(crate) start: Option<Start>,
     pub(crate) open: OpenParts,
     pub(crate) live: Volatile,
 }
@@ -40,92 +43,7 @@ pub struct Placed {
     pub position: u64,
 }
 
-/// What a new session is made of.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewSession {
-    /// Its id.
-    pub id: SessionId,
-    /// Its tenant.
-    pub org: OrgId,
-    /// Whose it is.
-    pub owner: Person,
-    /// Its title.
-    pub title: Title,
-    /// Whether a person chose the title.
-    pub titled_by_person: bool,
-    /// What it works on.
-    pub repo: Option<RepoSpec>,
-    /// Its model.
-    pub model: ModelId,
-}
-
 impl Session {
-    /// A new session, with the effects that make it exist.
-    pub fn create(new: NewSession, now: Timestamp) -> (Self, Vec<Effect>) {
-        let body = EventBody::SessionCreated {
-            owner: new.owner.clone(),
-            title: new.title.clone(),
-            repo: new.repo.clone(),
-            model: new.model.clone(),
-        };
-        let spec = Spec {
-            id: new.id,
-            org: new.org,
-            owner: new.owner,
-            repo: new.repo,
-            model: new.model,
-            created_at: now,
-        };
-        let session = Self {
-            core: Core {
-                spec,
-                title: new.title,
-                titled_by_person: new.titled_by_person,
-                head_seq: Seq(1),
-                updated_at: now,
-                life: Life::Idle,
-                generation: Generation::default(),
-                made: false,
-                resumable: None,
-                isolation: None,
-                failed_starts: Vec::new(),
-                turn: None,
-                prompts: 0,
-                interactions: std::collections::BTreeMap::new(),
-                answers: std::collections::BTreeMap::new(),
-                settled: Vec::new(),
-                todos: Vec::new(),
-                spool: None,
-                calls: Vec::new(),
-                index: Index {
-                    stale: true,
-                    due: now,
-                    failures: 0,
-                },
-            },
-            queue: Vec::new(),
-            running: None,
-            open: OpenParts::default(),
-            live: Volatile {
-                indexing: Some(now),
-                runner_seen: now,
-                saved_at: now,
-                ..Volatile::default()
-            },
-        };
-        let summary = session.summary();
-        let effects = vec![
-            Effect::Append(Event {
-                seq: Seq(1),
-                at: now,
-                body,
-            }),
-            Effect::SaveCore(session.core_json()),
-            Effect::Index(Box::new(summary)),
-        ];
-        (session, effects)
-    }
-
     /// What happened → what to do.
     ///
     /// # Errors
@@ -143,6 +61,7 @@ impl Session {
         };
         step.route(input)?;
         step.dispatch();
+        step.offer_steers();
         step.call_out();
         step.publish(&before);
         if step.dirty {
@@ -170,7 +89,8 @@ impl Session {
             head_seq: core.head_seq,
             queue: u32::try_from(self.queue.len()).unwrap_or(u32::MAX),
             isolation: core.isolation,
-            archived_at: None,
+            archived_at: core.archived_at,
+            forked_from: core.spec.forked_from.clone(),
         }
     }
 
@@ -226,6 +146,7 @@ impl Session {
         self.queue
             .iter()
             .chain(self.running.iter())
+            .chain(self.steered.iter())
             .map(|placed| &placed.prompt)
             .find(|prompt| prompt.id == *id)
     }
@@ -257,6 +178,8 @@ impl Session {
         self.core == stored.core
             && self.queue == stored.queue
             && self.running == stored.running
+            && self.steered == stored.steered
+            && self.start == stored.start
             && self.open.persisted_eq(&stored.open)
     }
 
@@ -306,7 +229,8 @@ pub(crate) struct Step<'a, 'b> {
 impl Step<'_, '_> {
     fn route(&mut self, input: Input) -> Result<(), Rejection> {
         match input {
-            Input::Command { by, command } => self.command(by, command)?,
+            Input::Command { by, id, command } => self.command_once(by, id, command)?,
+            Input::Watched => self.watched(),
             Input::Runner { conn, frame } => self.runner_frame(&conn, frame),
             Input::RunnerGone { conn } => self.runner_gone(&conn),
             Input::Sandbox { call, outcome } => self.sandbox_outcome(&call, outcome),

@@ -6,18 +6,23 @@
 //! **Invariant:** [`apply`] stores all durable effects of one step in one transaction, or none.
 
 use errand_protocol::event::Event;
-use errand_protocol::ids::{PromptId, Seq};
+use errand_protocol::ids::{CommandId, PromptId, Seq, UserId};
+use errand_protocol::limits::{MAX_STARTS, MAX_VERDICTS};
 use errand_protocol::session::{Prompt, PromptState};
+use errand_protocol::startup::{Start, Verdict};
 use errand_protocol::time::Timestamp;
 use errand_protocol::viewer::OpenPart;
 use serde::Serialize;
 
-use crate::core::{Core, Volatile};
+use crate::core::Core;
+use crate::create::Stored;
 use crate::effect::Effect;
-use crate::open_parts::OpenParts;
 use crate::session::{Placed, Session};
 use crate::sql::{Row, Sql, SqlError, Value, int, json, text};
 use crate::transcript::Fold;
+
+/// So many commands are remembered, to recognise one that comes again.
+const REMEMBERED_COMMANDS: i64 = 1000;
 
 /// A step of the schema. Ids and texts never change once released.
 struct Migration {
@@ -25,9 +30,10 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    id: "0001_session",
-    sql: "
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        id: "0001_session",
+        sql: "
 CREATE TABLE core (one INTEGER PRIMARY KEY CHECK (one = 1), body TEXT NOT NULL);
 CREATE TABLE events (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, body TEXT NOT NULL);
 CREATE TABLE prompts (
@@ -41,7 +47,19 @@ CREATE UNIQUE INDEX prompts_running ON prompts (state) WHERE state = 'running';
 CREATE TABLE open_parts (id TEXT PRIMARY KEY, place INTEGER NOT NULL, body TEXT NOT NULL);
 CREATE TABLE open_text (id INTEGER PRIMARY KEY, piece TEXT NOT NULL);
 ",
-}];
+    },
+    Migration {
+        id: "0002_startup",
+        sql: "
+DROP INDEX prompts_waiting;
+CREATE INDEX prompts_waiting ON prompts (position) WHERE state IN ('queued', 'running', 'steered');
+CREATE TABLE commands (id TEXT PRIMARY KEY, place INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX commands_by_place ON commands (place);
+CREATE TABLE starts (generation INTEGER NOT NULL, attempt INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (generation, attempt)) WITHOUT ROWID;
+CREATE TABLE verdicts (id INTEGER PRIMARY KEY, body TEXT NOT NULL)
+",
+    },
+];
 
 /// The pieces of the text of the open part `?1`. A piece's key is the part's place, shifted left by 32 bits, plus the
 /// offset at which it begins: an integer key costs far less disk than the part's id in every row.
@@ -101,32 +119,76 @@ pub fn load(sql: &impl Sql, now: Timestamp) -> Result<Option<Session>, SqlError>
     let rows = sql.exec("SELECT body FROM core WHERE one = 1", &[])?;
     let Some(row) = rows.first() else { return Ok(None) };
     let core: Core = json(row, 0)?;
-    let mut queue = Vec::new();
-    let mut running = None;
-    let waiting = "SELECT body, position FROM prompts WHERE state IN ('queued', 'running') ORDER BY position";
+    let mut prompts = Vec::new();
+    let waiting =
+        "SELECT body, position FROM prompts WHERE state IN ('queued', 'running', 'steered') ORDER BY position";
     for row in sql.exec(waiting, &[])? {
-        let prompt: Prompt = json(&row, 0)?;
         let position = u64::try_from(int(&row, 1)?).unwrap_or_default();
-        let placed = Placed { prompt, position };
-        if placed.prompt.state == PromptState::Running {
-            running = Some(placed);
-        } else {
-            queue.push(placed);
-        }
+        prompts.push(Placed {
+            prompt: json(&row, 0)?,
+            position,
+        });
     }
-    let open = OpenParts::restore(load_open(sql)?);
-    let live = Volatile {
-        runner_seen: now,
-        saved_at: now,
-        ..Volatile::default()
-    };
-    Ok(Some(Session {
+    let stored = Stored {
         core,
-        queue,
-        running,
-        open,
-        live,
-    }))
+        prompts,
+        open: load_open(sql)?,
+        start: starts(sql, 1)?.pop(),
+    };
+    Ok(Some(Session::from_stored(stored, now)))
+}
+
+/// The last starts, newest first.
+///
+/// # Errors
+/// When the database fails.
+pub fn starts(sql: &impl Sql, limit: usize) -> Result<Vec<Start>, SqlError> {
+    let select = "SELECT body FROM starts ORDER BY generation DESC, attempt DESC LIMIT ?";
+    let rows = sql.exec(select, &[number(limit as u64)])?;
+    rows.iter().map(|row| json(row, 0)).collect()
+}
+
+/// What watchdogs decided lately, newest first.
+///
+/// # Errors
+/// When the database fails.
+pub fn verdicts(sql: &impl Sql) -> Result<Vec<Verdict>, SqlError> {
+    let rows = sql.exec(
+        "SELECT body FROM verdicts ORDER BY id DESC LIMIT ?",
+        &[number(MAX_VERDICTS as u64)],
+    )?;
+    rows.iter().map(|row| json(row, 0)).collect()
+}
+
+/// Whether this person's command was carried out.
+///
+/// # Errors
+/// When the database fails.
+pub fn command(sql: &impl Sql, by: &UserId, id: &CommandId) -> Result<bool, SqlError> {
+    let rows = sql.exec(
+        "SELECT 1 FROM commands WHERE id = ?",
+        &[command_key(by, id).as_str().into()],
+    )?;
+    Ok(!rows.is_empty())
+}
+
+fn command_key(by: &UserId, id: &CommandId) -> String {
+    format!("{by} {id}")
+}
+
+/// Puts copies of another session's events into the log, before this session is created ([`crate::fork`]).
+///
+/// # Errors
+/// When the database fails.
+pub fn import(sql: &impl Sql, events: &[Event]) -> Result<(), SqlError> {
+    sql.transaction(|| {
+        for event in events {
+            let put = "INSERT OR REPLACE INTO events (seq, at, body) VALUES (?, ?, ?)";
+            let at = event.at.millis();
+            sql.exec(put, &[number(event.seq.0), at.into(), to_json(&event.body)?])?;
+        }
+        Ok(())
+    })
 }
 
 fn load_open(sql: &impl Sql) -> Result<Vec<(OpenPart, String)>, SqlError> {
@@ -205,13 +267,36 @@ fn store(sql: &impl Sql, effect: &Effect) -> Result<(), SqlError> {
             )?;
             sql.exec("DELETE FROM open_parts WHERE id = ?", &[part_id.as_str().into()])?;
         }
+        Effect::Remember { by, id } => {
+            let put = "INSERT OR IGNORE INTO commands (id, place) VALUES (?, (SELECT COALESCE(MAX(place), 0) + 1 FROM commands))";
+            sql.exec(put, &[command_key(by, id).as_str().into()])?;
+            let forget = "DELETE FROM commands WHERE place <= (SELECT MAX(place) FROM commands) - ?";
+            sql.exec(forget, &[REMEMBERED_COMMANDS.into()])?;
+        }
+        Effect::PutStart(start) => {
+            let key = [start.generation.0.into(), start.attempt.into()];
+            let put = "INSERT INTO starts (generation, attempt, body) VALUES (?, ?, ?) \
+                       ON CONFLICT (generation, attempt) DO UPDATE SET body = excluded.body";
+            let [generation, attempt] = key;
+            sql.exec(put, &[generation, attempt, to_json(start)?])?;
+            let forget = "DELETE FROM starts WHERE (generation, attempt) NOT IN \
+                          (SELECT generation, attempt FROM starts ORDER BY generation DESC, attempt DESC LIMIT ?)";
+            sql.exec(forget, &[number(MAX_STARTS as u64)])?;
+        }
+        Effect::AddVerdict(verdict) => {
+            sql.exec("INSERT INTO verdicts (body) VALUES (?)", &[to_json(verdict)?])?;
+            let forget = "DELETE FROM verdicts WHERE id <= (SELECT MAX(id) FROM verdicts) - ?";
+            sql.exec(forget, &[number(MAX_VERDICTS as u64)])?;
+        }
         Effect::Viewers(_)
         | Effect::Runner(_)
         | Effect::Welcome { .. }
         | Effect::GrantToken { .. }
         | Effect::CloseRunner { .. }
         | Effect::Sandbox(_)
-        | Effect::Index(_) => {}
+        | Effect::Index(_)
+        | Effect::Sample(_)
+        | Effect::DropSnapshot(_) => {}
     }
     Ok(())
 }
@@ -289,6 +374,7 @@ const fn state_name(state: PromptState) -> &'static str {
     match state {
         PromptState::Queued => "queued",
         PromptState::Running => "running",
+        PromptState::Steered => "steered",
         PromptState::Done => "done",
         PromptState::Failed => "failed",
         PromptState::Aborted => "aborted",

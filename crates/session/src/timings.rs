@@ -34,8 +34,15 @@ pub struct Timings {
     pub interaction: i64,
     /// An idle sandbox, before it is suspended.
     pub idle: i64,
+    /// The same where nobody is watching when it is asked; absent: no difference. Who starts to watch before it is over
+    /// gets the full time.
+    pub unattended: Option<i64>,
     /// Suspending.
     pub pausing: i64,
+    /// For saving the work before a sandbox is suspended.
+    pub save: i64,
+    /// For saving the work before a sandbox is removed.
+    pub shutdown: i64,
     /// Between two calls to the provider or the registry when one fails; doubles up to a minute.
     pub call_backoff: i64,
     /// A call to the provider or the registry without any outcome counts as lost after this, and is made again. Longer
@@ -70,7 +77,10 @@ impl Default for Timings {
             abort: 15 * SECOND,
             interaction: 24 * 60 * MINUTE,
             idle: 15 * MINUTE,
+            unattended: None,
             pausing: 120 * SECOND,
+            save: 10 * SECOND,
+            shutdown: 20 * SECOND,
             call_backoff: SECOND,
             call_timeout: MINUTE,
             index_interval: SECOND,

@@ -43,6 +43,11 @@ impl Fold {
                     self.messages.push(message);
                 }
             }
+            EventBody::PromptSteered { turn_id, prompt_id } => {
+                let prompt = self.prompts.remove(&prompt_id);
+                self.messages
+                    .extend(prompt.and_then(|p| user_message(p, Some(turn_id))));
+            }
             EventBody::MessageStarted { turn_id, message_id } => {
                 self.message(&turn_id, &message_id, at);
             }
@@ -67,6 +72,8 @@ impl Fold {
             | EventBody::SandboxStep { .. }
             | EventBody::SandboxReady { .. }
             | EventBody::SandboxTrouble { .. }
+            | EventBody::SandboxSnapshot { .. }
+            | EventBody::PromptMoved { .. }
             | EventBody::GitCloned { .. }
             | EventBody::TurnAborting { .. }
             | EventBody::TurnRetrying { .. }

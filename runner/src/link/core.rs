@@ -226,6 +226,8 @@ impl Link {
             other @ (AgentFrame::Saved { .. }
             | AgentFrame::Resend { .. }
             | AgentFrame::Run { .. }
+            | AgentFrame::Steer { .. }
+            | AgentFrame::Save {}
             | AgentFrame::Abort { .. }
             | AgentFrame::Resolve { .. }
             | AgentFrame::Shutdown {}) => vec![Action::Deliver(other)],

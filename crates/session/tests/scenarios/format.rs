@@ -64,6 +64,7 @@ fn session_events() -> Vec<EventBody> {
             title: new.title.clone(),
             repo: new.repo,
             model: new.model,
+            forked_from: None,
         },
         EventBody::SessionTitled {
             title: new.title,
@@ -108,6 +109,7 @@ fn prompt_and_turn_events() -> Vec<EventBody> {
                 text: "please".parse().unwrap(),
                 author: ada(),
                 model: Some("demo/demo".parse().unwrap()),
+                mode: errand_protocol::session::PromptMode::Queue,
                 state: PromptState::Queued,
                 created_at: START,
             },

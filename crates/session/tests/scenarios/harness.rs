@@ -2,10 +2,11 @@
 
 use errand_protocol::close::CloseCode;
 use errand_protocol::event::{Event, EventBody};
-use errand_protocol::ids::{ConnId, Generation, PromptId, Seq, TurnId};
+use errand_protocol::ids::{CommandId, ConnId, Generation, PromptId, Seq, SnapshotId, TurnId, UserId};
 use errand_protocol::runner::{AgentFrame, RunnerEvent, RunnerFrame};
 use errand_protocol::sandbox::{SandboxError, SandboxState, SandboxStatus};
 use errand_protocol::session::{Cause, Phase, PromptState, Session as Summary};
+use errand_protocol::startup::Start;
 use errand_protocol::time::Timestamp;
 use errand_protocol::viewer::{Command, Delta, ServerFrame};
 use errand_session::{Cx, Effect, Input, Rejection, SandboxCall, Session, Timings, store};
@@ -37,6 +38,12 @@ pub(crate) struct Harness {
     pub(crate) registry_answers: bool,
     /// Whether the connected runner pings.
     pub(crate) runner_pings: bool,
+    /// Whether anybody looks.
+    pub(crate) watched: bool,
+    /// Snapshots that were to be removed.
+    pub(crate) dropped: Vec<SnapshotId>,
+    /// Starts of which the registry was told.
+    pub(crate) samples: Vec<Start>,
     rseq: u64,
     checked: Seq,
 }
@@ -65,6 +72,9 @@ impl Harness {
             indexed: vec![],
             registry_answers: true,
             runner_pings: true,
+            watched: true,
+            dropped: vec![],
+            samples: vec![],
             rseq: 0,
             checked: Seq(0),
         };
@@ -86,6 +96,8 @@ impl Harness {
                 timings: &self.timings,
                 ids: &mut mint,
                 known_prompt: &|id: &PromptId| store::prompt(db, id).unwrap(),
+                known_command: &|by: &UserId, id: &CommandId| store::command(db, by, id).unwrap(),
+                watched: self.watched,
             };
             self.session.handle(&mut cx, input)
         };
@@ -124,6 +136,8 @@ impl Harness {
                     told = true;
                 }
                 Effect::GrantToken { .. } => {}
+                Effect::Sample(start) => self.samples.push(start),
+                Effect::DropSnapshot(id) => self.dropped.push(id),
                 durable => assert!(durable.is_durable()),
             }
         }
@@ -136,7 +150,11 @@ impl Harness {
     // What people do.
 
     pub(crate) fn command(&mut self, command: Command) -> Result<(), Rejection> {
-        self.step(Input::Command { by: ada(), command })
+        self.step(Input::Command {
+            by: ada(),
+            id: None,
+            command,
+        })
     }
 
     pub(crate) fn prompt(&mut self, id: &str) {

@@ -70,6 +70,7 @@ fn whoever_answers_second_is_told_so() {
     let mut h = asking(permission());
     h.command(answer("q", allow())).unwrap();
     let late = Input::Command {
+        id: None,
         by: person("bob"),
         command: answer("q", allow()),
     };

@@ -6,7 +6,7 @@ use errand_protocol::ids::{ConnId, InteractionId, MessageId, PartId, PromptId, S
 use errand_protocol::interaction::{Answer, Ask, PermissionReply, Question, QuestionOption};
 use errand_protocol::runner::RunnerEvent;
 use errand_protocol::sandbox::{Isolation, RepoSpec, SandboxError, SandboxErrorKind, SandboxState, SandboxStatus};
-use errand_protocol::session::{Cause, Person, TurnOutcome, Usage};
+use errand_protocol::session::{Cause, Person, PromptMode, TurnOutcome, Usage};
 use errand_protocol::time::Timestamp;
 use errand_protocol::transcript::{Part, PartBody, ToolStatus};
 use errand_protocol::viewer::{Command, Delta};
@@ -61,6 +61,7 @@ pub(crate) fn new_session() -> NewSession {
             branch: None,
         }),
         model: "demo/demo".parse().unwrap(),
+        fork: None,
     }
 }
 
@@ -69,6 +70,7 @@ pub(crate) fn prompt(id: &str) -> Command {
         prompt_id: prompt_id(id),
         text: format!("please {id}").parse().unwrap(),
         model: None,
+        mode: PromptMode::Queue,
     }
 }
 

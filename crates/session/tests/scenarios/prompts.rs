@@ -77,7 +77,10 @@ fn somebody_elses_prompt_id_is_taken() {
     h.prompt("p1");
     let by = person("eve");
     let command = prompt("p1");
-    assert_eq!(code(h.step(Input::Command { by, command })), ErrorCode::Conflict);
+    assert_eq!(
+        code(h.step(Input::Command { by, id: None, command })),
+        ErrorCode::Conflict
+    );
 }
 
 #[test]
@@ -172,9 +175,10 @@ fn a_prompt_carries_its_own_model_and_its_authors_name_to_the_runner() {
         prompt_id: prompt_id("p2"),
         text: "x".parse().unwrap(),
         model: Some("other/model".parse().unwrap()),
+        mode: errand_protocol::session::PromptMode::Queue,
     };
     let by = person("bob");
-    h.step(Input::Command { by, command }).unwrap();
+    h.step(Input::Command { by, id: None, command }).unwrap();
     h.event(ended(&turn, TurnOutcome::Done));
     let run = h.sent_to_runner().into_iter().find_map(|frame| match frame {
         AgentFrame::Run { model, author, .. } => Some((model.as_str().to_owned(), author.name)),

@@ -70,7 +70,11 @@ fn refusal(detail: u16) -> SandboxErrorKind {
 }
 
 fn person(world: &mut World, command: Command) {
-    world.step(Input::Command { by: ada(), command });
+    world.step(Input::Command {
+        by: ada(),
+        id: None,
+        command,
+    });
 }
 
 fn command(world: &World, detail: u16) -> Command {

@@ -404,6 +404,8 @@ fn a_token_is_granted_for_the_current_generation() {
     let (mut h, _) = Harness::running();
     let mut ids = String::new;
     let mut cx = errand_session::Cx {
+        known_command: &|_, _| false,
+        watched: true,
         now: h.now,
         timings: &h.timings,
         ids: &mut ids,

@@ -27,6 +27,7 @@ fn put(id: &str, position: u64, state: PromptState) -> Effect {
         text: "x".parse().unwrap(),
         author: ada(),
         model: None,
+        mode: errand_protocol::session::PromptMode::Queue,
         state,
         created_at: START,
     };
