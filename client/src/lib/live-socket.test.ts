@@ -135,6 +135,21 @@ describe("a live socket", () => {
     expect(states.at(-1)).toEqual({ kind: "closed", code });
   });
 
+  it("dials again at once when it was cut off for reading too slowly, and backs off when that does not help", () => {
+    socket.start();
+    last().open();
+    last().say("{}");
+    last().shut(4429);
+    expect(states.at(-1)).toEqual({ kind: "connecting" });
+    vi.advanceTimersByTime(150);
+    expect(dialled).toHaveLength(2);
+    last().open();
+    last().shut(4429);
+    expect(states.at(-1)).toMatchObject({ kind: "offline", attempt: 2 });
+    vi.advanceTimersByTime(150);
+    expect(dialled).toHaveLength(2);
+  });
+
   it("asks why when a dial is refused, and stops when the answer is final", async () => {
     diagnosis = 4404;
     socket.start();

@@ -12,6 +12,9 @@ export type LinkState =
 
 /** Close codes after which dialling again would only repeat the refusal (close.rs). */
 const FINAL = new Set([4400, 4401, 4404, 4409, 4410, 4413, 4426]);
+/** The server cut this page off because it read too slowly: it is to dial again and catch up. */
+const OVERLOADED = 4429;
+const OVERLOADED_JITTER_MS = 300;
 const PING_EVERY_MS = 20_000;
 const ANSWER_WITHIN_MS = 8_000;
 const HINT_ANSWER_WITHIN_MS = 3_000;
@@ -137,6 +140,8 @@ export class LiveSocket {
     socket.onclose = (event) => {
       if (socket !== this.socket) return;
       if (FINAL.has(event.code)) this.end(event.code);
+      // After frames have come; a door that is closed in one's face is an ordinary loss.
+      else if (event.code === OVERLOADED && opened && this.attempt === 0) this.again();
       else this.lost(!opened);
     };
   }
@@ -172,6 +177,15 @@ export class LiveSocket {
     const wait = backoff(this.attempt, (this.options.random ?? Math.random)());
     this.redial = setTimeout(() => this.dial(), wait);
     if (ask) void this.askWhy();
+  }
+
+  /** Dials again at once, spread a little, as all who were cut off do. */
+  private again(): void {
+    this.clearTimers();
+    this.drop(1000);
+    this.become({ kind: "connecting" });
+    this.attempt = 1;
+    this.redial = setTimeout(() => this.dial(), (this.options.random ?? Math.random)() * OVERLOADED_JITTER_MS);
   }
 
   private async askWhy(): Promise<void> {

@@ -48,6 +48,8 @@ export interface Turn {
   readonly items: readonly (
     | { readonly kind: "message"; readonly message: FoldMessage }
     | { readonly kind: "notice"; readonly notice: Notice }
+    // A prompt that the agent took in while it worked on another one.
+    | { readonly kind: "prompt"; readonly promptId: string }
   )[];
   readonly asked: readonly Asked[];
   readonly end?: TurnEnd;
@@ -238,6 +240,14 @@ export class Draft {
     this.editPrompt(promptId, { state: "running" });
   }
 
+  /** The running turn took a prompt in; it ends with that turn, as failed when that had ended already. */
+  steer(turnId: string, promptId: string): void {
+    const turn = this.turn(turnId);
+    if (turn.items.some((item) => item.kind === "prompt" && item.promptId === promptId)) return;
+    turn.items = [...turn.items, { kind: "prompt", promptId }];
+    this.editPrompt(promptId, { state: turn.end ? "failed" : "steered" });
+  }
+
   /** What was said since a prompt was asked, as items of its turn: the prompt stands above what happened for it. */
   private takeNotices(since: string | undefined): Turn["items"] {
     if (since === undefined) return [];
@@ -254,6 +264,7 @@ export class Draft {
     const still = Object.entries(this.fold.open).filter(([, where]) => where.turnId !== id);
     this.fold.open = Object.fromEntries(still);
     this.editPrompt(promptId, { state: end.outcome });
+    for (const item of turn.items) if (item.kind === "prompt") this.editPrompt(item.promptId, { state: end.outcome });
   }
 
   notice(notice: Notice, turnId?: string): void {
@@ -263,7 +274,7 @@ export class Draft {
       const turn = this.turn(running);
       const items = this.list(turn.items);
       // A message that was begun and holds nothing yet will be filled later: it comes after what is said now.
-      const filled = items.findLastIndex((item) => item.kind === "notice" || item.message.parts.some((part) => !blank(part)));
+      const filled = items.findLastIndex((item) => item.kind !== "message" || item.message.parts.some((part) => !blank(part)));
       items.splice(filled + 1, 0, { kind: "notice", notice });
       turn.items = items;
       return;

@@ -56,6 +56,8 @@ function apply(draft: Draft, event: Event): void {
       return draft.editPrompt(event.promptId, { text: event.text });
     case "prompt.withdrawn":
       return draft.editPrompt(event.promptId, { state: "withdrawn" });
+    case "prompt.steered":
+      return draft.steer(event.turnId, event.promptId);
     case "turn.started":
       return draft.startTurn(event.turnId, event.promptId, event.at);
     case "turn.finished": {
@@ -80,6 +82,8 @@ function apply(draft: Draft, event: Event): void {
     case "session.created":
     case "session.titled":
     case "session.archived":
+    case "prompt.moved":
+    case "sandbox.snapshot":
       return;
     case "turn.aborting":
     case "turn.retrying":

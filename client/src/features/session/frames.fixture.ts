@@ -19,8 +19,8 @@ export function session(change: Partial<Session> = {}): Session {
   };
 }
 
-export function prompt(id: string, text = "please"): Prompt {
-  return { id, text, author: ada, state: "queued", createdAt: AT };
+export function prompt(id: string, text = "please", change: Partial<Prompt> = {}): Prompt {
+  return { id, text, author: ada, state: "queued", createdAt: AT, ...change };
 }
 
 export function part(id: string, index: number, body: PartBody, change: Partial<Part> = {}): Part {

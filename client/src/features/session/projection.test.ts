@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { AT, event, hello, part, permission, prompt, session, turnEvents } from "@/features/session/frames.fixture";
+import { ada, AT, event, hello, part, permission, prompt, session, turnEvents } from "@/features/session/frames.fixture";
 import { project, waiting, type Row } from "@/features/session/projection";
-import { INITIAL, reduce, type SessionState } from "@/features/session/reducer";
+import { INITIAL, prepend, reduce, type SessionState } from "@/features/session/reducer";
 import type { Sent } from "@/features/session/session-store";
 import type { Event } from "@/protocol/Event";
 import type { Part } from "@/protocol/Part";
@@ -47,6 +47,15 @@ describe("rows", () => {
     expect(rows[2]).toMatchObject({ inner: [{ id: "prt_2" }] });
   });
 
+  it("show a prompt that steered inside its turn, with its text as soon as that is known", () => {
+    const log = [...turnEvents().slice(0, 8), event(9, { type: "prompt.steered", promptId: "prm_2", turnId: "trn_1" })];
+    const before = state(log);
+    expect(project(before, []).at(-1)).toMatchObject({ kind: "prompt", steered: true, prompt: null });
+    const after = prepend({ ...before, firstSeq: 1 }, []);
+    const known = { ...after, fold: { ...after.fold, prompts: { ...after.fold.prompts, prm_2: prompt("prm_2", "use tabs") } } };
+    expect(project(known, []).at(-1)).toMatchObject({ kind: "prompt", steered: true, prompt: { text: "use tabs" } });
+  });
+
   it("keep identity for turns that did not change", () => {
     const before = state(turnEvents());
     const after = reduce(before, [{ type: "event", event: event(13, { type: "prompt.queued", prompt: prompt("prm_2") }) }]);
@@ -87,6 +96,27 @@ describe("waiting prompts", () => {
     expect(waiting(before, [mine]).map((row) => [row.prompt.text, row.sent])).toEqual([["next", false]]);
     const after = reduce(before, [{ type: "event", event: event(13, { type: "prompt.queued", prompt: prompt("prm_2", "next") }) }]);
     expect(waiting(after, [mine]).map((row) => [row.prompt.text, row.sent])).toEqual([["next", true]]);
+  });
+
+  it("stand in their new order at once, and go back when the server refuses", () => {
+    const queued = state(turnEvents(), { queue: [prompt("prm_a"), prompt("prm_b"), prompt("prm_c")] });
+    const move = { id: "cmd_1", type: "move_prompt", promptId: "prm_c", to: { before: "prm_b" } } as const;
+    const promote = { id: "cmd_2", type: "promote_prompt", promptId: "prm_b" } as const;
+    const order = (...outbox: Sent[]) => waiting(queued, outbox).map((row) => row.prompt.id);
+    expect(order(sent(move))).toEqual(["prm_a", "prm_c", "prm_b"]);
+    expect(order(sent(move), sent(promote))).toEqual(["prm_b", "prm_a", "prm_c"]);
+    expect(order(sent(move, "This prompt is being handed to the agent."), sent(promote))).toEqual(["prm_b", "prm_a", "prm_c"]);
+    expect(order(sent(move, "no"))).toEqual(["prm_a", "prm_b", "prm_c"]);
+    // The event came before the acknowledgement: nothing moves twice.
+    const done = reduce(queued, [{ type: "event", event: event(13, { type: "prompt.moved", promptId: "prm_c", to: { before: "prm_b" }, by: ada }) }]);
+    expect(waiting(done, [sent(move)]).map((row) => row.prompt.id)).toEqual(["prm_a", "prm_c", "prm_b"]);
+  });
+
+  it("that are to steer stand first while a turn runs, before the server has answered too", () => {
+    const turn = { id: "trn_9", promptId: "prm_9", startedAt: AT, aborting: false };
+    const queued = state(turnEvents(), { turn, queue: [prompt("prm_a")] });
+    const steer = sent({ id: "cmd_1", type: "prompt", promptId: "prm_b", text: "now", mode: "steer" });
+    expect(waiting(queued, [steer]).map((row) => [row.prompt.id, row.prompt.mode, row.sent])).toEqual([["prm_b", "steer", false], ["prm_a", undefined, true]]);
   });
 
   it("show edits and withdrawals at once, and undo refused ones", () => {

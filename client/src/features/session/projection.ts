@@ -3,6 +3,7 @@
  * turn are kept as long as the turn is the same object, so that a streaming part touches only its own turn.
  */
 import type { Asked, Fold, Notice, Startup, Turn } from "@/features/session/draft";
+import { enqueued, moved } from "@/features/session/order";
 import type { Sent } from "@/features/session/session-store";
 import type { SessionState } from "@/features/session/reducer";
 import type { Cause } from "@/protocol/Cause";
@@ -17,7 +18,7 @@ export type SubtaskPart = Extract<Part, { type: "subtask" }>;
 /** One row of the transcript. */
 export type Row =
   | { readonly kind: "beginning"; readonly key: string; readonly more: boolean }
-  | { readonly kind: "prompt"; readonly key: string; readonly turnId: string; readonly prompt: Prompt | null }
+  | { readonly kind: "prompt"; readonly key: string; readonly turnId: string; readonly prompt: Prompt | null; readonly steered?: true }
   | { readonly kind: "pending"; readonly key: string; readonly prompt: Prompt; readonly sent: boolean }
   | { readonly kind: "part"; readonly key: string; readonly turnId: string; readonly part: Part; readonly over: boolean }
   | { readonly kind: "group"; readonly key: string; readonly turnId: string; readonly parts: readonly ToolPart[] }
@@ -58,25 +59,44 @@ function explored(part: Part): part is ToolPart {
   return part.type === "tool" && EXPLORING.has(part.tool) && part.status === "completed";
 }
 
-/** The queue with the person's own unsent prompts and edits applied, and withdrawn ones gone. */
-export function waiting(state: SessionState, outbox: readonly Sent[]): readonly { prompt: Prompt; sent: boolean }[] {
-  const rows = state.queue.map((prompt) => ({ prompt, sent: true }));
-  for (const { frame, refused, at } of outbox) {
-    if (refused !== undefined) continue;
-    if (frame.type === "edit_prompt" || frame.type === "withdraw_prompt") {
-      const index = rows.findIndex((row) => row.prompt.id === frame.promptId);
-      const row = rows[index];
-      if (!row) continue;
-      if (frame.type === "withdraw_prompt") rows.splice(index, 1);
-      else rows[index] = { prompt: { ...row.prompt, text: frame.text }, sent: false };
+/** A prompt that waits; `sent`: the server has it as it stands here. */
+export interface WaitingPrompt {
+  readonly prompt: Prompt;
+  readonly sent: boolean;
+}
+
+const promptOf = (row: WaitingPrompt) => row.prompt;
+const idOf = (row: WaitingPrompt) => row.prompt.id;
+
+/**
+ * The queue with what this person did to it and the server has not answered yet: new prompts, edits and moves applied,
+ * withdrawn ones gone. What was refused is not applied, so the queue goes back to what it is.
+ */
+export function waiting(state: SessionState, outbox: readonly Sent[]): readonly WaitingPrompt[] {
+  const known = state.queue.map((prompt): WaitingPrompt => ({ prompt, sent: true }));
+  return outbox.filter((sent) => sent.refused === undefined).reduce<readonly WaitingPrompt[]>((rows, sent) => applied(state, rows, sent), known);
+}
+
+function applied(state: SessionState, rows: readonly WaitingPrompt[], { frame, at }: Sent): readonly WaitingPrompt[] {
+  switch (frame.type) {
+    case "edit_prompt":
+      return rows.map((row) => (idOf(row) === frame.promptId ? { prompt: { ...row.prompt, text: frame.text }, sent: false } : row));
+    case "withdraw_prompt":
+      return rows.filter((row) => idOf(row) !== frame.promptId);
+    case "move_prompt":
+      return moved(rows, idOf, frame.promptId, frame.to);
+    case "promote_prompt":
+      return moved(rows, idOf, frame.promptId, "first");
+    case "prompt": {
+      const { promptId: id, text, mode } = frame;
+      if (!state.session || id in state.fold.prompts || rows.some((row) => idOf(row) === id)) return rows;
+      const { owner: author } = state.session;
+      const prompt: Prompt = { id, text, author, state: "queued", createdAt: new Date(at).toISOString(), ...(mode ? { mode } : {}) };
+      return enqueued(rows, { prompt, sent: false }, promptOf, state.turn !== null);
     }
-    if (frame.type !== "prompt" || !state.session) continue;
-    if (frame.promptId in state.fold.prompts || rows.some((row) => row.prompt.id === frame.promptId)) continue;
-    const { promptId: id, text } = frame;
-    const createdAt = new Date(at).toISOString();
-    rows.push({ prompt: { id, text, author: state.session.owner, state: "queued", createdAt }, sent: false });
+    default:
+      return rows;
   }
-  return rows;
 }
 
 /** The first waiting prompt stands in the transcript while no turn runs; the others in the queue above the composer. */
@@ -129,27 +149,34 @@ function lastVisibleMoves(turn: Turn, fold: Fold): boolean {
   return last !== undefined && last.id in fold.open;
 }
 
-const cache = new WeakMap<Turn, { prompt: Prompt | null; rows: readonly Row[] }>();
+type Known = (id: string) => Prompt | null;
+const cache = new WeakMap<Turn, { prompts: readonly (Prompt | null)[]; rows: readonly Row[] }>();
 
 function turnRows(turn: Turn, fold: Fold): readonly Row[] {
-  const prompt = (turn.promptId === undefined ? undefined : fold.prompts[turn.promptId]) ?? null;
-  const known = cache.get(turn);
-  if (known?.prompt === prompt) return known.rows;
-  const rows = makeTurnRows(turn, prompt);
-  cache.set(turn, { prompt, rows });
+  const known: Known = (id) => fold.prompts[id] ?? null;
+  const steered = turn.items.flatMap((item) => (item.kind === "prompt" ? [known(item.promptId)] : []));
+  const prompts = [turn.promptId === undefined ? null : known(turn.promptId), ...steered];
+  const before = cache.get(turn);
+  if (before?.prompts.length === prompts.length && before.prompts.every((prompt, at) => prompt === prompts[at])) return before.rows;
+  const rows = makeTurnRows(turn, known);
+  cache.set(turn, { prompts, rows });
   return rows;
 }
 
-function makeTurnRows(turn: Turn, prompt: Prompt | null): readonly Row[] {
+function makeTurnRows(turn: Turn, known: Known): readonly Row[] {
   const turnId = turn.id;
   const over = turn.end !== undefined;
   const promptKey = `prompt-${turn.promptId ?? turnId}`;
-  const rows: Row[] = [{ kind: "prompt", key: promptKey, turnId, prompt }];
+  const rows: Row[] = [{ kind: "prompt", key: promptKey, turnId, prompt: turn.promptId === undefined ? null : known(turn.promptId) }];
   const inner = innerParts(turn);
   const settled = new Map(turn.asked.filter((a) => a.resolution && a.interaction.partId).map((a) => [a.interaction.partId, a]));
   for (const item of turn.items) {
     if (item.kind === "notice") {
       rows.push({ kind: "notice", key: `notice-${item.notice.seq}`, notice: item.notice, last: item === turn.items.at(-1) && !over });
+      continue;
+    }
+    if (item.kind === "prompt") {
+      rows.push({ kind: "prompt", key: `prompt-${item.promptId}`, turnId, prompt: known(item.promptId), steered: true });
       continue;
     }
     for (const part of item.message.parts) {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { ada, event, hello, part, permission, prompt, session, turnEvents } from "@/features/session/frames.fixture";
-import { INITIAL, prepend, reduce, type SessionState } from "@/features/session/reducer";
+import { ada, AT, event, hello, part, permission, prompt, session, turnEvents } from "@/features/session/frames.fixture";
+import { INITIAL, KEPT_EVENTS, prepend, reduce, trim, type SessionState } from "@/features/session/reducer";
 import type { Event } from "@/protocol/Event";
+import type { EventBody } from "@/protocol/EventBody";
 import type { Part } from "@/protocol/Part";
 
 const LOG = turnEvents();
@@ -241,6 +242,33 @@ describe("live events", () => {
     expect(reduce(state, [{ type: "event", event: later }]).broken).toBe(true);
   });
 
+  it("keep the order of the queue as the server keeps it", () => {
+    const queue = [prompt("prm_2"), prompt("prm_3"), prompt("prm_4")];
+    const turn = { id: "trn_2", promptId: "prm_x", startedAt: AT, aborting: false };
+    const before = reduce(INITIAL, [hello({ headSeq: 12, queue, turn }), { type: "events", events: [...LOG] }]);
+    const order = (...bodies: EventBody[]) =>
+      reduce(before, bodies.map((body, at) => ({ type: "event", event: event(13 + at, body) }) as const)).queue.map((p) => p.id);
+    expect(order({ type: "prompt.moved", promptId: "prm_4", to: "first", by: ada })).toEqual(["prm_4", "prm_2", "prm_3"]);
+    expect(order({ type: "prompt.moved", promptId: "prm_2", to: { before: "prm_4" }, by: ada })).toEqual(["prm_3", "prm_2", "prm_4"]);
+    expect(order({ type: "prompt.moved", promptId: "prm_2", to: "last", by: ada })).toEqual(["prm_3", "prm_4", "prm_2"]);
+    expect(order({ type: "prompt.queued", prompt: prompt("prm_5", "now", { mode: "steer" }) })[0]).toBe("prm_5");
+    expect(order({ type: "prompt.steered", promptId: "prm_3", turnId: "trn_2" })).toEqual(["prm_2", "prm_4"]);
+  });
+
+  it("say what may have changed what the session waits for", () => {
+    const at = (body: EventBody) => reduce(fresh(), [{ type: "event", event: event(13, body) }]).waitSeq;
+    expect(at({ type: "sandbox.step", generation: 1, step: "booting", attempt: 1 })).toBe(13);
+    expect(at({ type: "session.phase", phase: "starting" })).toBe(13);
+    expect(at({ type: "note.todos", todos: [] })).toBe(12);
+  });
+
+  it("put a session away and take it back out", () => {
+    const away = reduce(fresh(), [{ type: "event", event: event(13, { type: "session.archived", archived: true, by: ada }) }]);
+    expect(away.session?.archivedAt).toBe(AT);
+    const back = reduce(away, [{ type: "event", event: event(14, { type: "session.archived", archived: false, by: ada }) }]);
+    expect(back.session?.archivedAt).toBeUndefined();
+  });
+
   it("close the open parts of a turn that ends", () => {
     const state = reduce(streaming(), [{ type: "event", event: { ...(LOG[11] as Event), seq: 11 } }]);
     expect(state.fold.open).toEqual({});
@@ -254,5 +282,82 @@ describe("live events", () => {
     ]);
     expect(failed.session).toMatchObject({ phase: "starting" });
     expect(failed.session?.cause).toBeUndefined();
+  });
+});
+
+describe("a prompt that steers", () => {
+  const steered = [
+    ...LOG.slice(0, 8),
+    event(9, { type: "prompt.queued", prompt: prompt("prm_2", "use tabs", { mode: "steer" }) }),
+    event(10, { type: "prompt.steered", promptId: "prm_2", turnId: "trn_1" }),
+    ...LOG.slice(8).map((known) => ({ ...known, seq: known.seq + 2 })),
+  ];
+  const turnOf = (state: SessionState) => state.fold.blocks.flatMap((block) => (block.kind === "turn" ? [block.turn] : []))[0];
+
+  it("stands in the turn where the agent took it in, and ends with it", () => {
+    const running = fresh(steered.slice(0, 12));
+    expect(turnOf(running)?.items.map((item) => item.kind)).toEqual(["message", "prompt", "message"]);
+    expect(running.fold.prompts["prm_2"]?.state).toBe("steered");
+    expect(fresh(steered).fold.prompts["prm_2"]?.state).toBe("done");
+  });
+
+  it("is there once, whatever page the log begins with", () => {
+    const whole = fresh(steered);
+    for (let cut = 1; cut < steered.length; cut += 1) {
+      const late = reduce(INITIAL, [hello({ headSeq: 14, firstSeq: cut + 1 }), { type: "events", events: steered.slice(cut) }]);
+      expect(prepend(late, steered.slice(0, cut)).fold).toEqual(whole.fold);
+    }
+  });
+
+  it("has failed when its turn had ended before", () => {
+    const late = event(14, { type: "prompt.steered", promptId: "prm_2", turnId: "trn_1" });
+    const state = fresh([...LOG, event(13, { type: "prompt.queued", prompt: prompt("prm_2") }), late]);
+    expect(state.fold.prompts["prm_2"]?.state).toBe("failed");
+  });
+});
+
+describe("a long log", () => {
+  /** `turns` whole turns of twelve events each, one after the other. */
+  function long(turns: number): Event[] {
+    return Array.from({ length: turns }, (_, n) => {
+      const text = JSON.stringify(LOG).replace(/_([12])"/g, `_${n}_$1"`);
+      return (JSON.parse(text) as Event[]).map((known, at) => ({ ...known, seq: n * LOG.length + at + 1 }));
+    }).flat();
+  }
+  const log = long(400);
+
+  it("is cut at a turn's beginning, and older pages bring the same back", () => {
+    const whole = fresh(log);
+    const short = trim(whole);
+    expect(short.log.length).toBeGreaterThan(KEPT_EVENTS / 2);
+    expect(short.log.length).toBeLessThanOrEqual(KEPT_EVENTS);
+    expect(short.log[0]?.type).toBe("turn.started");
+    expect(short.firstSeq).toBe(short.log[0]?.seq);
+    const [block] = short.fold.blocks;
+    expect(block?.kind === "turn" && short.fold.prompts[block.turn.promptId ?? ""]?.text).toBe("please");
+    expect(prepend(short, log.slice(0, short.firstSeq - 1)).fold).toEqual(whole.fold);
+  });
+
+  it("keeps the text of what is being written, open questions and waiting prompts", () => {
+    const next = log.length + 1;
+    const state = trim(
+      reduce(fresh(log), [
+        { type: "event", event: event(next, { type: "turn.started", turnId: "trn_x", promptId: "prm_x" }) },
+        { type: "event", event: event(next + 1, { type: "part.started", turnId: "trn_x", messageId: "msg_x", part: part("prt_x", 0, { type: "text", text: "" }) }) },
+        { type: "event", event: event(next + 2, { type: "interaction.opened", interaction: permission("int_x", "trn_x") }) },
+        { type: "event", event: event(next + 3, { type: "prompt.queued", prompt: prompt("prm_y", "later") }) },
+        { type: "delta", partId: "prt_x", offset: 0, text: "half a sen" },
+      ]),
+    );
+    expect(textOf(state, "prt_x")).toBe("half a sen");
+    expect(state.fold.prompts["prm_y"]?.text).toBe("later");
+    expect(state.interactions).toHaveLength(1);
+    const more = reduce(state, [{ type: "delta", partId: "prt_x", offset: 10, text: "tence" }]);
+    expect(textOf(more, "prt_x")).toBe("half a sentence");
+  });
+
+  it("is left alone while it is short", () => {
+    const state = fresh(long(10));
+    expect(trim(state)).toBe(state);
   });
 });

@@ -2,8 +2,9 @@
  * What a viewer knows of one session: pure `(state, frames) → state`. The log and its fold, and beside it what only a
  * greeting carries (queue, running turn, list, presence). Acks and rejects are the store's business.
  */
-import { EMPTY, type Fold } from "@/features/session/draft";
+import { EMPTY, type Fold, type Turn } from "@/features/session/draft";
 import { foldDeltas, foldEvents, openParts, overlay, type Beside } from "@/features/session/fold";
+import { enqueued, moved } from "@/features/session/order";
 import type { Delta } from "@/protocol/Delta";
 import type { Event } from "@/protocol/Event";
 import type { Interaction } from "@/protocol/Interaction";
@@ -15,7 +16,7 @@ import type { Todo } from "@/protocol/Todo";
 import type { TurnInfo } from "@/protocol/TurnInfo";
 
 /** The frames that change what is known. */
-export type StateFrame = Exclude<ServerFrame, { type: "ack" | "reject" }>;
+export type StateFrame = Exclude<ServerFrame, { type: "ack" | "reject" | "check" }>;
 
 /** See the head of the file. */
 export interface SessionState {
@@ -39,6 +40,8 @@ export interface SessionState {
   readonly toldSeq: number;
   /** What the greeting said of open parts and questions, until the events up to it are folded. */
   readonly awaiting: Beside | null;
+  /** The last event that changes what the session waits for, or how its start goes. */
+  readonly waitSeq: number;
   /** An event is missing between what is here and what came: dial again. */
   readonly broken: boolean;
 }
@@ -58,6 +61,7 @@ export const INITIAL: SessionState = {
   presence: [],
   toldSeq: 0,
   awaiting: null,
+  waitSeq: 0,
   broken: false,
 };
 
@@ -109,6 +113,7 @@ function greet(state: SessionState, hello: Extract<ServerFrame, { type: "hello" 
     session: hello.session,
     headSeq: hello.headSeq,
     toldSeq: hello.headSeq,
+    waitSeq: hello.headSeq,
     queue: hello.queue,
     turn: hello.turn ?? null,
     interactions: hello.interactions,
@@ -133,8 +138,12 @@ function append(state: SessionState, events: readonly Event[]): SessionState {
     fold: foldEvents(state.fold, news),
   };
   const later = news.filter((event) => event.seq > state.toldSeq);
-  return caughtUp(later.reduce(live, grown));
+  const waitSeq = later.findLast((event) => WAITS.test(event.type))?.seq ?? state.waitSeq;
+  return caughtUp(later.reduce(live, { ...grown, waitSeq }));
 }
+
+/** What may change the answer of `GET …/startup`. */
+const WAITS = /^(session\.phase|sandbox\.|git\.|turn\.|interaction\.|prompt\.(queued|withdrawn)|message\.started)/;
 
 function caughtUp(state: SessionState): SessionState {
   if (!state.awaiting || state.lastSeq < state.toldSeq) return state;
@@ -144,13 +153,18 @@ function caughtUp(state: SessionState): SessionState {
 /** What an event after the greeting changes beside the transcript. */
 function live(state: SessionState, event: Event): SessionState {
   switch (event.type) {
-    case "prompt.queued":
-      return { ...state, queue: [...state.queue.filter((p) => p.id !== event.prompt.id), event.prompt] };
+    case "prompt.queued": {
+      const others = state.queue.filter((p) => p.id !== event.prompt.id);
+      return { ...state, queue: enqueued(others, event.prompt, (p) => p, state.turn !== null) };
+    }
+    case "prompt.moved":
+      return { ...state, queue: moved(state.queue, (p) => p.id, event.promptId, event.to) };
     case "prompt.edited": {
       const queue = state.queue.map((p) => (p.id === event.promptId ? { ...p, text: event.text } : p));
       return { ...state, queue };
     }
     case "prompt.withdrawn":
+    case "prompt.steered":
       return { ...state, queue: state.queue.filter((p) => p.id !== event.promptId) };
     case "turn.started": {
       const turn = { id: event.turnId, promptId: event.promptId, startedAt: event.at, aborting: false };
@@ -170,6 +184,11 @@ function live(state: SessionState, event: Event): SessionState {
       return { ...state, todos: event.todos };
     case "session.titled":
       return { ...state, session: state.session && { ...state.session, title: event.title } };
+    case "session.archived": {
+      if (!state.session) return state;
+      const { archivedAt: _since, ...rest } = state.session;
+      return { ...state, session: { ...rest, ...(event.archived ? { archivedAt: event.at } : {}) } };
+    }
     case "session.phase": {
       if (!state.session) return state;
       const { cause: _old, ...rest } = state.session;
@@ -190,4 +209,31 @@ export function prepend(state: SessionState, older: readonly Event[]): SessionSt
   const beside = { open: openParts(state.fold), interactions, prompts: Object.values(state.fold.prompts) };
   const fold = overlay(foldEvents(EMPTY, log), beside);
   return { ...state, log, firstSeq: first.seq, fold };
+}
+
+/** How many events are kept while the reader is at the end; twice as many are let come together before the older ones go. */
+export const KEPT_EVENTS = 2000;
+
+/**
+ * Forgets the oldest events of a log that has grown long; they are fetched again when somebody scrolls up to them. Cuts at
+ * a turn's beginning where there is one, and keeps the prompts of the turns that stay.
+ */
+export function trim(state: SessionState, keep = KEPT_EVENTS): SessionState {
+  if (state.log.length <= 2 * keep || state.awaiting) return state;
+  const least = state.log.length - keep;
+  const turn = state.log.findIndex((event, at) => at >= least && event.type === "turn.started");
+  const log = state.log.slice(turn >= 0 && turn < least + keep / 2 ? turn : least);
+  const first = log[0];
+  if (!first) return state;
+  const kept = foldEvents(EMPTY, log);
+  const named = new Set(kept.blocks.flatMap((block) => (block.kind === "turn" ? promptsOf(block.turn) : [])));
+  const waiting = new Set(state.queue.map((prompt) => prompt.id));
+  const prompts = Object.values(state.fold.prompts).filter(({ id }) => named.has(id) || waiting.has(id));
+  const fold = overlay(kept, { open: openParts(state.fold), interactions: state.interactions, prompts });
+  return { ...state, log, firstSeq: first.seq, fold };
+}
+
+function promptsOf(turn: Turn): string[] {
+  const steered = turn.items.flatMap((item) => (item.kind === "prompt" ? [item.promptId] : []));
+  return turn.promptId === undefined ? steered : [turn.promptId, ...steered];
 }

@@ -1,6 +1,6 @@
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { event, hello, prompt, turnEvents } from "@/features/session/frames.fixture";
-import { SessionStore } from "@/features/session/session-store";
+import { SessionStore, type StoreDeps } from "@/features/session/session-store";
 import type { SocketLike } from "@/lib/live-socket";
 import type { ClientFrame } from "@/protocol/ClientFrame";
 import type { ServerFrame } from "@/protocol/ServerFrame";
@@ -10,12 +10,14 @@ class Door implements SocketLike {
   onmessage: SocketLike["onmessage"] = null;
   onclose: SocketLike["onclose"] = null;
   readonly commands: ClientFrame[] = [];
+  readonly texts: string[] = [];
   readonly url: string;
   constructor(url: string) {
     this.url = url;
   }
   send(data: string) {
-    if (data !== "ping") this.commands.push(JSON.parse(data) as ClientFrame);
+    if (data.startsWith("{")) this.commands.push(JSON.parse(data) as ClientFrame);
+    else if (data !== "ping") this.texts.push(data);
   }
   close() {
     this.onmessage = null;
@@ -23,6 +25,9 @@ class Door implements SocketLike {
   open(...frames: ServerFrame[]) {
     this.onopen?.(new Event("open"));
     this.say(...frames);
+  }
+  shut(code: number) {
+    this.onclose?.({ code } as CloseEvent);
   }
   say(...frames: ServerFrame[]) {
     for (const frame of frames) this.onmessage?.(new MessageEvent("message", { data: JSON.stringify(frame) }));
@@ -32,7 +37,7 @@ class Door implements SocketLike {
 let stop = () => {};
 afterEach(() => stop());
 
-function begin(pages: Record<string, ReturnType<typeof turnEvents>> = {}) {
+function begin(pages: Record<string, ReturnType<typeof turnEvents>> = {}, deps: StoreDeps = {}) {
   const doors: Door[] = [];
   const store = new SessionStore("ses_1", {
     dial: (url) => {
@@ -46,6 +51,7 @@ function begin(pages: Record<string, ReturnType<typeof turnEvents>> = {}) {
       return events ? Promise.resolve({ events, headSeq: 12 }) : Promise.reject(new Error("no"));
     },
     schedule: (flush) => flush(),
+    ...deps,
   });
   stop = store.watch();
   return { store, doors, door: () => doors.at(-1) as Door };
@@ -102,6 +108,73 @@ describe("a session's store", () => {
     door().say({ type: "event", event: event(20, { type: "prompt.queued", prompt: prompt("prm_2") }) });
     expect(doors).toHaveLength(2);
     expect(doors[1]?.url).toBe("/api/sessions/ses_1/ws?after=12");
+  });
+
+  it("says how far it has read only when all before the question is in its state", () => {
+    const late: (() => void)[] = [];
+    const { store, door } = begin({}, { schedule: (flush) => late.push(flush) });
+    door().open(hello({ headSeq: 12 }), { type: "events", events: turnEvents() }, { type: "check", sent: 300_000 });
+    door().say({ type: "check", sent: 600_000 });
+    expect(door().texts).toEqual([]);
+    late.shift()?.();
+    expect(store.snapshot.get().state.lastSeq).toBe(12);
+    expect(door().texts).toEqual(["seen 600000"]);
+  });
+
+  it("answers at once when nobody can see the page, which is not painted then", () => {
+    const { store, door } = begin({}, { schedule: () => undefined, hidden: () => true });
+    door().open(hello({ headSeq: 12 }), { type: "events", events: turnEvents() }, { type: "check", sent: 5 });
+    expect(door().texts).toEqual(["seen 5"]);
+    expect(store.snapshot.get().state.lastSeq).toBe(12);
+  });
+
+  it("does not answer a question of a connection that is gone", () => {
+    const late: (() => void)[] = [];
+    const { doors, door, store } = begin({}, { schedule: (flush) => late.push(flush) });
+    door().open(hello({ headSeq: 12 }), { type: "events", events: turnEvents() }, { type: "check", sent: 5 });
+    store.reconnect();
+    door().open(hello({ headSeq: 12, firstSeq: 13 }));
+    for (const flush of late) flush();
+    expect(doors.flatMap((each) => each.texts)).toEqual([]);
+  });
+
+  it("goes on without a hole or a repetition after it was cut off for reading too slowly", async () => {
+    const log = turnEvents();
+    const { store, doors, door } = begin();
+    door().open(hello({ headSeq: 6 }), { type: "events", events: log.slice(0, 6) });
+    door().shut(4429);
+    expect(store.snapshot.get().link).toEqual({ kind: "connecting" });
+    await vi.waitFor(() => expect(doors).toHaveLength(2));
+    expect(door().url).toBe("/api/sessions/ses_1/ws?after=6");
+    door().open(hello({ headSeq: 12, firstSeq: 7 }), { type: "events", events: log.slice(5) });
+    expect(store.snapshot.get().state.log.map((known) => known.seq)).toEqual(log.map((known) => known.seq));
+  });
+
+  it("shows one outcome of a command, however often it was sent and answered", () => {
+    const { store, doors, door } = begin();
+    door().open(hello());
+    store.send({ type: "withdraw_prompt", promptId: "prm_1" });
+    const [sent] = door().commands;
+    store.reconnect();
+    door().open(hello());
+    store.reconnect();
+    door().open(hello());
+    expect(doors.slice(1).map((each) => each.commands)).toEqual([[sent], [sent]]);
+    const id = sent?.id ?? "";
+    door().say({ type: "ack", id }, { type: "reject", id, code: "conflict", message: "This prompt no longer waits." }, { type: "ack", id });
+    expect(store.snapshot.get().outbox).toEqual([]);
+  });
+
+  it("forgets the oldest of a long log only while the reader is at the end", () => {
+    const log = Array.from({ length: 5000 }, (_, at) => event(at + 1, { type: "note.todos", todos: [] }));
+    const { store, door } = begin();
+    store.readerAtEnd(false);
+    door().open(hello({ headSeq: 5000 }), { type: "events", events: log });
+    expect(store.snapshot.get().state.log).toHaveLength(5000);
+    store.readerAtEnd(true);
+    expect(store.snapshot.get().state).toMatchObject({ firstSeq: 3001, lastSeq: 5000 });
+    door().say(...Array.from({ length: 3000 }, (_, at) => ({ type: "event", event: event(5001 + at, { type: "note.todos", todos: [] }) }) as const));
+    expect(store.snapshot.get().state.log.length).toBeLessThan(4001);
   });
 
   it("stops when the server speaks another protocol", () => {

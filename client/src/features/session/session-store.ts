@@ -2,7 +2,7 @@
  * One session as this page has it: the socket's frames folded into a state, commands with their outcomes, older pages.
  * Orchestrates; what frames mean is the reducer's business, how it looks the components'. No React.
  */
-import { prepend, INITIAL, reduce, type SessionState, type StateFrame } from "@/features/session/reducer";
+import { prepend, INITIAL, reduce, trim, type SessionState, type StateFrame } from "@/features/session/reducer";
 import { ApiError, call, messageOf } from "@/lib/api";
 import { newId } from "@/lib/ids";
 import { LiveSocket, socketUrl, type LinkState, type SocketLike } from "@/lib/live-socket";
@@ -46,6 +46,8 @@ export interface StoreDeps {
   readonly fetchPage?: (path: string) => Promise<EventPage>;
   /** Runs `flush` when the next frame is painted. */
   readonly schedule?: (flush: () => void) => void;
+  /** Whether nobody can see the page: then nothing waits for a painted frame. */
+  readonly hidden?: () => boolean;
 }
 
 const BLANK: SessionSnapshot = { state: INITIAL, link: { kind: "connecting" }, outbox: [], older: "idle" };
@@ -59,6 +61,7 @@ export class SessionStore {
   private inbox: ServerFrame[] = [];
   private scheduled = false;
   private users = 0;
+  private atEnd = true;
 
   constructor(id: string, deps: StoreDeps = {}) {
     this.id = id;
@@ -112,6 +115,13 @@ export class SessionStore {
     }
   };
 
+  /** Whether the reader is at the end: only then may the oldest events be forgotten. */
+  readonly readerAtEnd = (is: boolean): void => {
+    this.atEnd = is;
+    const { state } = this.snapshot.get();
+    if (is) this.patch({ state: trim(state) });
+  };
+
   private url(): string {
     const { session, lastSeq } = this.snapshot.get().state;
     const path = `/api/sessions/${this.id}/ws${session ? `?after=${lastSeq}` : ""}`;
@@ -129,7 +139,8 @@ export class SessionStore {
   }
 
   private linked(link: LinkState): void {
-    if (link.kind !== "open") this.inbox = this.inbox.filter((frame) => frame.type !== "delta");
+    // What only that connection meant is void: its deltas, and its questions how far this page has read.
+    if (link.kind !== "open") this.inbox = this.inbox.filter((frame) => frame.type !== "delta" && frame.type !== "check");
     this.patch({ link });
     if (link.kind !== "open") return;
     for (const sent of this.snapshot.get().outbox) {
@@ -149,6 +160,8 @@ export class SessionStore {
       return this.patch({ link: { kind: "closed", code: PROTOCOL_MISMATCH } });
     }
     this.inbox.push(frame);
+    // A page out of sight is painted seldom or never; what the server waits for is folded at once.
+    if (frame.type === "check" && (this.deps.hidden ?? outOfSight)()) return this.flush();
     if (this.scheduled) return;
     this.scheduled = true;
     (this.deps.schedule ?? onNextPaint)(this.flush);
@@ -158,16 +171,22 @@ export class SessionStore {
   private readonly flush = (): void => {
     this.scheduled = false;
     const frames = this.inbox;
+    if (frames.length === 0) return;
     this.inbox = [];
     const about: StateFrame[] = [];
+    let read: number | undefined;
     let outbox = this.snapshot.get().outbox;
     for (const frame of frames) {
       if (frame.type === "ack") outbox = outbox.filter((sent) => sent.frame.id !== frame.id);
       else if (frame.type === "reject") outbox = outbox.map((sent) => refuse(sent, frame));
+      else if (frame.type === "check") read = frame.sent;
       else about.push(frame);
     }
-    const state = reduce(this.snapshot.get().state, about);
+    const folded = reduce(this.snapshot.get().state, about);
+    const state = this.atEnd ? trim(folded) : folded;
     this.patch({ state });
+    // All that came before the question is in the state now; the last answer holds for earlier questions too.
+    if (read !== undefined) this.socket.send(`seen ${read}`);
     if (outbox !== this.snapshot.get().outbox) this.setOutbox(outbox);
     if (state.broken) this.socket.reconnect();
   };
@@ -203,7 +222,11 @@ function refuse(sent: Sent, frame: Extract<ServerFrame, { type: "reject" }>): Se
   return sent.frame.id === frame.id ? { ...sent, refused: frame.message } : sent;
 }
 
+function outOfSight(): boolean {
+  return typeof document !== "undefined" && document.visibilityState === "hidden";
+}
+
 function onNextPaint(flush: () => void): void {
-  if (document.visibilityState === "visible") requestAnimationFrame(flush);
+  if (!outOfSight()) requestAnimationFrame(flush);
   else setTimeout(flush, 250);
 }
