@@ -207,7 +207,6 @@ pub enum PromptMode {
 
 impl PromptMode {
     /// Whether it is the default, which is left out on the wire.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     pub const fn is_queue(&self) -> bool {
         matches!(self, Self::Queue)
     }

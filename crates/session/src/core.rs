@@ -55,7 +55,7 @@ pub struct Core {
     /// The last interactions that were settled, oldest first; so that a late answer gets a clear refusal.
     pub settled: Vec<InteractionId>,
     /// Who answered those of them that a person answered.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settled_by: BTreeMap<InteractionId, String>,
     /// The agent's list.
     pub todos: Vec<Todo>,
@@ -66,16 +66,13 @@ pub struct Core {
     /// The summary in the registry.
     pub index: Index,
     /// When it was put away.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived_at: Option<Timestamp>,
     /// The last state of the work that is saved outside the sandbox.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<Snapshot>,
-    /// Somebody wants the sandbox up though no prompt waits, and it was being paused.
-    #[serde(default)]
-    pub wanted: bool,
     /// The last start's first turn goes on: what it does first belongs to that start's marks.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub first_turn: bool,
 }
 
@@ -110,7 +107,7 @@ pub struct Spec {
     /// When it was made.
     pub created_at: Timestamp,
     /// Which session it was forked from.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked_from: Option<ForkOrigin>,
 }
 
@@ -142,7 +139,7 @@ pub enum Life {
         /// Waiting before the next try.
         backoff: bool,
         /// Whether it continues earlier work.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         resuming: bool,
         /// Why the last try failed.
         cause: Option<Cause>,
@@ -163,6 +160,9 @@ pub enum Life {
     Pausing {
         /// Until when.
         deadline: Timestamp,
+        /// Somebody wants it up again, though no prompt waits.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        wanted: bool,
     },
     /// The sandbox is stopped, its files are kept.
     Paused,
@@ -243,7 +243,7 @@ pub struct Turn {
     /// Set when it is to stop.
     pub abort: Option<Abort>,
     /// Waiting prompts that the runner was asked to hand to it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub offers: BTreeMap<PromptId, Offer>,
 }
 
@@ -287,10 +287,15 @@ pub struct Spool {
     pub inherited: u64,
     /// Number of the last event that the runner had written when it said hello. Until all of them are here nothing new
     /// is begun: one of them may tell that it was begun already.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub written: u64,
     /// The runner's hello said that after this number it works on no turn of ours.
     pub no_turn_after: Option<u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A call to the provider that is not done.

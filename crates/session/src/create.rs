@@ -4,7 +4,6 @@ use errand_protocol::event::{Event, EventBody};
 use errand_protocol::ids::{Generation, OrgId, Seq, SessionId};
 use errand_protocol::sandbox::RepoSpec;
 use errand_protocol::session::{Person, PromptState};
-use errand_protocol::startup::Start;
 use errand_protocol::text::{ModelId, Title};
 use errand_protocol::time::Timestamp;
 use errand_protocol::viewer::OpenPart;
@@ -14,6 +13,7 @@ use crate::effect::Effect;
 use crate::fork::Fork;
 use crate::open_parts::OpenParts;
 use crate::session::{Placed, Session};
+use crate::startup::NumberedStart;
 
 /// What a new session is made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +46,7 @@ pub struct Stored {
     /// Open parts in the order in which they were first put, each with its text.
     pub open: Vec<(OpenPart, String)>,
     /// The last start.
-    pub start: Option<Start>,
+    pub start: Option<NumberedStart>,
 }
 
 impl Session {
@@ -57,7 +57,11 @@ impl Session {
             match placed.prompt.state {
                 PromptState::Running => running = Some(placed),
                 PromptState::Steered => steered.push(placed),
-                _ => queue.push(placed),
+                PromptState::Queued
+                | PromptState::Done
+                | PromptState::Failed
+                | PromptState::Aborted
+                | PromptState::Withdrawn => queue.push(placed),
             }
         }
         Self {
@@ -127,7 +131,6 @@ impl Session {
                 },
                 archived_at: None,
                 snapshot,
-                wanted: false,
                 first_turn: false,
             },
             queue: Vec::new(),

@@ -71,7 +71,7 @@ impl Session {
                 idle.into_iter().chain(replay).chain([silence()]).min()
             }
             Life::Reconnecting { deadline, .. } => Some((*deadline, "reconnect")),
-            Life::Pausing { deadline } => Some((*deadline, "pause")),
+            Life::Pausing { deadline, .. } => Some((*deadline, "pause")),
             Life::Idle | Life::Paused | Life::Error { .. } | Life::Terminated => None,
         }
     }

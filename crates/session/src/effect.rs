@@ -11,9 +11,11 @@ use errand_protocol::runner::{AgentFrame, RunnerFrame};
 use errand_protocol::sandbox::{RepoSpec, SandboxError, SandboxStatus};
 use errand_protocol::session::{Person, Prompt, Session as Summary};
 use errand_protocol::startup::{Start, Verdict};
+
 use errand_protocol::time::Timestamp;
 use errand_protocol::viewer::{Command, OpenPart, ServerFrame};
 
+use crate::startup::NumberedStart;
 use crate::timings::Timings;
 
 /// What the machine may know besides its own state. Handed in with every input.
@@ -46,6 +48,8 @@ pub enum Input {
     },
     /// Somebody started to watch.
     Watched,
+    /// Somebody waits for the work to be saved.
+    SaveWanted,
     /// A runner's frame came in.
     Runner {
         /// On which connection.
@@ -119,7 +123,7 @@ pub enum Effect {
         id: CommandId,
     },
     /// Durable: a start as far as it is known.
-    PutStart(Start),
+    PutStart(NumberedStart),
     /// Durable: what a watchdog decided.
     AddVerdict(Verdict),
     /// To all viewers.

@@ -1,15 +1,20 @@
 //! Forks: a new session that goes on where another one was after one of its turns. It gets copies of that session's
 //! events up to the end of the turn, and begins with a snapshot of its work.
 //!
-//! Owns: which events are copied. Does not: copy them; the shell does, page by page, before the fork is created.
+//! Owns: which turns can be forked from, which events are copied, with which snapshot the fork begins. Does not: copy
+//! them; the shell does, page by page, before the fork is created ([`store`]).
+
+pub mod store;
 
 use std::collections::BTreeSet;
 
+use errand_protocol::api::ErrorCode;
 use errand_protocol::event::{Event, EventBody};
 use errand_protocol::ids::{PromptId, Seq, TurnId};
 use errand_protocol::session::{ForkOrigin, Todo};
 
 use crate::core::Snapshot;
+use crate::effect::Rejection;
 use crate::session::Session;
 
 /// What a fork continues.
@@ -51,13 +56,15 @@ impl Survey {
         if self.end.is_some() {
             return;
         }
-        match &event.body {
-            EventBody::TurnStarted { prompt_id, .. } | EventBody::PromptSteered { prompt_id, .. } => {
-                self.prompts.insert(prompt_id.clone());
-            }
-            EventBody::NoteTodos { todos } => self.todos.clone_from(todos),
-            EventBody::TurnFinished { turn_id, .. } if *turn_id == self.turn => self.end = Some(event.seq),
-            _ => {}
+        let body = &event.body;
+        if let EventBody::TurnStarted { prompt_id, .. } | EventBody::PromptSteered { prompt_id, .. } = body {
+            self.prompts.insert(prompt_id.clone());
+        }
+        if let EventBody::NoteTodos { todos } = body {
+            self.todos.clone_from(todos);
+        }
+        if matches!(body, EventBody::TurnFinished { turn_id, .. } if *turn_id == self.turn) {
+            self.end = Some(event.seq);
         }
     }
 
@@ -108,7 +115,59 @@ impl Survey {
     }
 }
 
+/// A turn that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedTurn {
+    /// Which.
+    pub id: TurnId,
+    /// Whether the agent began anything in it; if not, it left nothing that could be lost.
+    pub worked: bool,
+}
+
+/// What a fork's files and conversation begin with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Nothing was done up to that turn.
+    None,
+    /// It is in this snapshot.
+    Saved(Snapshot),
+    /// It is not saved outside its sandbox.
+    Unsaved,
+}
+
 impl Session {
+    /// After which turn to fork: the wanted one, or the last one that has ended.
+    ///
+    /// # Errors
+    /// A [`Rejection`] when there is no such turn, or it has not ended.
+    pub fn fork_turn(&self, wanted: Option<&TurnId>, ended: &[EndedTurn]) -> Result<TurnId, Rejection> {
+        let refuse = |code, message: &str| Err(Rejection::new(code, message));
+        let Some(wanted) = wanted else {
+            let last = ended.last().map(|turn| turn.id.clone());
+            return last.map_or_else(
+                || refuse(ErrorCode::Conflict, "No turn of this session has ended yet."),
+                Ok,
+            );
+        };
+        if ended.iter().any(|turn| turn.id == *wanted) {
+            return Ok(wanted.clone());
+        }
+        if self.core.turn.as_ref().is_some_and(|turn| turn.id == *wanted) {
+            return refuse(ErrorCode::Conflict, "This turn has not ended yet.");
+        }
+        refuse(ErrorCode::NotFound, "There is no such turn.")
+    }
+
+    /// What a fork after `turn` begins with. `ended` are the turns of this session in the order in which they ended.
+    pub fn work_after(&self, turn: &TurnId, ended: &[EndedTurn]) -> Work {
+        let upto = ended.iter().position(|other| other.id == *turn).map_or(0, |at| at + 1);
+        let Some(last) = ended.iter().take(upto).rev().find(|turn| turn.worked) else {
+            return Work::None;
+        };
+        let ids: Vec<TurnId> = ended.iter().map(|turn| turn.id.clone()).collect();
+        self.snapshot_for(&last.id, &ids).map_or(Work::Unsaved, Work::Saved)
+    }
+
     /// The snapshot that a fork after `turn` can begin with: the last one, when that turn is in it. `ended` are the
     /// turns of this session in the order in which they ended.
     pub fn snapshot_for(&self, turn: &TurnId, ended: &[TurnId]) -> Option<Snapshot> {

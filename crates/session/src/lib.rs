@@ -36,4 +36,5 @@ pub use crate::core::{Core, Life, Snapshot, Spec};
 pub use crate::create::{NewSession, Stored};
 pub use crate::effect::{Cx, Effect, Input, Rejection, SandboxCall};
 pub use crate::session::{Placed, Session};
+pub use crate::startup::NumberedStart;
 pub use crate::timings::Timings;

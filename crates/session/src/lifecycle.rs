@@ -146,7 +146,7 @@ impl Step<'_, '_> {
             attempt: 1,
             deadline,
             backoff: false,
-            resuming: true,
+            resuming: false,
             cause: None,
         });
         self.log_step(step, 1);
@@ -156,7 +156,6 @@ impl Step<'_, '_> {
     pub(crate) fn ready(&mut self) {
         self.s.core.resumable = Some(self.sandbox_name());
         self.forget_looks();
-        self.s.core.wanted = false;
         self.start_ready();
         self.enter(Life::Running { idle_since: None });
         self.resume_turn();

@@ -25,9 +25,7 @@ impl Step<'_, '_> {
     /// A person wants the sandbox stopped.
     pub(crate) fn pause_now(&mut self) -> Result<(), Rejection> {
         self.require_nothing_to_do()?;
-        self.s.core.wanted = false;
-        self.dirty = true;
-        match self.s.core.life {
+        match &mut self.s.core.life {
             Life::Running { .. } => self.pause(),
             Life::Starting { .. } | Life::Reconnecting { .. } => {
                 self.start_ended(StartOutcome::Cancelled, None);
@@ -35,7 +33,11 @@ impl Step<'_, '_> {
                 self.put_away();
                 self.rest();
             }
-            Life::Idle | Life::Pausing { .. } | Life::Paused | Life::Error { .. } | Life::Terminated => {}
+            Life::Pausing { wanted, .. } => {
+                *wanted = false;
+                self.dirty = true;
+            }
+            Life::Idle | Life::Paused | Life::Error { .. } | Life::Terminated => {}
         }
         Ok(())
     }
@@ -43,10 +45,10 @@ impl Step<'_, '_> {
     /// A person wants the sandbox up, though there may be nothing to do.
     pub(crate) fn resume(&mut self, by: Person) {
         self.restore(by);
-        match self.s.core.life {
+        match &mut self.s.core.life {
             Life::Idle | Life::Paused => self.request_sandbox(1, None),
-            Life::Pausing { .. } => {
-                self.s.core.wanted = true;
+            Life::Pausing { wanted, .. } => {
+                *wanted = true;
                 self.dirty = true;
                 self.stay_up();
             }
@@ -80,6 +82,7 @@ impl Step<'_, '_> {
         self.call(SandboxCall::Suspend { name }, self.cx.now.plus(self.cx.timings.save));
         self.enter(Life::Pausing {
             deadline: self.cx.now.plus(self.cx.timings.pausing),
+            wanted: false,
         });
     }
 
@@ -97,7 +100,6 @@ impl Step<'_, '_> {
         let suspend = self.s.core.calls.iter().find(|c| c.call.name() == name);
         if self.s.live.runner.is_some() && suspend.is_some_and(|c| !asked(c)) {
             self.s.core.calls.retain(|c| c.call.name() != name);
-            self.s.core.wanted = false;
             self.enter(Life::Running { idle_since: None });
         }
     }
@@ -131,9 +133,10 @@ impl Step<'_, '_> {
 
     /// The sandbox is stopped, or patience with the provider has ended.
     pub(crate) fn paused(&mut self) {
+        let wanted = matches!(self.s.core.life, Life::Pausing { wanted: true, .. });
         self.drop_runner(CloseCode::Replaced);
         self.rest();
-        if !self.s.queue.is_empty() || std::mem::take(&mut self.s.core.wanted) {
+        if wanted || !self.s.queue.is_empty() {
             self.request_sandbox(1, None);
         }
     }

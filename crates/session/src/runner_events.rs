@@ -37,15 +37,7 @@ impl Step<'_, '_> {
             RunnerEvent::SnapshotFailed { cause } => self.snapshot_failed(cause),
             // The session is over; only the last save still counts.
             _ if self.s.core.life == Life::Terminated => {}
-            RunnerEvent::SnapshotRestored { snapshot_id, loss } => {
-                let restored = format!("The work was brought back from the snapshot {snapshot_id}.");
-                let message = [Some(restored), loss]
-                    .into_iter()
-                    .flatten()
-                    .collect::<Vec<_>>()
-                    .join(" ");
-                self.trouble(Cause::new("restored_from_snapshot", message));
-            }
+            RunnerEvent::SnapshotRestored { snapshot_id, loss } => self.snapshot_restored(&snapshot_id, loss),
             RunnerEvent::SteerAccepted { turn_id, prompt_id } => {
                 self.touch(&turn_id);
                 self.steer_accepted(turn_id, prompt_id);

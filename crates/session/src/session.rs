@@ -9,7 +9,6 @@ use errand_protocol::event::{Event, EventBody};
 use errand_protocol::ids::{ConnId, Generation, Seq};
 use errand_protocol::runner::AgentFrame;
 use errand_protocol::session::{Activity, Person, Prompt, Session as Summary, TurnInfo};
-use errand_protocol::startup::Start;
 use errand_protocol::text::Title;
 use errand_protocol::transcript::{Part, PartBody, ToolStatus};
 use errand_protocol::viewer::ServerFrame;
@@ -17,6 +16,7 @@ use errand_protocol::viewer::ServerFrame;
 use crate::core::{Core, Life, Spec, Volatile};
 use crate::effect::{Cx, Effect, Input, Rejection};
 use crate::open_parts::OpenParts;
+use crate::startup::NumberedStart;
 
 /// One session in memory. Equal to what [`crate::store::load`] makes of what was stored, [`Volatile`] aside.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +29,7 @@ pub struct Session {
     /// Prompts that were handed to the running turn.
     pub(crate) steered: Vec<Placed>,
     /// The last start.
-    pub(crate) start: Option<Start>,
+    pub(crate) start: Option<NumberedStart>,
     pub(crate) open: OpenParts,
     pub(crate) live: Volatile,
 }
@@ -231,6 +231,7 @@ impl Step<'_, '_> {
         match input {
             Input::Command { by, id, command } => self.command_once(by, id, command)?,
             Input::Watched => self.watched(),
+            Input::SaveWanted => self.tell_runner(AgentFrame::Save {}),
             Input::Runner { conn, frame } => self.runner_frame(&conn, frame),
             Input::RunnerGone { conn } => self.runner_gone(&conn),
             Input::Sandbox { call, outcome } => self.sandbox_outcome(&call, outcome),

@@ -80,4 +80,11 @@ impl Step<'_, '_> {
         self.verdict(Watchdog::Snapshot, cause, "It is tried again after the next turn.");
         self.work_is_saved();
     }
+
+    /// The runner has made the workspace from one.
+    pub(crate) fn snapshot_restored(&mut self, id: &SnapshotId, loss: Option<String>) {
+        let restored = format!("The work was brought back from the snapshot {id}.");
+        let message: Vec<String> = [Some(restored), loss].into_iter().flatten().collect();
+        self.trouble(Cause::new("restored_from_snapshot", message.join(" ")));
+    }
 }

@@ -10,6 +10,15 @@ use crate::effect::Effect;
 use crate::session::{Session, Step};
 use crate::timings::Timings;
 
+/// A start with its place in the order of all starts of its session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumberedStart {
+    /// Its place, from 1.
+    pub number: u64,
+    /// The start.
+    pub start: Start,
+}
+
 /// The mark of a step of the start.
 pub(crate) const fn point(step: StartStep) -> StartPoint {
     match step {
@@ -38,7 +47,8 @@ impl Step<'_, '_> {
         let asked = self.s.queue.first().map(|placed| placed.prompt.created_at);
         let queued = asked.filter(|_| attempt == 1).unwrap_or(now).min(now);
         let mark = |point, at| Mark { point, at };
-        self.put_start(Start {
+        let number = self.s.start.as_ref().map_or(0, |last| last.number) + 1;
+        let start = Start {
             generation: self.s.core.generation,
             attempt,
             resumed,
@@ -50,23 +60,22 @@ impl Step<'_, '_> {
             outcome: StartOutcome::Going,
             cause: None,
             ended_at: None,
-        });
+        };
+        self.put_start(NumberedStart { number, start });
     }
 
-    fn put_start(&mut self, start: Start) {
+    fn put_start(&mut self, start: NumberedStart) {
         self.s.start = Some(start.clone());
         self.fx.push(Effect::PutStart(start));
     }
 
     /// It has come to a point.
     pub(crate) fn start_reached(&mut self, point: StartPoint) {
-        let Some(mut start) = self.s.start.take() else { return };
-        let later = start.marks.last().is_none_or(|last| last.point < point);
-        if later {
-            start.marks.push(Mark { point, at: self.cx.now });
-            self.put_start(start);
-        } else {
-            self.s.start = Some(start);
+        let Some(mut last) = self.s.start.clone() else { return };
+        let marks = &mut last.start.marks;
+        if marks.last().is_none_or(|mark| mark.point < point) {
+            marks.push(Mark { point, at: self.cx.now });
+            self.put_start(last);
         }
     }
 
@@ -79,17 +88,17 @@ impl Step<'_, '_> {
 
     /// It is over, one way or the other.
     pub(crate) fn start_ended(&mut self, outcome: StartOutcome, cause: Option<&Cause>) {
-        let going = |start: &mut Start| start.outcome == StartOutcome::Going;
-        let Some(mut start) = self.s.start.take_if(going) else {
+        let going = |last: &&NumberedStart| last.start.outcome == StartOutcome::Going;
+        let Some(mut last) = self.s.start.as_ref().filter(going).cloned() else {
             return;
         };
-        start.outcome = outcome;
-        start.cause = cause.cloned();
-        start.ended_at = Some(self.cx.now);
+        last.start.outcome = outcome;
+        last.start.cause = cause.cloned();
+        last.start.ended_at = Some(self.cx.now);
         if outcome == StartOutcome::Ready {
-            self.fx.push(Effect::Sample(start.clone()));
+            self.fx.push(Effect::Sample(last.start.clone()));
         }
-        self.put_start(start);
+        self.put_start(last);
     }
 
     /// The first turn after a start wrote or did something.

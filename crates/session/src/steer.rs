@@ -14,7 +14,7 @@ use errand_protocol::startup::Watchdog;
 use errand_protocol::time::Timestamp;
 
 use crate::core::{Life, Offer};
-use crate::session::{Session, Step};
+use crate::session::{Placed, Session, Step};
 use crate::timings::Timings;
 
 impl Session {
@@ -71,6 +71,7 @@ impl Step<'_, '_> {
         let Some(turn) = &mut self.s.core.turn else { return };
         let Some(placed) = self.s.queue.iter().find(|placed| placed.prompt.id == *id) else {
             turn.offers.remove(id);
+            self.dirty = true;
             return;
         };
         let offer = turn.offers.entry(id.clone()).or_insert(Offer {
@@ -155,7 +156,10 @@ impl Step<'_, '_> {
         };
         self.put_prompt(&placed);
         if runs {
-            self.s.steered.push(placed);
+            // In the order of their places, as a store gives them back.
+            let before = |other: &Placed| other.position < placed.position;
+            let at = self.s.steered.partition_point(before);
+            self.s.steered.insert(at, placed);
         }
         self.log(EventBody::PromptSteered { prompt_id, turn_id });
     }

@@ -9,7 +9,7 @@ use errand_protocol::event::Event;
 use errand_protocol::ids::{CommandId, PromptId, Seq, UserId};
 use errand_protocol::limits::{MAX_STARTS, MAX_VERDICTS};
 use errand_protocol::session::{Prompt, PromptState};
-use errand_protocol::startup::{Start, Verdict};
+use errand_protocol::startup::Verdict;
 use errand_protocol::time::Timestamp;
 use errand_protocol::viewer::OpenPart;
 use serde::Serialize;
@@ -19,6 +19,7 @@ use crate::create::Stored;
 use crate::effect::Effect;
 use crate::session::{Placed, Session};
 use crate::sql::{Row, Sql, SqlError, Value, int, json, text};
+use crate::startup::NumberedStart;
 use crate::transcript::Fold;
 
 /// So many commands are remembered, to recognise one that comes again.
@@ -55,7 +56,7 @@ DROP INDEX prompts_waiting;
 CREATE INDEX prompts_waiting ON prompts (position) WHERE state IN ('queued', 'running', 'steered');
 CREATE TABLE commands (id TEXT PRIMARY KEY, place INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX commands_by_place ON commands (place);
-CREATE TABLE starts (generation INTEGER NOT NULL, attempt INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (generation, attempt)) WITHOUT ROWID;
+CREATE TABLE starts (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
 CREATE TABLE verdicts (id INTEGER PRIMARY KEY, body TEXT NOT NULL)
 ",
     },
@@ -142,10 +143,17 @@ pub fn load(sql: &impl Sql, now: Timestamp) -> Result<Option<Session>, SqlError>
 ///
 /// # Errors
 /// When the database fails.
-pub fn starts(sql: &impl Sql, limit: usize) -> Result<Vec<Start>, SqlError> {
-    let select = "SELECT body FROM starts ORDER BY generation DESC, attempt DESC LIMIT ?";
+pub fn starts(sql: &impl Sql, limit: usize) -> Result<Vec<NumberedStart>, SqlError> {
+    let select = "SELECT id, body FROM starts ORDER BY id DESC LIMIT ?";
     let rows = sql.exec(select, &[number(limit as u64)])?;
-    rows.iter().map(|row| json(row, 0)).collect()
+    let numbered = |row: &Row| {
+        let number = u64::try_from(int(row, 0)?).unwrap_or_default();
+        Ok(NumberedStart {
+            number,
+            start: json(row, 1)?,
+        })
+    };
+    rows.iter().map(numbered).collect()
 }
 
 /// What watchdogs decided lately, newest first.
@@ -273,15 +281,11 @@ fn store(sql: &impl Sql, effect: &Effect) -> Result<(), SqlError> {
             let forget = "DELETE FROM commands WHERE place <= (SELECT MAX(place) FROM commands) - ?";
             sql.exec(forget, &[REMEMBERED_COMMANDS.into()])?;
         }
-        Effect::PutStart(start) => {
-            let key = [start.generation.0.into(), start.attempt.into()];
-            let put = "INSERT INTO starts (generation, attempt, body) VALUES (?, ?, ?) \
-                       ON CONFLICT (generation, attempt) DO UPDATE SET body = excluded.body";
-            let [generation, attempt] = key;
-            sql.exec(put, &[generation, attempt, to_json(start)?])?;
-            let forget = "DELETE FROM starts WHERE (generation, attempt) NOT IN \
-                          (SELECT generation, attempt FROM starts ORDER BY generation DESC, attempt DESC LIMIT ?)";
-            sql.exec(forget, &[number(MAX_STARTS as u64)])?;
+        Effect::PutStart(NumberedStart { number: id, start }) => {
+            let put = "INSERT INTO starts (id, body) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body";
+            sql.exec(put, &[number(*id), to_json(start)?])?;
+            let forget = "DELETE FROM starts WHERE id <= ? - ?";
+            sql.exec(forget, &[number(*id), number(MAX_STARTS as u64)])?;
         }
         Effect::AddVerdict(verdict) => {
             sql.exec("INSERT INTO verdicts (body) VALUES (?)", &[to_json(verdict)?])?;

@@ -8,7 +8,7 @@ use errand_protocol::interaction::Resolution;
 use errand_protocol::runner::RunnerEvent;
 use errand_protocol::sandbox::Isolation;
 use errand_protocol::session::{
-    FileChange, FileStatus, Phase, Prompt, PromptState, StartStep, Todo, TurnOutcome, Usage,
+    FileChange, FileStatus, Phase, Place, Prompt, PromptState, StartStep, Todo, TurnOutcome, Usage,
 };
 use errand_protocol::transcript::ToolStatus;
 use errand_session::Core;
@@ -16,6 +16,8 @@ use errand_session::Core;
 use crate::harness::Harness;
 use crate::make::*;
 
+/// What the first version wrote.
+const CORE_1: &str = include_str!("format/core-1.jsonl");
 const CORE: &str = include_str!("format/core.jsonl");
 const EVENTS: &str = include_str!("format/events.jsonl");
 
@@ -39,6 +41,16 @@ fn states() -> Vec<String> {
     let mut pausing = Harness::idle();
     pausing.pass(15 * 60_000);
     all.push(pausing);
+    let mut steered = Harness::running().0;
+    steered.saved("1");
+    steered.command(crate::steer::steer("s")).unwrap();
+    all.push(steered);
+    let mut archived = Harness::idle();
+    archived.command(errand_protocol::viewer::Command::Archive {}).unwrap();
+    archived.saved("1");
+    archived.command(errand_protocol::viewer::Command::Resume {}).unwrap();
+    archived.command(errand_protocol::viewer::Command::Archive {}).unwrap();
+    all.push(archived);
     let mut failed = Harness::new();
     failed.prompt("p1");
     failed.outcome(Err(error(errand_protocol::sandbox::SandboxErrorKind::Auth)));
@@ -97,6 +109,20 @@ fn session_events() -> Vec<EventBody> {
             commit: "c0ffee".to_owned(),
         },
         EventBody::NoteTodos { todos: vec![todo()] },
+        EventBody::SandboxSnapshot {
+            snapshot_id: "snp_1".parse().unwrap(),
+            turn_id: Some(turn_id("trn_1")),
+            bytes: 1000,
+        },
+        EventBody::PromptMoved {
+            prompt_id: prompt_id("p1"),
+            to: Place::Before(prompt_id("p2")),
+            by: ada(),
+        },
+        EventBody::PromptSteered {
+            prompt_id: prompt_id("p1"),
+            turn_id: turn_id("trn_1"),
+        },
     ]
 }
 
@@ -225,11 +251,14 @@ fn every_event_is_stored_as_it_was_pinned() {
         .iter()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["type"].to_string())
         .collect();
-    assert_eq!(types.len(), 23, "one of each type: {types:?}");
+    assert_eq!(types.len(), 26, "one of each type: {types:?}");
 }
 
 #[test]
 fn what_was_pinned_can_be_read() {
+    for line in CORE_1.lines() {
+        serde_json::from_str::<Core>(line).unwrap();
+    }
     for line in CORE.lines() {
         let core: Core = serde_json::from_str(line).unwrap();
         assert_eq!(serde_json::to_string(&core).unwrap(), line);

@@ -58,10 +58,20 @@ impl Harness {
         store::migrate(&db).unwrap();
         let (session, effects) = Session::create(new_session(), START);
         let mut this = Self {
+            timings,
+            ..Self::of(session, db)
+        };
+        this.carry_out(effects);
+        this
+    }
+
+    /// Around a session that is stored already.
+    pub(crate) fn of(session: Session, db: Db) -> Self {
+        Self {
             session,
             db,
             now: START,
-            timings,
+            timings: Timings::default(),
             ids: 0,
             runner: vec![],
             viewers: vec![],
@@ -77,9 +87,7 @@ impl Harness {
             samples: vec![],
             rseq: 0,
             checked: Seq(0),
-        };
-        this.carry_out(effects);
-        this
+        }
     }
 
     /// One step, stored and checked. A rejected one must have changed nothing.
@@ -338,6 +346,16 @@ impl Harness {
         this.sent_to_runner();
         this.sent_to_viewers();
         (this, turn)
+    }
+
+    /// The connected runner says that it has saved all that there is.
+    pub(crate) fn saved(&mut self, snapshot: &str) {
+        self.event(RunnerEvent::SnapshotSaved {
+            snapshot_id: SnapshotId::from_body(snapshot).unwrap(),
+            turn_id: None,
+            bytes: 1,
+            runtime: errand_protocol::limits::SNAPSHOT_RUNTIME,
+        });
     }
 
     /// The sandbox is up and there is nothing to do.

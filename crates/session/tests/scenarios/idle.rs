@@ -1,6 +1,7 @@
 //! Idle sandboxes: pausing, and waking up for a prompt.
 
 use errand_protocol::event::EventBody;
+use errand_protocol::runner::{AgentFrame, RunnerEvent};
 use errand_protocol::sandbox::{SandboxErrorKind, SandboxState};
 use errand_protocol::session::{Activity, Phase, PromptState};
 use errand_session::SandboxCall;
@@ -13,10 +14,14 @@ fn suspend(generation: u32) -> SandboxCall {
     SandboxCall::Suspend { name }
 }
 
+/// The idle time is over, and the runner has had its time to save the work.
 fn pausing() -> Harness {
     let mut h = Harness::idle();
     h.pass(15 * 60_000);
     assert_eq!(h.phase(), Phase::Pausing);
+    assert!(h.sent_to_runner().contains(&AgentFrame::Save {}));
+    assert_eq!(h.calls, [], "the work is saved first");
+    h.pass(10_000);
     h
 }
 
@@ -26,6 +31,8 @@ fn a_sandbox_without_work_is_paused_after_a_while() {
     h.pass(15 * 60_000 - 1);
     assert_eq!(h.phase(), Phase::Running);
     h.pass(1);
+    assert_eq!(h.phase(), Phase::Pausing);
+    h.saved("1");
     assert_eq!(h.call(), suspend(1));
     h.outcome_is(SandboxState::Exited);
     assert_eq!(
@@ -70,7 +77,7 @@ fn a_prompt_while_pausing_runs_as_soon_as_it_is_paused() {
     h.prompt("p2");
     assert_eq!(h.session.summary().activity, Activity::Queued);
     h.outcome_is(SandboxState::Exited);
-    assert_eq!((h.phase(), h.generation()), (Phase::Starting, 2));
+    assert_eq!((h.phase(), h.generation()), (Phase::Resuming, 2));
     h.bring_up();
     assert_eq!(h.state_of("p2"), PromptState::Running);
 }
@@ -94,7 +101,7 @@ fn a_provider_that_never_answers_does_not_keep_a_prompt_waiting_for_ever() {
     let mut h = pausing();
     h.prompt("p2");
     h.pass(120_000);
-    assert_eq!(h.phase(), Phase::Starting);
+    assert_eq!(h.phase(), Phase::Resuming);
 }
 
 #[test]
@@ -139,4 +146,26 @@ fn an_idle_session_whose_sandbox_is_lost_rests_until_the_next_prompt() {
     h.calls.retain(|call| matches!(call, SandboxCall::Ensure { .. }));
     h.bring_up();
     assert_eq!(h.state_of("p2"), PromptState::Running);
+}
+
+#[test]
+fn a_prompt_before_the_provider_was_asked_calls_the_pause_off() {
+    let mut h = Harness::idle();
+    h.pass(15 * 60_000);
+    assert_eq!(h.phase(), Phase::Pausing);
+    h.prompt("p2");
+    assert_eq!(h.phase(), Phase::Running);
+    assert_eq!(h.state_of("p2"), PromptState::Running);
+    h.pass(14_000);
+    assert_eq!(h.calls, []);
+}
+
+#[test]
+fn a_runner_that_cannot_save_does_not_hold_the_pause_up() {
+    let mut h = Harness::idle();
+    h.pass(15 * 60_000);
+    h.event(RunnerEvent::SnapshotFailed {
+        cause: cause("snapshot_too_large"),
+    });
+    assert_eq!(h.call(), suspend(1));
 }

@@ -12,6 +12,7 @@
 )]
 
 mod db;
+mod fork;
 mod format;
 mod harness;
 mod idle;
@@ -21,12 +22,16 @@ mod invariants;
 mod make;
 mod open_parts;
 mod prompts;
+mod queue;
 mod random;
 mod reconnecting;
+mod rest;
 mod runner_link;
 mod runners;
 mod sandbox;
 mod starting;
+mod startup;
+mod steer;
 mod store;
 mod terminate;
 mod transcript;

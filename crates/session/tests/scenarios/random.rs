@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use errand_protocol::event::EventBody;
+use errand_protocol::ids::PromptId;
 use errand_protocol::sandbox::SandboxErrorKind;
-use errand_protocol::session::Phase;
+use errand_protocol::session::{Phase, Place};
 use errand_protocol::viewer::{Command, ServerFrame};
 use errand_session::Input;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
@@ -23,7 +24,8 @@ fn act(world: &mut World, (kind, detail): Action) {
     let pick = usize::from(detail);
     let coin = detail % 2 == 0;
     match kind % 40 {
-        0..=3 => person(world, prompt(&(detail % 24).to_string())),
+        0..=2 => person(world, prompt(&(detail % 24).to_string())),
+        3 => person(world, crate::steer::steer(&(100 + detail % 24).to_string())),
         4 | 5 => person(world, command(world, detail)),
         6..=12 => {
             world.provider_answers(pick);
@@ -90,10 +92,40 @@ fn command(world: &World, detail: u16) -> Command {
             text: "edited".parse().unwrap(),
         },
         8..=11 => answer(&open_interaction(world).unwrap_or("none".to_owned()), allow()),
-        12..=14 => Command::Retry {},
+        12 => Command::Retry {},
+        13 => resting(detail / 16),
+        14 => moving(prompt_id, detail / 64),
         _ if detail > 60_000 => Command::Terminate {},
         _ => Command::Rename {
             title: format!("title {detail}").parse().unwrap(),
+        },
+    }
+}
+
+fn resting(detail: u16) -> Command {
+    match detail % 4 {
+        0 => Command::Pause {},
+        1 => Command::Resume {},
+        2 => Command::Archive {},
+        _ => Command::Restore {},
+    }
+}
+
+fn moving(prompt_id: PromptId, detail: u16) -> Command {
+    let other = crate::make::prompt_id(&(detail % 12).to_string());
+    match detail % 4 {
+        0 => Command::PromotePrompt { prompt_id },
+        1 => Command::MovePrompt {
+            prompt_id,
+            to: Place::First,
+        },
+        2 => Command::MovePrompt {
+            prompt_id,
+            to: Place::Last,
+        },
+        _ => Command::MovePrompt {
+            prompt_id,
+            to: Place::Before(other),
         },
     }
 }
@@ -169,6 +201,10 @@ fn audit(world: &World) {
             EventBody::PromptWithdrawn { prompt_id, .. } | EventBody::TurnFinished { prompt_id, .. } => {
                 *ends.get_mut(prompt_id.as_str()).unwrap() += 1;
             }
+            EventBody::PromptSteered { prompt_id, .. } => {
+                *ends.get_mut(prompt_id.as_str()).unwrap() += 1;
+                *starts.entry(prompt_id.to_string()).or_default() += 1;
+            }
             EventBody::TurnStarted { prompt_id, .. } => *starts.entry(prompt_id.to_string()).or_default() += 1,
             EventBody::InteractionOpened { interaction } => {
                 assert!(asked.insert(interaction.id.to_string(), 0).is_none(), "opened twice");
@@ -212,6 +248,18 @@ fn audit(world: &World) {
             "begun twice: {:?}",
             world.begun
         );
+        for (prompt, times) in world.handed.iter().filter(|_| !world.lost_spool) {
+            let alone = world
+                .h
+                .events()
+                .iter()
+                .any(|e| matches!(&e.body, EventBody::TurnStarted { prompt_id, .. } if prompt_id == prompt));
+            assert_eq!(
+                *times + u32::from(alone),
+                1,
+                "{prompt} was handed over and ran by itself"
+            );
+        }
     }
 }
 

@@ -51,7 +51,7 @@ fn a_sandbox_that_the_provider_knows_to_be_gone_is_not_waited_for() {
     h.prompt("p2");
     h.pass(3_000);
     h.outcome_is(SandboxState::Exited);
-    assert_eq!((h.phase(), h.generation()), (Phase::Starting, 2));
+    assert_eq!((h.phase(), h.generation()), (Phase::Resuming, 2));
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn a_sandbox_that_is_gone_is_replaced_by_one_that_takes_its_files_over() {
     h.prompt("p2");
     h.pass(30_000);
     h.outcome_is(SandboxState::Exited);
-    assert_eq!((h.phase(), h.generation()), (Phase::Starting, 2));
+    assert_eq!((h.phase(), h.generation()), (Phase::Resuming, 2));
     assert_eq!(resumes(&h).as_deref(), Some("sbx-ses_1-1"));
     assert_eq!(h.cause().code, "sandbox_lost");
     assert_eq!(

@@ -1,5 +1,6 @@
 //! What the runners and their engines do: dial, read, work, send; and how they fail.
 
+use errand_protocol::ids::SnapshotId;
 use errand_protocol::runner::{AgentFrame, RunnerEvent, RunnerFrame};
 use errand_protocol::session::{Cause, StartStep, TurnOutcome};
 use errand_protocol::transcript::{Part, ToolStatus};
@@ -59,6 +60,31 @@ impl World {
                     }
                     sandbox.worked = 0;
                     sandbox.files.write(RunnerEvent::TurnAccepted { turn_id });
+                }
+                AgentFrame::Steer { turn_id, prompt_id, .. } => {
+                    let answer = if sandbox.files.current().as_ref() == Some(&turn_id) {
+                        if sandbox.files.steered.insert(prompt_id.clone()) {
+                            *self.handed.entry(prompt_id.clone()).or_default() += 1;
+                        }
+                        RunnerEvent::SteerAccepted { turn_id, prompt_id }
+                    } else {
+                        let cause = cause("turn_over");
+                        RunnerEvent::SteerRefused {
+                            turn_id,
+                            prompt_id,
+                            cause,
+                        }
+                    };
+                    sandbox.files.write(answer);
+                }
+                AgentFrame::Save {} => {
+                    let snapshot_id = SnapshotId::from_body(&sandbox.files.events.len().to_string()).unwrap();
+                    sandbox.files.write(RunnerEvent::SnapshotSaved {
+                        snapshot_id,
+                        turn_id: None,
+                        bytes: 1,
+                        runtime: errand_protocol::limits::SNAPSHOT_RUNTIME,
+                    });
                 }
                 AgentFrame::Abort { turn_id } if sandbox.files.current().as_ref() == Some(&turn_id) => {
                     sandbox.end(TurnOutcome::Aborted);

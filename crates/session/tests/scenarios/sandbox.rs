@@ -1,8 +1,8 @@
 //! A sandbox as the stand-in provider keeps it: its files, and the process in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use errand_protocol::ids::{ConnId, Generation, PartId, TurnId};
+use errand_protocol::ids::{ConnId, Generation, PartId, PromptId, TurnId};
 use errand_protocol::runner::{AgentFrame, RunnerEvent};
 use errand_protocol::sandbox::SandboxState;
 use errand_protocol::session::TurnOutcome;
@@ -16,6 +16,8 @@ pub(crate) struct Files {
     pub(crate) events: Vec<RunnerEvent>,
     /// Turns that were begun, and whether they are over.
     pub(crate) turns: BTreeMap<TurnId, bool>,
+    /// Prompts that were taken in for one of them.
+    pub(crate) steered: BTreeSet<PromptId>,
 }
 
 impl Files {

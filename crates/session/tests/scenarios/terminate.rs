@@ -36,7 +36,8 @@ fn the_end_stops_the_turn_takes_prompts_back_and_removes_the_sandbox() {
         (PromptState::Aborted, PromptState::Withdrawn)
     );
     assert!(h.sent_to_runner().contains(&AgentFrame::Shutdown {}));
-    assert_eq!(h.closed, [(conn(1), CloseCode::Terminated)]);
+    assert_eq!(h.calls, [], "the runner saves the work and exits by itself");
+    h.lose_runner();
     assert_eq!(h.call(), delete(1));
     h.outcome_is(SandboxState::Gone);
     h.pass(1_000_000);
@@ -71,9 +72,34 @@ fn ending_twice_is_fine_and_everything_else_is_refused() {
 }
 
 #[test]
+fn a_runner_that_does_not_exit_is_removed_after_a_while() {
+    let mut h = Harness::idle();
+    end(&mut h);
+    h.pass(19_999);
+    assert_eq!(h.calls, []);
+    h.pass(1);
+    assert_eq!(h.call(), delete(1));
+    assert_eq!(h.closed, [(conn(1), CloseCode::Terminated)]);
+}
+
+#[test]
+fn what_the_runner_saves_after_the_end_counts_and_nothing_else_does() {
+    let (mut h, turn) = Harness::running();
+    end(&mut h);
+    let head = h.session.head_seq();
+    h.event(part_started(&turn, text_part("late", 0)));
+    h.event(ended(&turn, errand_protocol::session::TurnOutcome::Aborted));
+    assert_eq!(h.session.head_seq(), head);
+    h.saved("last");
+    assert_eq!(h.session.snapshot().unwrap().id.as_str(), "snp_last");
+    assert_eq!(h.call(), delete(1), "there is nothing more to wait for");
+}
+
+#[test]
 fn the_removal_is_repeated_until_it_worked_also_over_evictions() {
     let mut h = Harness::idle();
     end(&mut h);
+    h.lose_runner();
     for _ in 0..5 {
         h.outcome(Err(error(SandboxErrorKind::Transient)));
         h.evict(false);

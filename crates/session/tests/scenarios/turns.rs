@@ -63,7 +63,7 @@ fn after_an_unresponsive_runner_the_waiting_prompt_gets_a_new_sandbox() {
     let mut h = dispatched();
     h.prompt("p2");
     h.pass(45_000);
-    assert_eq!((h.phase(), h.generation()), (Phase::Starting, 2));
+    assert_eq!((h.phase(), h.generation()), (Phase::Resuming, 2));
     h.bring_up();
     assert_eq!(h.state_of("p2"), PromptState::Running);
 }
@@ -177,7 +177,7 @@ fn an_abort_before_the_sandbox_is_up_ends_the_turn_at_once() {
     h.lose_runner();
     h.pass(30_000);
     h.outcome_is(errand_protocol::sandbox::SandboxState::Gone);
-    assert_eq!(h.phase(), Phase::Starting);
+    assert_eq!(h.phase(), Phase::Resuming);
     assert!(
         h.turn().is_some(),
         "the turn that never began goes on in the new sandbox"
@@ -294,7 +294,7 @@ fn an_engine_that_comes_up_no_more_ends_the_turn_and_gets_a_new_sandbox_for_the_
         cause: cause("engine_failed"),
         retryable: true,
     });
-    assert_eq!((h.phase(), h.generation()), (Phase::Starting, 2));
+    assert_eq!((h.phase(), h.generation()), (Phase::Resuming, 2));
     h.bring_up();
     assert_eq!(h.state_of("p2"), PromptState::Running);
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use errand_protocol::close::CloseCode;
-use errand_protocol::ids::{ConnId, TurnId};
+use errand_protocol::ids::{ConnId, PromptId, TurnId};
 use errand_protocol::sandbox::{SandboxErrorKind, SandboxState, SandboxStatus};
 use errand_session::{Input, SandboxCall};
 
@@ -22,8 +22,12 @@ pub(crate) struct World {
     pub(crate) parts: u32,
     /// How often each turn was begun by an engine; begun again from its own notes does not count.
     pub(crate) begun: BTreeMap<TurnId, u32>,
+    /// How often each prompt was handed to an engine within another one's turn.
+    pub(crate) handed: BTreeMap<PromptId, u32>,
     /// Files were lost for good, so that a turn may begin again without anybody knowing.
     pub(crate) lost_files: bool,
+    /// What a runner had written was lost, so that nobody knows what it had taken in.
+    pub(crate) lost_spool: bool,
     /// Outcomes that were delivered before.
     old: Vec<(SandboxCall, SandboxStatus)>,
 }
@@ -38,7 +42,9 @@ impl World {
             spools: 0,
             parts: 0,
             begun: BTreeMap::new(),
+            handed: BTreeMap::new(),
             lost_files: false,
+            lost_spool: false,
             old: vec![],
         }
     }
@@ -233,6 +239,7 @@ impl World {
             sandbox.files.spool = spool;
             sandbox.files.events.clear();
         }
+        self.lost_spool |= spool_lost;
         if let Some(conn) = conn {
             self.step(Input::RunnerGone { conn });
         }
