@@ -14,9 +14,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::bridge::calls::Outcome;
-use crate::bridge::driver::{Bridge, Run};
+use crate::bridge::driver::{Bridge, Run, Steer};
 use crate::bridge::mapper::Output;
-use crate::cause::StartFailure;
+use crate::cause::{self, StartFailure};
 use crate::clock;
 use crate::config::Config;
 use crate::engine::process;
@@ -277,6 +277,27 @@ impl App {
                 let out = bridge.run(run, &self.streams, now);
                 self.take(out);
             }
+            (
+                AgentFrame::Steer {
+                    turn_id: turn,
+                    prompt_id: prompt,
+                    text,
+                    model,
+                },
+                bridge,
+            ) => {
+                let steer = Steer {
+                    turn,
+                    prompt,
+                    text,
+                    model,
+                };
+                let out = match bridge {
+                    Some(bridge) => bridge.steer(steer, now),
+                    None => vec![Output::Event(steer.refused(cause::not_running()))],
+                };
+                self.take(out);
+            }
             (AgentFrame::Abort { turn_id }, Some(bridge)) => {
                 let out = bridge.abort(&turn_id, &self.streams, now);
                 self.take(out);
@@ -284,7 +305,6 @@ impl App {
             (AgentFrame::Resolve { interaction_id, answer }, Some(bridge)) => bridge.resolve(interaction_id, answer),
             (
                 AgentFrame::Run { .. }
-                | AgentFrame::Steer { .. }
                 | AgentFrame::Save {}
                 | AgentFrame::Abort { .. }
                 | AgentFrame::Resolve { .. }

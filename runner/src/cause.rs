@@ -146,6 +146,25 @@ pub fn model_gave_up(said: &str) -> Cause {
     )
 }
 
+/// A further prompt came for a turn that does not run here.
+pub fn not_running() -> Cause {
+    Cause::new(
+        "turn_not_running",
+        "The turn was over before the agent could be given the prompt.",
+    )
+}
+
+/// A prompt could not be written down, so it is not begun.
+pub fn not_noted(error: &std::io::Error) -> Cause {
+    Cause::new(
+        "disk_failed",
+        format!(
+            "The sandbox could not write the prompt down: {}.",
+            plain(&error.to_string())
+        ),
+    )
+}
+
 /// The engine did not take the prompt.
 pub fn prompt_refused(detail: &str) -> Cause {
     Cause::new(

@@ -8,7 +8,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use errand_protocol::ids::{MessageId, PartId, TurnId};
+use errand_protocol::ids::{MessageId, PartId, PromptId, TurnId};
+use errand_protocol::text::{ModelId, PromptText};
 use serde::{Deserialize, Serialize};
 
 /// Turns that are remembered, so that none runs twice.
@@ -69,6 +70,33 @@ pub struct TurnNote {
     /// Its end was reported.
     #[serde(default)]
     pub over: bool,
+    /// Further prompts that were taken in for it, oldest first.
+    #[serde(default)]
+    pub steers: Vec<SteerNote>,
+}
+
+/// A prompt that was taken in for a running turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SteerNote {
+    /// Which.
+    pub prompt: PromptId,
+    /// Its message.
+    pub message: MessageId,
+    /// That message's part.
+    pub part: PartId,
+    /// What the engine is still to be given; nothing once it has it, or the turn is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<SteerText>,
+}
+
+/// What is asked, and of which model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SteerText {
+    /// What is asked.
+    pub text: PromptText,
+    /// Of which model.
+    pub model: ModelId,
 }
 
 /// The notes and their file.

@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use errand_protocol::ids::{InteractionId, MessageId, TurnId};
+use errand_protocol::ids::{InteractionId, MessageId, PartId, TurnId};
 use errand_protocol::interaction::Answer;
+use errand_protocol::runner::GitAuthor;
 use errand_protocol::session::FileChange;
+use errand_protocol::text::{ModelId, PromptText};
 use serde_json::json;
 use tokio::sync::mpsc::Sender;
 
-use super::driver::Run;
+use super::files;
 use super::mapper::interaction_id;
-use super::parts;
-use super::snapshot::{self, Snapshot};
+use super::record::{self, Record};
 use crate::config::Config;
 use crate::engine::api::{Api, ApiError};
 use crate::git;
-use crate::state::TurnNote;
 
 const PAUSE: Duration = Duration::from_millis(200);
 /// How often a prompt is posted to an engine that does not answer.
@@ -28,8 +28,10 @@ const STOP_TRIES: u32 = 25;
 pub enum Outcome {
     /// The engine has the prompt, or why not; by the number of the request.
     Posted(u64, Result<(), String>),
+    /// The same of a further prompt for the running turn.
+    Steered(u64, Result<(), String>),
     /// The engine's record, by the number of the request; none when the engine did not answer.
-    Read(u64, Option<Snapshot>),
+    Read(u64, Option<Record>),
     /// What the turn changed.
     Changes(TurnId, Vec<FileChange>),
     /// The engine does not wait for this request any more.
@@ -41,36 +43,67 @@ pub enum Outcome {
     },
 }
 
-/// Gives the engine a prompt. The ids make it harmless to do so again when there was no answer.
-pub fn post(api: Api, config: Config, root: String, run: Run, note: TurnNote, number: u64, outcomes: Sender<Outcome>) {
+/// A prompt as the engine gets it. The ids make it harmless to give it again when there was no answer.
+#[derive(Debug, Clone)]
+pub struct Post {
+    /// Its message.
+    pub message: MessageId,
+    /// That message's part.
+    pub part: PartId,
+    /// Of which model.
+    pub model: ModelId,
+    /// What is asked.
+    pub text: PromptText,
+}
+
+/// Gives the engine a turn's prompt.
+pub fn post(
+    api: Api,
+    config: Config,
+    root: String,
+    author: GitAuthor,
+    post: Post,
+    number: u64,
+    outcomes: Sender<Outcome>,
+) {
     tokio::spawn(async move {
-        if let Err(error) = git::set_author(&config, &run.author).await {
+        if let Err(error) = git::set_author(&config, &author).await {
             tracing::warn!(%error, "the commit author could not be set");
         }
-        let mut tries = 1;
-        let result = loop {
-            let result = api
-                .prompt(&root, &note.message, &note.part, &run.model, run.text.as_str())
-                .await;
-            if !matches!(result, Err(ApiError::Network(_))) || tries == POST_TRIES {
-                break result;
-            }
-            tries += 1;
-            tokio::time::sleep(PAUSE).await;
-        };
-        let _ = outcomes
-            .send(Outcome::Posted(number, result.map_err(|error| error.to_string())))
-            .await;
+        let result = give(&api, &root, &post).await;
+        let _ = outcomes.send(Outcome::Posted(number, result)).await;
     });
+}
+
+/// Gives the engine a further prompt while it works on a turn.
+pub fn steer(api: Api, root: String, post: Post, number: u64, outcomes: Sender<Outcome>) {
+    tokio::spawn(async move {
+        let result = give(&api, &root, &post).await;
+        let _ = outcomes.send(Outcome::Steered(number, result)).await;
+    });
+}
+
+async fn give(api: &Api, root: &str, post: &Post) -> Result<(), String> {
+    let mut tries = 1;
+    loop {
+        let result = api
+            .prompt(root, &post.message, &post.part, &post.model, post.text.as_str())
+            .await;
+        if !matches!(result, Err(ApiError::Network(_))) || tries == POST_TRIES {
+            return result.map_err(|error| error.to_string());
+        }
+        tries += 1;
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// Reads the engine's record of the turn. It is tried again until the engine answers or dies.
 pub fn read(api: Api, root: String, prompt: MessageId, number: u64, outcomes: Sender<Outcome>) {
     tokio::spawn(async move {
         for _ in 0..10 {
-            match snapshot::read(&api, &root, &prompt).await {
-                Ok(snapshot) => {
-                    let _ = outcomes.send(Outcome::Read(number, Some(snapshot))).await;
+            match record::read(&api, &root, &prompt).await {
+                Ok(record) => {
+                    let _ = outcomes.send(Outcome::Read(number, Some(record))).await;
                     return;
                 }
                 Err(error) => tracing::warn!(%error, "the engine's record could not be read"),
@@ -81,16 +114,25 @@ pub fn read(api: Api, root: String, prompt: MessageId, number: u64, outcomes: Se
     });
 }
 
-/// Asks for the changes of a turn.
-pub fn changes(api: Api, root: String, turn: TurnId, prompt: MessageId, workspace: String, outcomes: Sender<Outcome>) {
+/// Asks for the changes of a turn: the engine sums them up by prompt.
+pub fn changes(
+    api: Api,
+    root: String,
+    turn: TurnId,
+    prompts: Vec<MessageId>,
+    workspace: String,
+    outcomes: Sender<Outcome>,
+) {
     tokio::spawn(async move {
-        let diff = api.diff(&root, &prompt).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "the turn's changes could not be read");
-            serde_json::Value::Null
-        });
-        let _ = outcomes
-            .send(Outcome::Changes(turn, parts::files(&diff, &workspace)))
-            .await;
+        let mut summaries = Vec::new();
+        for prompt in prompts {
+            match api.diff(&root, &prompt).await {
+                Ok(summary) => summaries.push(summary),
+                Err(error) => tracing::warn!(%error, "the turn's changes could not be read"),
+            }
+        }
+        let files = files::files(&summaries, &workspace);
+        let _ = outcomes.send(Outcome::Changes(turn, files)).await;
     });
 }
 

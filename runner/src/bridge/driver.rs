@@ -3,19 +3,23 @@
 //!
 //! Every call to the engine runs as a task of its own whose outcome comes back as [`Outcome`], so nothing here waits.
 
+mod steers;
 mod turns;
+
+use steers::Handed;
+pub use steers::Steer;
 
 use errand_protocol::ids::{InteractionId, TurnId};
 use errand_protocol::interaction::Answer;
 use errand_protocol::runner::{GitAuthor, RunnerEvent, RunnerSetup};
-use errand_protocol::session::{Cause, TurnOutcome};
+use errand_protocol::session::Cause;
 use errand_protocol::text::{ModelId, PromptText};
 use errand_protocol::time::Timestamp;
 use tokio::sync::mpsc;
 
 use super::calls::{self, Outcome};
 use super::mapper::{Ending, Mapper, Output, Source};
-use super::snapshot::Snapshot;
+use super::record::Record;
 use crate::cause;
 use crate::config::Config;
 use crate::engine::api::Api;
@@ -66,6 +70,10 @@ pub struct Bridge {
     next: Option<Run>,
     /// The running turn's prompt, until the engine has it.
     posting: Option<Run>,
+    /// Number of the post that hands the running turn a further prompt.
+    steering: Option<u64>,
+    /// The further prompt that was handed over last.
+    handed: Option<Handed>,
     /// When the ended turn is reported, at the latest; it waits for the sum of its changes.
     ending_at: Option<i64>,
     summing_up: bool,
@@ -92,6 +100,8 @@ impl Bridge {
             phase: Phase::Following,
             next: None,
             posting: None,
+            steering: None,
+            handed: None,
             ending_at: None,
             summing_up: false,
             last_event: 0,
@@ -131,13 +141,31 @@ impl Bridge {
         if self.ending_at.is_some_and(|at| at <= ms) && !self.summing_up {
             self.sum_up();
         }
-        if self.next_tick().is_some_and(|at| at <= ms)
-            && let Some(api) = self.engine.clone()
-        {
+        if self.next_tick().is_some_and(|at| at <= ms) {
+            self.check(now);
+        }
+    }
+
+    /// Asks the engine whether it is idle.
+    fn check(&mut self, now: Timestamp) {
+        if let (Some(api), false) = (self.engine.clone(), self.checking) {
             self.checking = true;
-            self.last_event = ms;
+            self.last_event = now.millis();
             calls::check(api, self.root.clone(), self.outcomes.clone());
         }
+    }
+
+    /// Whether the engine has everything that it is to work on.
+    const fn handed_over(&self) -> bool {
+        self.posting.is_none() && self.steering.is_none()
+    }
+
+    /// How the turn ended. `None` while it goes on, or a further prompt is on its way to the engine.
+    fn settled(&self) -> Option<Ending> {
+        self.mapper
+            .as_ref()
+            .filter(|_| self.steering.is_none())
+            .and_then(Mapper::settled)
     }
 
     /// The engine's news.
@@ -173,6 +201,7 @@ impl Bridge {
             }
             EngineNews::Died(cause) => {
                 self.engine = None;
+                self.steering = None;
                 self.phase = Phase::Following;
                 self.crash = Some(cause);
                 Vec::new()
@@ -180,10 +209,7 @@ impl Bridge {
             EngineNews::Failed(detail) => {
                 let failure = cause::StartFailure::engine(&detail);
                 self.engine = None;
-                let ending = Ending {
-                    outcome: TurnOutcome::Failed,
-                    cause: Some(failure.cause.clone()),
-                };
+                let ending = Ending::failed(failure.cause.clone());
                 let mut out = self.end(ending, Vec::new(), streams, now);
                 out.push(Output::Event(RunnerEvent::StartFailed {
                     step: failure.step,
@@ -217,6 +243,7 @@ impl Bridge {
         let Some(mapper) = &mut self.mapper else {
             return Vec::new();
         };
+        let mut steered = Vec::new();
         if first && let Some(turn) = mapper.reported().turn.clone() {
             // Another process reported this turn's beginning; its prompt's id is in the notes.
             let note = self.state.get().turns.into_iter().rev().find(|note| note.turn == turn);
@@ -225,7 +252,11 @@ impl Bridge {
                 return Vec::new();
             };
             mapper.begin(turn, prompt);
+            steered = self.take_up_steers();
         }
+        let Some(mapper) = &self.mapper else {
+            return steered;
+        };
         let accepted = mapper.turn().is_some() && mapper.reported().turn.as_ref() == mapper.turn();
         if accepted {
             self.posting = None;
@@ -234,7 +265,9 @@ impl Bridge {
             // The engine died before it had the prompt: the same ids make a second post harmless.
             return self.start(run, streams, now);
         }
-        self.start_next(streams, now)
+        self.hand_over();
+        steered.extend(self.start_next(streams, now));
+        steered
     }
 
     /// A person's answer. Fine when the engine no longer waits.
@@ -248,11 +281,11 @@ impl Bridge {
     pub fn outcome(&mut self, outcome: Outcome, streams: &Streams, now: Timestamp) -> Vec<Output> {
         match outcome {
             Outcome::Posted(number, result) => self.posted(number, result, streams, now),
-            Outcome::Read(number, snapshot) => self.read(number, snapshot, streams, now),
+            Outcome::Steered(number, result) => self.steered(number, result, streams, now),
+            Outcome::Read(number, record) => self.read(number, record, streams, now),
             Outcome::Changes(turn, files) => {
                 self.summing_up = false;
-                let settled = self.mapper.as_ref().and_then(Mapper::settled);
-                match settled {
+                match self.settled() {
                     Some(ending) if self.turn() == Some(turn) => self.end(ending, files, streams, now),
                     _ => Vec::new(),
                 }
@@ -260,7 +293,7 @@ impl Bridge {
             Outcome::Answered(request) => self.event(EngineEvent::Settled(request), Source::Live, streams, now),
             Outcome::Checked { idle } => {
                 self.checking = false;
-                if idle && self.turn().is_some() && self.posting.is_none() && self.ending_at.is_none() {
+                if idle && self.turn().is_some() && self.handed_over() && self.ending_at.is_none() {
                     self.read_record(Source::Resumed);
                 }
                 Vec::new()
@@ -279,7 +312,7 @@ impl Bridge {
         }
     }
 
-    fn read(&mut self, number: u64, snapshot: Option<Snapshot>, streams: &Streams, now: Timestamp) -> Vec<Output> {
+    fn read(&mut self, number: u64, record: Option<Record>, streams: &Streams, now: Timestamp) -> Vec<Output> {
         let (source, waiting) = match std::mem::replace(&mut self.phase, Phase::Following) {
             Phase::Reading(wanted, source, waiting) if wanted == number => (source, waiting),
             other @ (Phase::Reading(..) | Phase::Following) => {
@@ -291,12 +324,18 @@ impl Bridge {
             return Vec::new();
         };
         let mut out = Vec::new();
-        if let Some(snapshot) = snapshot {
-            for event in snapshot.events {
+        if let Some(record) = record {
+            for event in record.events {
                 out.extend(mapper.handle(event, source, now));
             }
-            out.extend(mapper.only_waiting_for(&snapshot.waiting));
+            out.extend(mapper.only_waiting_for(&record.waiting));
         }
+        if source == Source::Resumed && mapper.overlooked() && waiting.is_empty() && self.remind() {
+            return out;
+        }
+        let Some(mapper) = &self.mapper else {
+            return out;
+        };
         if let Some(ending) = abandoned(mapper, source, &waiting) {
             out.extend(self.end(ending, Vec::new(), streams, now));
         }
@@ -319,8 +358,11 @@ impl Bridge {
     /// A settled turn is reported as soon as its changes are known.
     fn look_for_the_end(&mut self, streams: &Streams, now: Timestamp) -> Vec<Output> {
         let Some(mapper) = &self.mapper else { return Vec::new() };
-        let Some(ending) = mapper.settled() else {
+        let Some(ending) = self.settled() else {
             self.ending_at = None;
+            if mapper.overlooked() && self.handed_over() {
+                self.check(now);
+            }
             return Vec::new();
         };
         if let Some(files) = mapper.final_diffs() {
@@ -336,22 +378,13 @@ fn abandoned(mapper: &Mapper, source: Source, waiting: &[EngineEvent]) -> Option
     if mapper.settled().is_some() {
         return None;
     }
-    let failed = |cause| {
-        Some(Ending {
-            outcome: TurnOutcome::Failed,
-            cause: Some(cause),
-        })
-    };
     if source == Source::Crashed {
-        failed(cause::engine_crashed("its process ended"))
+        Some(Ending::failed(cause::engine_crashed("its process ended")))
     } else if !mapper.idle() || !waiting.is_empty() {
         None
-    } else if mapper.aborting() {
-        Some(Ending {
-            outcome: TurnOutcome::Aborted,
-            cause: Some(cause::aborted()),
-        })
+    } else if mapper.stopping() {
+        Some(Ending::aborted())
     } else {
-        failed(cause::engine_stopped())
+        Some(Ending::failed(cause::engine_stopped()))
     }
 }

@@ -4,20 +4,24 @@
 //! reported already ([`Reported`]), and when a turn is settled. Because everything is checked against what was
 //! reported, the engine's own messages may be replayed at any time and only what is missing comes out.
 
+mod asks;
 mod transcript;
+mod turn;
+
+pub use asks::interaction_id;
+pub use turn::Ending;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use errand_protocol::ids::{InteractionId, MessageId, PartId, TurnId};
-use errand_protocol::interaction::Ask;
+use errand_protocol::ids::{MessageId, PartId, TurnId};
 use errand_protocol::runner::RunnerEvent;
-use errand_protocol::session::{Cause, FileChange, TurnOutcome, Usage};
+use errand_protocol::session::{FileChange, Usage};
 use errand_protocol::time::Timestamp;
-use serde_json::Value;
 
-use super::parts;
+use self::turn::{Level, Turn};
+use super::{files, parts};
 use crate::cause;
-use crate::engine::event::{AskingTool, EngineError, EngineEvent, SessionInfo, Status};
+use crate::engine::event::{EngineEvent, SessionInfo, Status};
 use crate::reported::Reported;
 
 /// Where an event comes from.
@@ -42,41 +46,6 @@ pub enum Output {
     Set(PartId, String),
     /// An open part's text can no longer be followed; the finished part will have it.
     Lost(PartId),
-}
-
-/// How a settled turn ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ending {
-    /// How.
-    pub outcome: TurnOutcome,
-    /// Why, unless done.
-    pub cause: Option<Cause>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Level {
-    Unknown,
-    Busy,
-    Idle,
-}
-
-#[derive(Debug)]
-struct Turn {
-    id: TurnId,
-    prompt: MessageId,
-    level: Level,
-    aborting: bool,
-    /// Of the last finished message.
-    error: Option<EngineError>,
-    /// Whether the last finished message was ended by the model.
-    answered: bool,
-    /// Of the run, when there was no message to carry it.
-    run_error: Option<EngineError>,
-    usage: BTreeMap<String, Usage>,
-    /// The engine's summary of changes, when it came after the turn went idle.
-    diffs: Option<Value>,
-    /// The last retry: of which session, which try, and why.
-    retry: Option<(String, u32, String)>,
 }
 
 #[derive(Debug, Clone)]
@@ -136,18 +105,29 @@ impl Mapper {
         self.messages.clear();
         self.calls.clear();
         self.prose.clear();
-        self.turn = Some(Turn {
-            id,
-            prompt,
-            level: Level::Unknown,
-            aborting: false,
-            error: None,
-            answered: false,
-            run_error: None,
-            usage: BTreeMap::new(),
-            diffs: None,
-            retry: None,
-        });
+        self.turn = Some(Turn::new(id, prompt));
+    }
+
+    /// The message of a further prompt that the turn has to answer.
+    pub fn steer(&mut self, message: MessageId) {
+        if let Some(turn) = &mut self.turn
+            && !turn.steers.contains(&message)
+        {
+            turn.steers.push(message);
+            turn.diffs = None;
+        }
+    }
+
+    /// Whether the engine is idle though a steered prompt has no answer.
+    pub fn overlooked(&self) -> bool {
+        self.idle() && self.settled().is_none() && self.turn.as_ref().is_some_and(Turn::unheard)
+    }
+
+    /// The engine was given something: what it does now is not known until it says so.
+    pub fn stirred(&mut self) {
+        if let Some(turn) = &mut self.turn {
+            turn.level = Level::Unknown;
+        }
     }
 
     /// The turn in progress.
@@ -160,16 +140,24 @@ impl Mapper {
         self.turn.as_ref().map(|turn| &turn.prompt)
     }
 
+    /// The messages of all prompts of the turn, oldest first.
+    pub fn prompts(&self) -> Vec<MessageId> {
+        let turn = self.turn.iter();
+        turn.flat_map(|turn| std::iter::once(&turn.prompt).chain(&turn.steers))
+            .cloned()
+            .collect()
+    }
+
     /// The turn is being stopped: how it ends is known.
-    pub fn abort(&mut self) {
+    pub fn stop(&mut self, ending: Ending) {
         if let Some(turn) = &mut self.turn {
-            turn.aborting = true;
+            turn.stopping.get_or_insert(ending);
         }
     }
 
     /// Whether it is being stopped.
-    pub fn aborting(&self) -> bool {
-        self.turn.as_ref().is_some_and(|turn| turn.aborting)
+    pub fn stopping(&self) -> bool {
+        self.turn.as_ref().is_some_and(|turn| turn.stopping.is_some())
     }
 
     /// Whether the engine is idle, as far as known.
@@ -203,7 +191,8 @@ impl Mapper {
         std::mem::take(&mut self.out)
     }
 
-    /// How the turn ended, once the engine is idle and its last message complete. `None` while it goes on.
+    /// How the turn ended, once the engine is idle, its last message complete, and every prompt answered. `None` while it
+    /// goes on.
     pub fn settled(&self) -> Option<Ending> {
         let turn = self.turn.as_ref()?;
         let unfinished = self.reported.messages.values().any(|finished| !finished);
@@ -211,51 +200,15 @@ impl Mapper {
         if turn.level != Level::Idle || unfinished || !begun {
             return None;
         }
-        let error = if self.reported.messages.is_empty() {
-            &turn.run_error
-        } else {
-            &turn.error
-        };
-        let failed = |error: &EngineError| {
-            let cause = cause::of_engine(error);
-            let outcome = if cause.code == "aborted" {
-                TurnOutcome::Aborted
-            } else {
-                TurnOutcome::Failed
-            };
-            Ending {
-                outcome,
-                cause: Some(cause),
-            }
-        };
-        let aborted = || Ending {
-            outcome: TurnOutcome::Aborted,
-            cause: Some(cause::aborted()),
-        };
-        Some(if turn.aborting {
-            aborted()
-        } else if let Some(error) = error {
-            failed(error)
-        } else if turn.answered {
-            Ending {
-                outcome: TurnOutcome::Done,
-                cause: None,
-            }
-        } else {
-            // The engine gave up without saying so.
-            let said = turn.retry.as_ref().map(|(_, _, message)| message.as_str());
-            let cause = said.map_or_else(cause::engine_stopped, cause::model_gave_up);
-            Ending {
-                outcome: TurnOutcome::Failed,
-                cause: Some(cause),
-            }
-        })
+        turn.ending(!self.reported.messages.is_empty())
     }
 
-    /// The changes of the turn, when the engine summed them up after it went idle.
+    /// The changes of the turn, when the engine summed them up after it went idle. It does so by prompt: with several,
+    /// it must be asked for each.
     pub fn final_diffs(&self) -> Option<Vec<FileChange>> {
-        let diffs = self.turn.as_ref()?.diffs.as_ref()?;
-        Some(parts::files(diffs, &self.workspace))
+        let turn = self.turn.as_ref().filter(|turn| turn.steers.is_empty())?;
+        let diffs = turn.diffs.as_ref()?;
+        Some(files::files(std::slice::from_ref(diffs), &self.workspace))
     }
 
     /// Ends the turn: nothing stays open. `text_of` gives the text of an open part as far as it came.
@@ -299,17 +252,6 @@ impl Mapper {
             usage,
             files,
         });
-        std::mem::take(&mut self.out)
-    }
-
-    /// After a gap: interactions that the engine no longer waits for.
-    pub fn only_waiting_for(&mut self, requests: &[String]) -> Vec<Output> {
-        let waiting: Vec<_> = requests.iter().filter_map(|request| interaction_id(request)).collect();
-        for interaction_id in self.reported.interactions.clone() {
-            if !waiting.contains(&interaction_id) {
-                self.emit(RunnerEvent::InteractionClosed { interaction_id });
-            }
-        }
         std::mem::take(&mut self.out)
     }
 
@@ -434,29 +376,4 @@ impl Mapper {
             }
         }
     }
-
-    fn asked(&mut self, request: &str, session: &str, tool: Option<&AskingTool>, ask: Ask) {
-        let Some(turn_id) = self.turn().cloned().filter(|_| self.in_tree(session)) else {
-            return;
-        };
-        let Some(interaction_id) = interaction_id(request) else {
-            return;
-        };
-        if self.reported.interactions.contains(&interaction_id) {
-            return;
-        }
-        let part_id = tool.and_then(|tool| self.calls.get(&tool.call).cloned());
-        self.emit(RunnerEvent::InteractionAsked {
-            interaction_id,
-            turn_id,
-            part_id,
-            ask,
-        });
-    }
-}
-
-/// The interaction of an engine's request: the same request is always the same interaction.
-pub fn interaction_id(request: &str) -> Option<InteractionId> {
-    let (_, body) = request.split_once('_')?;
-    InteractionId::from_body(body).ok()
 }

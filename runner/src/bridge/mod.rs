@@ -1,9 +1,10 @@
 //! The engine bridge: what the engine does, as events for the SessionAgent, and commands the other way.
 //!
-//! [`mapper`] and [`parts`] are pure; [`driver`] decides; [`calls`] and [`snapshot`] talk to the engine.
+//! [`mapper`], [`parts`] and [`files`] are pure; [`driver`] decides; [`calls`] and [`record`] talk to the engine.
 
 pub mod calls;
 pub mod driver;
+pub mod files;
 pub mod mapper;
 pub mod parts;
-pub mod snapshot;
+pub mod record;

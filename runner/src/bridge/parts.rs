@@ -2,7 +2,7 @@
 
 use errand_protocol::ids::PartId;
 use errand_protocol::interaction::{Ask, Question, QuestionOption};
-use errand_protocol::session::{FileChange, FileStatus, Todo, Usage};
+use errand_protocol::session::{Todo, Usage};
 use errand_protocol::time::Timestamp;
 use errand_protocol::transcript::{Part, PartBody, ToolStatus};
 use serde_json::Value;
@@ -280,44 +280,4 @@ pub fn todos(list: Vec<TodoInfo>) -> Vec<Todo> {
             priority: todo.priority,
         })
         .collect()
-}
-
-/// The engine's file diffs (`GET /session/:id/diff`, `summary.diffs`). Together they stay within one frame: the
-/// patches of the last files go first.
-pub fn files(diffs: &Value, workspace: &str) -> Vec<FileChange> {
-    let mut room = cut::MAX_TEXT_BYTES;
-    let mut changes = Vec::new();
-    for entry in diffs.as_array().into_iter().flatten() {
-        let Some(file) = entry.get("file").and_then(Value::as_str) else {
-            continue;
-        };
-        let count = |key: &str| {
-            entry
-                .get(key)
-                .and_then(Value::as_u64)
-                .and_then(|n| u32::try_from(n).ok())
-                .unwrap_or(0)
-        };
-        let size = |text: &String| Value::from(text.as_str()).to_string().len();
-        let unified = entry
-            .get("patch")
-            .and_then(Value::as_str)
-            .filter(|text| !text.is_empty());
-        let patch = unified
-            .map(|text| cut::text(text, errand_protocol::limits::MAX_PART_FIELD_BYTES).0)
-            .filter(|text| size(text) <= room);
-        room -= patch.as_ref().map_or(0, size);
-        changes.push(FileChange {
-            path: relative(file, workspace),
-            status: match entry.get("status").and_then(Value::as_str) {
-                Some("added") => FileStatus::Added,
-                Some("deleted") => FileStatus::Deleted,
-                _ => FileStatus::Modified,
-            },
-            additions: count("additions"),
-            deletions: count("deletions"),
-            patch,
-        });
-    }
-    changes
 }

@@ -94,6 +94,9 @@ pub struct MessageInfo {
     pub session: String,
     /// `user` or `assistant`.
     pub role: String,
+    /// Of an answer: the newest prompt that it answers.
+    #[serde(rename = "parentID", default)]
+    pub parent: Option<String>,
     /// `compaction` for the engine's own summaries.
     #[serde(default)]
     pub mode: Option<String>,

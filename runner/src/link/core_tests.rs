@@ -29,6 +29,7 @@ fn welcome(acked: u64, expires: i64) -> Input {
             },
             title: None,
             permissions: std::collections::BTreeMap::new(),
+            snapshot: None,
         },
         token: SandboxToken {
             token: "second".to_owned(),

@@ -7,7 +7,7 @@ use errand_protocol::text::ModelId;
 use errand_protocol::time::Timestamp;
 
 use super::{Bridge, Run};
-use crate::bridge::calls;
+use crate::bridge::calls::{self, Post};
 use crate::bridge::mapper::{Ending, Output, Source};
 use crate::cause;
 use crate::ids;
@@ -47,6 +47,7 @@ impl Bridge {
         let (Some(api), Some(mapper)) = (self.engine.clone(), &mut self.mapper) else {
             return Vec::new();
         };
+        let mut out = Vec::new();
         let (note, known) = match note_of(&self.state, &run.turn, now) {
             Ok(noted) => noted,
             Err(error) => {
@@ -56,22 +57,27 @@ impl Bridge {
         };
         if mapper.turn() != Some(&run.turn) {
             mapper.begin(run.turn.clone(), note.message.clone());
+            // Noted by a runner that was killed before the engine had the turn: they are answered with it.
+            out = self.take_up_steers();
         }
         self.last_event = now.millis();
         if !offers(&self.setup, &run.model) {
-            let cause = cause::model_unknown(run.model.as_str());
-            let ending = Ending {
-                outcome: TurnOutcome::Failed,
-                cause: Some(cause),
-            };
-            return self.end(ending, Vec::new(), streams, now);
+            let ending = Ending::failed(cause::model_unknown(run.model.as_str()));
+            out.extend(self.end(ending, Vec::new(), streams, now));
+            return out;
         }
         self.posts += 1;
         self.repeated = known;
         let (config, root, outcomes) = (self.config.clone(), self.root.clone(), self.outcomes.clone());
-        calls::post(api, config, root, run.clone(), note, self.posts, outcomes);
+        let post = Post {
+            message: note.message,
+            part: note.part,
+            model: run.model.clone(),
+            text: run.text.clone(),
+        };
+        calls::post(api, config, root, run.author.clone(), post, self.posts, outcomes);
         self.posting = Some(run);
-        Vec::new()
+        out
     }
 
     /// Stops a turn. Fine when it does not run.
@@ -94,15 +100,11 @@ impl Bridge {
         let Some(mapper) = self.mapper.as_mut().filter(|mapper| mapper.turn() == Some(turn)) else {
             return Vec::new();
         };
-        mapper.abort();
+        mapper.stop(Ending::aborted());
         if self.engine.is_none() {
-            let ending = Ending {
-                outcome: TurnOutcome::Aborted,
-                cause: Some(cause::aborted()),
-            };
-            return self.end(ending, Vec::new(), streams, now);
+            return self.end(Ending::aborted(), Vec::new(), streams, now);
         }
-        if self.posting.is_none() {
+        if self.handed_over() {
             self.stop_engine();
         }
         Vec::new()
@@ -130,13 +132,15 @@ impl Bridge {
         match result {
             Ok(()) => {
                 self.posting = None;
-                let aborting = mapper.aborting();
+                let stopping = mapper.stopping();
                 let out = mapper.accepted();
                 if std::mem::take(&mut self.repeated) {
                     self.read_record(Source::Resumed);
                 }
-                if aborting {
+                if stopping {
                     self.stop_engine();
+                } else {
+                    self.hand_over();
                 }
                 out
             }
@@ -144,10 +148,7 @@ impl Bridge {
             Err(_) if self.engine.is_none() => Vec::new(),
             Err(detail) => {
                 self.posting = None;
-                let ending = Ending {
-                    outcome: TurnOutcome::Failed,
-                    cause: Some(cause::prompt_refused(&detail)),
-                };
+                let ending = Ending::failed(cause::prompt_refused(&detail));
                 self.end(ending, Vec::new(), streams, now)
             }
         }
@@ -156,11 +157,12 @@ impl Bridge {
     pub(super) fn sum_up(&mut self) {
         self.ending_at = None;
         if let (Some(api), Some(mapper)) = (self.engine.clone(), &self.mapper)
-            && let (Some(turn), Some(prompt)) = (mapper.turn().cloned(), mapper.prompt().cloned())
+            && let Some(turn) = mapper.turn().cloned()
         {
             self.summing_up = true;
             let workspace = self.config.workspace.display().to_string();
-            calls::changes(api, self.root.clone(), turn, prompt, workspace, self.outcomes.clone());
+            let prompts = mapper.prompts();
+            calls::changes(api, self.root.clone(), turn, prompts, workspace, self.outcomes.clone());
         }
     }
 
@@ -178,9 +180,12 @@ impl Bridge {
         let mut out = mapper.finish(ending, files, text_of, now);
         self.ending_at = None;
         self.posting = None;
+        self.steering = None;
+        self.handed = None;
         let over = self.state.update(|state| {
             for note in state.turns.iter_mut().filter(|note| note.turn == turn) {
                 note.over = true;
+                note.steers.iter_mut().for_each(|steer| steer.waits = None);
             }
         });
         if let Err(error) = over {
@@ -191,7 +196,7 @@ impl Bridge {
     }
 }
 
-fn offers(setup: &RunnerSetup, model: &ModelId) -> bool {
+pub(super) fn offers(setup: &RunnerSetup, model: &ModelId) -> bool {
     let (provider, name) = model.split();
     setup
         .providers
@@ -210,6 +215,7 @@ fn note_of(state: &StateFile, turn: &TurnId, now: Timestamp) -> std::io::Result<
         message,
         part,
         over: false,
+        steers: Vec::new(),
     };
     state.update(|state| state.turns.push(note.clone()))?;
     Ok((note, false))

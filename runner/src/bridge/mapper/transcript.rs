@@ -5,7 +5,8 @@ use errand_protocol::runner::RunnerEvent;
 use errand_protocol::time::Timestamp;
 use serde_json::Value;
 
-use super::{Child, Known, Level, Mapper, Output, Source};
+use super::turn::Level;
+use super::{Child, Known, Mapper, Output, Source};
 use crate::bridge::parts::{self, Place};
 use crate::cause;
 use crate::engine::event::{EngineEvent, MessageInfo, PartInfo};
@@ -46,8 +47,7 @@ impl Mapper {
         };
         let turn_id = turn.id.clone();
         if info.time.completed.is_some() {
-            turn.error.clone_from(&info.error);
-            turn.answered = info.finish.is_some();
+            turn.finished(info);
         }
         if !self.reported.messages.contains_key(&message_id) {
             self.emit(RunnerEvent::MessageStarted {
@@ -132,7 +132,7 @@ impl Mapper {
         let prose = matches!(info.kind.as_str(), "text" | "reasoning");
         if seen.done {
             self.prose.remove(&id);
-            if self.aborting() {
+            if self.stopping() {
                 parts::stopped_command(&mut part);
             }
             if prose && info.text.is_empty() {

@@ -1,32 +1,11 @@
 //! What survives: the runner killed, the engine killed, the link cut; starts that fail; the end of the runner.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may end where something is missing"
-)]
-#![allow(clippy::wildcard_enum_match_arm, reason = "tests look for single events")]
-
-mod common;
-
 use std::process::Command;
 
-use common::{World, git, sample};
+use crate::world::{World, git, outcome, sample};
 use errand_protocol::runner::{AgentFrame, RunnerEvent, RunnerFrame};
 use errand_protocol::session::TurnOutcome;
 use errand_protocol::transcript::{PartBody, ToolStatus};
-
-fn outcome(event: &RunnerEvent) -> (TurnOutcome, String) {
-    match event {
-        RunnerEvent::TurnFinished { outcome, cause, .. } => (
-            *outcome,
-            cause.as_ref().map(|cause| cause.code.clone()).unwrap_or_default(),
-        ),
-        _ => panic!("not the end of a turn"),
-    }
-}
 
 /// Waits until a part's text begins so.
 async fn streamed(world: &World, begin: &str) {
@@ -35,15 +14,6 @@ async fn streamed(world: &World, begin: &str) {
         .agent
         .until("a text", |log| {
             log.texts.values().any(|text| text.starts_with(&begin)).then_some(())
-        })
-        .await;
-}
-
-async fn text_begun(world: &World) {
-    world
-        .agent
-        .until("the begun text", |log| {
-            log.texts.values().any(|text| !text.is_empty()).then_some(())
         })
         .await;
 }
@@ -91,11 +61,11 @@ async fn a_killed_runner_comes_back_and_the_turn_goes_on_without_loss_or_repetit
 async fn a_runner_killed_while_the_model_streams_repeats_the_answer_and_keeps_one() {
     let mut world = World::ready().await;
     let turn = world.prompt("[[fast]] [[gate]]");
-    text_begun(&world).await;
+    world.text_begun().await;
     world.kill_runner();
     world.agent.log().texts.clear();
     world.start_runner();
-    text_begun(&world).await;
+    world.text_begun().await;
     world.open_gate("gate").await;
     let finished = world.agent.turn_finished(&turn).await;
     assert_eq!(outcome(&finished), (TurnOutcome::Done, String::new()));
@@ -115,13 +85,7 @@ async fn a_killed_engine_ends_the_turn_with_its_cause_and_the_next_prompt_runs()
     )
     .await;
     let engine = world.state().get().engine.unwrap();
-    assert!(
-        Command::new("kill")
-            .args(["-9", &engine.pid.to_string()])
-            .status()
-            .unwrap()
-            .success()
-    );
+    world.kill_engine();
     let finished = world.agent.turn_finished(&turn).await;
     assert_eq!(outcome(&finished), (TurnOutcome::Failed, "engine_crashed".to_owned()));
     assert_eq!(
@@ -134,7 +98,7 @@ async fn a_killed_engine_ends_the_turn_with_its_cause_and_the_next_prompt_runs()
     };
     assert_eq!((status, output.as_deref()), (ToolStatus::Error, Some("begun\n")));
     assert!(
-        !common::runs(&engine.mark),
+        !crate::world::runs(&engine.mark),
         "the sleeping command of the dead engine is gone"
     );
     assert_eq!(outcome(&world.ask("[[fast]] [[bash]]").await).0, TurnOutcome::Done);
@@ -146,7 +110,7 @@ async fn a_cut_link_resends_what_was_not_stored_and_not_saved() {
     let mut world = World::ready().await;
     world.agent.log().saves = false;
     let turn = world.prompt("[[fast]] [[gate]]");
-    text_begun(&world).await;
+    world.text_begun().await;
     world
         .agent
         .until("a flush", |log| (log.flushes > 0).then_some(()))
@@ -165,7 +129,7 @@ async fn a_cut_link_resends_what_was_not_stored_and_not_saved() {
         .agent
         .until("another hello", |log| (log.hellos.len() > before).then_some(()))
         .await;
-    text_begun(&world).await;
+    world.text_begun().await;
     world.open_gate("gate").await;
     assert_eq!(
         outcome(&world.agent.turn_finished(&turn).await),
@@ -186,7 +150,7 @@ async fn a_cut_link_resends_what_was_not_stored_and_not_saved() {
 async fn a_resend_gives_an_open_parts_text_from_the_offset() {
     let mut world = World::ready().await;
     let turn = world.prompt("[[fast]] [[gate]]");
-    text_begun(&world).await;
+    world.text_begun().await;
     let part = world.agent.log().texts.keys().next().unwrap().clone();
     world.agent.log().texts.get_mut(&part).unwrap().truncate(2);
     world.agent.send(AgentFrame::Resend {
@@ -308,7 +272,7 @@ async fn a_refused_token_ends_the_runner() {
 async fn a_prompt_that_the_engine_had_when_the_runner_died_is_not_run_again() {
     let mut world = World::ready().await;
     let turn = world.prompt("[[fast]] [[gate]]");
-    text_begun(&world).await;
+    world.text_begun().await;
     world.kill_runner();
     // As if the acceptance had never been written: the control plane dispatches the turn again.
     std::fs::remove_file(world.dir.path().join("state/spool.jsonl")).unwrap();
@@ -321,7 +285,7 @@ async fn a_prompt_that_the_engine_had_when_the_runner_died_is_not_run_again() {
     world.start_runner();
     world.agent.ready().await;
     world.run(&turn, "[[fast]] [[gate]]");
-    text_begun(&world).await;
+    world.text_begun().await;
     world.open_gate("gate").await;
     assert_eq!(
         outcome(&world.agent.turn_finished(&turn).await),

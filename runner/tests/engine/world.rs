@@ -1,11 +1,6 @@
 //! A whole sandbox for tests, without the sandbox: the real runner, the real engine, the demo model, and a stand-in
 //! control plane. Everything that is started is stopped when the world is dropped.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of it")]
-#![allow(clippy::wildcard_enum_match_arm, reason = "tests look for single events")]
-
-pub mod agent;
-
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -14,19 +9,20 @@ use std::process::{Child, Command, Stdio};
 use errand_protocol::ids::TurnId;
 use errand_protocol::runner::{AgentFrame, Dialect, GitAuthor, ModelSetup, ProviderSetup, RunnerEvent, RunnerSetup};
 use errand_protocol::sandbox::RepoSpec;
+use errand_protocol::session::TurnOutcome;
 use errand_protocol::transcript::{Part, PartBody};
 use errand_runner::engine::process;
 use errand_runner::state::StateFile;
 use tempfile::TempDir;
 
-use agent::Agent;
+use crate::agent::{self, Agent};
 
 pub struct World {
     pub agent: Agent,
     pub dir: TempDir,
     pub model_url: String,
     runner: Kept,
-    model: Kept,
+    _model: Kept,
     turns: u32,
 }
 
@@ -76,6 +72,7 @@ pub fn setup() -> RunnerSetup {
         author: author(),
         title: Some("A test".to_owned()),
         permissions: BTreeMap::new(),
+        snapshot: None,
     }
 }
 
@@ -154,7 +151,7 @@ impl World {
             dir,
             model_url,
             runner,
-            model,
+            _model: model,
             turns: 0,
         }
     }
@@ -215,6 +212,12 @@ impl World {
         self.runner.0.wait().unwrap();
     }
 
+    pub fn kill_engine(&self) {
+        let engine = self.state().get().engine.unwrap();
+        let killed = Command::new("kill").args(["-9", &engine.pid.to_string()]).status();
+        assert!(killed.unwrap().success());
+    }
+
     pub fn start_runner(&mut self) {
         self.runner = spawn_runner(self.dir.path(), &self.agent);
     }
@@ -261,6 +264,15 @@ impl World {
         let url = format!("{}/control/requests", self.model_url);
         let all: Vec<serde_json::Value> = http.get(url).send().await.unwrap().json().await.unwrap();
         all.into_iter().filter(|request| request["kind"] != "title").collect()
+    }
+
+    /// Waits until text of an open part has come.
+    pub async fn text_begun(&self) {
+        self.agent
+            .until("the begun text", |log| {
+                log.texts.values().any(|text| !text.is_empty()).then_some(())
+            })
+            .await;
     }
 
     /// All finished parts.
@@ -334,4 +346,29 @@ pub fn runs(mark: &str) -> bool {
     std::fs::read_dir("/proc")
         .unwrap()
         .any(|entry| marked(&entry.unwrap().file_name()))
+}
+
+/// How a turn ended, and the code of its cause.
+pub fn outcome(event: &RunnerEvent) -> (TurnOutcome, String) {
+    match event {
+        RunnerEvent::TurnFinished { outcome, cause, .. } => (
+            *outcome,
+            cause.as_ref().map(|cause| cause.code.clone()).unwrap_or_default(),
+        ),
+        _ => panic!("not the end of a turn"),
+    }
+}
+
+/// How a turn ends that ends well.
+pub fn done() -> (TurnOutcome, String) {
+    (TurnOutcome::Done, String::new())
+}
+
+/// The first call of a tool.
+pub fn tool(parts: &[Part], name: &str) -> Part {
+    parts
+        .iter()
+        .find(|part| matches!(&part.body, PartBody::Tool { tool, .. } if tool == name))
+        .unwrap()
+        .clone()
 }

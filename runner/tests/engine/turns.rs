@@ -1,44 +1,11 @@
 //! Turns from prompt to end, with the real engine: what people see of text, tools, questions and failures.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may end where something is missing"
-)]
-#![allow(clippy::wildcard_enum_match_arm, reason = "tests look for single events")]
-
-mod common;
-
-use common::{World, git, sample};
+use crate::world::{World, done, git, outcome, sample, tool};
 use errand_protocol::ids::InteractionId;
 use errand_protocol::interaction::{Answer, Ask, PermissionReply};
 use errand_protocol::runner::{AgentFrame, RunnerEvent};
 use errand_protocol::session::{FileStatus, TurnOutcome};
-use errand_protocol::transcript::{Part, PartBody, ToolStatus};
-
-fn outcome(event: &RunnerEvent) -> (TurnOutcome, String) {
-    match event {
-        RunnerEvent::TurnFinished { outcome, cause, .. } => (
-            *outcome,
-            cause.as_ref().map(|cause| cause.code.clone()).unwrap_or_default(),
-        ),
-        _ => panic!("not the end of a turn"),
-    }
-}
-
-fn done() -> (TurnOutcome, String) {
-    (TurnOutcome::Done, String::new())
-}
-
-fn tool(parts: &[Part], name: &str) -> Part {
-    parts
-        .iter()
-        .find(|part| matches!(&part.body, PartBody::Tool { tool, .. } if tool == name))
-        .unwrap()
-        .clone()
-}
+use errand_protocol::transcript::{PartBody, ToolStatus};
 
 #[tokio::test]
 async fn the_sample_is_really_fixed_and_every_part_of_it_is_reported() {
@@ -128,7 +95,7 @@ async fn a_streamed_text_comes_in_deltas_that_join_to_the_final_part() {
         turn_id: turn.clone(),
         text: "[[text:{\"words\":80}]]".parse().unwrap(),
         model: "demo/demo".parse().unwrap(),
-        author: common::author(),
+        author: crate::world::author(),
     });
     assert_eq!(outcome(&world.agent.turn_finished(&turn).await), done());
     let part = world.parts().pop().unwrap();
@@ -347,7 +314,7 @@ async fn each_failure_of_the_model_ends_the_turn_with_its_cause() {
         turn_id: turn.clone(),
         text: "hello".parse().unwrap(),
         model: "demo/nothing".parse().unwrap(),
-        author: common::author(),
+        author: crate::world::author(),
     });
     let finished = world.agent.turn_finished(&turn).await;
     assert_eq!(outcome(&finished), (TurnOutcome::Failed, "model_unknown".to_owned()));
@@ -390,12 +357,7 @@ async fn a_busy_or_broken_model_is_tried_again_and_the_retries_are_told() {
 async fn an_abort_ends_a_hanging_model_and_what_came_is_kept() {
     let mut world = World::ready().await;
     let turn = world.prompt("[[fast]] [[hang]]");
-    world
-        .agent
-        .until("the begun text", |log| {
-            log.texts.values().any(|text| !text.is_empty()).then_some(())
-        })
-        .await;
+    world.text_begun().await;
     world.agent.send(AgentFrame::Abort { turn_id: turn.clone() });
     let finished = world.agent.turn_finished(&turn).await;
     assert_eq!(outcome(&finished), (TurnOutcome::Aborted, "aborted".to_owned()));
@@ -436,12 +398,7 @@ async fn the_same_turn_twice_runs_once() {
     let mut world = World::ready().await;
     let turn = world.prompt("[[fast]] [[gate]]");
     world.run(&turn, "[[fast]] [[gate]]");
-    world
-        .agent
-        .until("the begun text", |log| {
-            log.texts.values().any(|text| !text.is_empty()).then_some(())
-        })
-        .await;
+    world.text_begun().await;
     world.run(&turn, "[[fast]] [[gate]]");
     world.open_gate("gate").await;
     assert_eq!(outcome(&world.agent.turn_finished(&turn).await), done());

@@ -7,7 +7,7 @@ use crate::engine::event::{EngineEvent, Status};
 
 /// The engine's record of a turn.
 #[derive(Debug, Default)]
-pub struct Snapshot {
+pub struct Record {
     /// As events, in an order in which they could have come.
     pub events: Vec<EngineEvent>,
     /// Requests that wait for a person.
@@ -18,33 +18,33 @@ pub struct Snapshot {
 ///
 /// # Errors
 /// When the engine does not answer.
-pub async fn read(api: &Api, root: &str, prompt: &MessageId) -> Result<Snapshot, ApiError> {
-    let mut snapshot = Snapshot::default();
-    snapshot.events.push(EngineEvent::Session(api.session(root).await?));
+pub async fn read(api: &Api, root: &str, prompt: &MessageId) -> Result<Record, ApiError> {
+    let mut record = Record::default();
+    record.events.push(EngineEvent::Session(api.session(root).await?));
     // Parents before children, so that a child's parts find their place.
     let mut level = vec![root.to_owned()];
     while let Some(session) = level.pop() {
-        messages(api, &session, prompt, &mut snapshot.events).await?;
+        messages(api, &session, prompt, &mut record.events).await?;
         for child in api.children(&session).await? {
             level.push(child.id.clone());
-            snapshot.events.push(EngineEvent::Session(child));
+            record.events.push(EngineEvent::Session(child));
         }
     }
     for ask in api.permissions().await? {
-        snapshot.waiting.push(ask.id.clone());
-        snapshot.events.push(EngineEvent::Permission(ask));
+        record.waiting.push(ask.id.clone());
+        record.events.push(EngineEvent::Permission(ask));
     }
     for ask in api.questions().await? {
-        snapshot.waiting.push(ask.id.clone());
-        snapshot.events.push(EngineEvent::Question(ask));
+        record.waiting.push(ask.id.clone());
+        record.events.push(EngineEvent::Question(ask));
     }
     let todos = api.todos(root).await?;
     if !todos.is_empty() {
-        snapshot.events.push(EngineEvent::Todos(root.to_owned(), todos));
+        record.events.push(EngineEvent::Todos(root.to_owned(), todos));
     }
     let status = api.statuses().await?.remove(root).unwrap_or(Status::Idle);
-    snapshot.events.push(EngineEvent::Status(root.to_owned(), status));
-    Ok(snapshot)
+    record.events.push(EngineEvent::Status(root.to_owned(), status));
+    Ok(record)
 }
 
 /// Ids ascend with time, in all sessions: what is older than the prompt belongs to earlier turns.
