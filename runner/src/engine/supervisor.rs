@@ -21,6 +21,8 @@ use crate::state::{EngineNote, StateFile};
 const MAX_DEATHS: usize = 3;
 const WITHIN: Duration = Duration::from_mins(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
+/// A process that lives but leaves so many attempts to reach it unanswered, one after the other, hangs: it is ended.
+const MAX_UNANSWERED: u32 = 3;
 
 /// What becomes of the engine.
 #[derive(Debug)]
@@ -132,11 +134,13 @@ impl Supervisor {
     async fn attend(&self, running: &mut Running, adopted: bool) -> Option<String> {
         let api = self.api(&running.note);
         let mut first = true;
+        let mut unanswered = 0;
         loop {
             match self.connect(&api, first, adopted).await {
                 Ok((mut events, news)) => {
                     self.news.send(news).await.ok()?;
                     first = false;
+                    unanswered = 0;
                     while let Some(event) = events.next().await {
                         self.news.send(EngineNews::Event(event)).await.ok()?;
                     }
@@ -144,7 +148,8 @@ impl Supervisor {
                 Err(error) => {
                     tracing::warn!(%error, "the engine does not answer");
                     tokio::time::sleep(FIRST_PAUSE).await;
-                    if first {
+                    unanswered += 1;
+                    if first || unanswered >= MAX_UNANSWERED {
                         return Some(error.to_string());
                     }
                 }
