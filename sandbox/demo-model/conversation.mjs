@@ -54,7 +54,7 @@ function entries(body) {
 }
 
 /**
- * `{system, prompt, step, calls, tools, model}`: `step` counts the assistant's turns since the last user message,
+ * `{system, prompt, said, step, calls, tools, model}`: `said` are the user's messages so far, `step` counts the assistant's turns since the last user message,
  * `calls` are its tool calls since then, each with its `output` (undefined while there is none).
  */
 export function read(body) {
@@ -73,6 +73,7 @@ export function read(body) {
     model: body.model,
     system,
     prompt: last < 0 ? '' : all.slice(first, last + 1).map((entry) => entry.user).join('\n'),
+    said: all.filter((entry) => entry.user !== undefined).map((entry) => entry.user),
     step: turns.length,
     calls: turns.flatMap((turn) => turn.calls.map((call) => ({ ...call, output: outputs.get(call.id) }))),
     tools: new Set((body.tools ?? []).map((tool) => tool.function?.name ?? tool.name)),

@@ -87,7 +87,7 @@ async function answer(response, body, dialect) {
   const step = plan(conversation)
   const id = `demo-${++requests}`
   const key = `${step.name}|${conversation.prompt}`
-  log.push({ at: Date.now(), id, dialect, model: body.model, kind: step.kind, scenario: step.name, step: conversation.step, prompt: conversation.prompt.slice(0, 200) })
+  log.push({ at: Date.now(), id, dialect, model: body.model, kind: step.kind, scenario: step.name, step: conversation.step, prompt: conversation.prompt.slice(0, 200), said: conversation.said.map((text) => text.slice(0, 100)) })
   if (log.length > MAX_LOG) log.shift()
   if (step.error && due(key, step.error.times)) {
     const { status, message, headers, code } = step.error

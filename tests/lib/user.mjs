@@ -47,6 +47,13 @@ export class User {
     return error;
   }
 
+  /** Looks at a session that was made otherwise. */
+  async adopt(created) {
+    const session = new Session(this, created);
+    await session.viewer.open(0);
+    return session;
+  }
+
   /** Creates a session and looks at it. */
   async create(request = {}) {
     const session = new Session(this, await this.api('/api/sessions', { method: 'POST', body: request }));

@@ -111,6 +111,7 @@ export class Viewer {
 
   #take(frame) {
     this.frames.push(frame);
+    if (frame.type === 'check') this.#socket.send(`seen ${frame.sent}`);
     if (frame.type === 'hello' || frame.type === 'session') this.session = frame.session;
     const news = frame.type === 'event' ? [frame.event] : frame.type === 'events' ? frame.events : [];
     for (const event of news) {
