@@ -31,6 +31,11 @@ export class Program {
     return this.#child?.pid;
   }
 
+  /** Whether it was started and has not ended. */
+  get running() {
+    return running.has(this);
+  }
+
   /** Starts it and resolves with the match of `ready` in what it prints. */
   async start() {
     const { file, args, env, input } = this.command();
@@ -96,7 +101,9 @@ export function processesOf(directory) {
   const found = [];
   for (const name of fs.readdirSync('/proc')) {
     if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
-    const texts = ['cmdline', 'environ', 'mountinfo'].map((file) => readProc(name, file));
+    // What is mounted here, every process of this namespace sees.
+    const elsewhere = linkOf(name, 'ns/mnt') !== linkOf('self', 'ns/mnt');
+    const texts = ['cmdline', 'environ', ...(elsewhere ? ['mountinfo'] : [])].map((file) => readProc(name, file));
     texts.push(linkOf(name, 'cwd'));
     const command = texts[0].replaceAll('\0', ' ').trim();
     // Without a command line it is a zombie: it runs no more.

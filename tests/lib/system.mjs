@@ -29,10 +29,13 @@ const TIMINGS = { reconnectGrace: 1000, reconnectAlive: 15_000, startBackoff: 20
  * - `vars`: variables of the Worker, added to those of `npm start`
  * - `timings`: overrides of the session's deadlines
  * - `permissions`: the engine's permission rules, e.g. `{bash: 'ask'}`
+ * - `between({home, port, hostPort, demoPort})`: called before anything starts; may put something between the parts:
+ *   resolves to the ports by which the Worker reaches host and model (`hostPort`, `demoPort`) and runners the Worker
+ *   (`runnerPort`), and `release()`, called (synchronously) before `home` is removed
  */
-export async function startSystem({ vars = {}, timings = {}, permissions } = {}) {
+export async function startSystem({ vars = {}, timings = {}, permissions, between } = {}) {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'errand-e2e-'));
-  const system = new System(home, await settings(home, { vars, timings, permissions }));
+  const system = new System(home, await settings(home, { vars, timings, permissions, between }));
   process.on('exit', () => system.abandon());
   try {
     await system.startAll();
@@ -43,23 +46,24 @@ export async function startSystem({ vars = {}, timings = {}, permissions } = {})
   return system;
 }
 
-async function settings(home, { vars, timings, permissions }) {
+async function settings(home, { vars, timings, permissions, between }) {
   const { masterKey, hostSecret } = secrets(home);
   const [port, hostPort, demoPort] = [await freePort(), await freePort(), await freePort()];
+  const seen = { runnerPort: port, hostPort, demoPort, ...(await between?.({ home, port, hostPort, demoPort })) };
   const tools = { node: await modernNode(), opencode: await opencode(), ripgrep: which('rg') };
   assert.ok(tools.ripgrep, 'ripgrep is needed on the PATH');
   const sample = await sampleRepository(home);
-  const [demo] = models(`http://127.0.0.1:${demoPort}`, {}).map((model) => ({ ...model, apiKey: PROVIDER_KEY }));
+  const [demo] = models(`http://127.0.0.1:${seen.demoPort}`, {}).map((model) => ({ ...model, apiKey: PROVIDER_KEY }));
   const anthropic = { ...demo, provider: 'demo-messages', name: 'Demo model (Messages)', dialect: 'anthropic' };
   return {
-    home, port, hostPort, demoPort, hostSecret, masterKey, tools, sample,
+    home, port, hostPort, demoPort, hostSecret, masterKey, tools, sample, release: seen.release ?? (() => {}),
     vars: {
       ENVIRONMENT: 'development',
       ORIGIN: `http://localhost:${port}`,
       MASTER_KEY: masterKey,
-      SANDBOX_HOST_URL: `http://127.0.0.1:${hostPort}`,
+      SANDBOX_HOST_URL: `http://127.0.0.1:${seen.hostPort}`,
       SANDBOX_HOST_SECRET: hostSecret,
-      RUNNER_URL: `ws://127.0.0.1:${port}`,
+      RUNNER_URL: `ws://127.0.0.1:${seen.runnerPort}`,
       MODELS: JSON.stringify([demo, anthropic]),
       SAMPLE_REPO: sample,
       TIMINGS: JSON.stringify({ ...TIMINGS, ...timings }),
@@ -112,6 +116,7 @@ class System {
   abandon() {
     if (!fs.existsSync(this.home)) return;
     stopSandboxesNow(this.context);
+    this.context.release();
     fs.rmSync(this.home, { recursive: true, force: true });
   }
 

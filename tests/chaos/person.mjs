@@ -1,0 +1,170 @@
+/**
+ * A person with one session, who follows the script through all disturbances: repeats every request with the same id
+ * until it is answered, answers questions, retries a session in error, and remembers what was accepted.
+ */
+import { newId } from '../lib/ids.mjs';
+import { json } from '../lib/user.mjs';
+import { pause } from './installation.mjs';
+import { script } from './script.mjs';
+import { SteadyViewer } from './viewer.mjs';
+
+const REQUEST_MS = 5000;
+const AGAIN_MS = 250;
+const REST_MS = 9000;
+
+export class Person {
+  /** Accepted prompts, in the order of their acceptance: `{id, name, tag, key, text, acceptedAt, withdrawn?, aborted?}`. */
+  accepted = [];
+  problems = [];
+  /** How often the session had to be told to try again. */
+  retries = 0;
+  #stopped = false;
+  #answered = new Set();
+
+  constructor({ url, seed, number, sample }) {
+    Object.assign(this, { url, seed, number, sample });
+    this.id = newId('ses');
+    this.path = `/api/sessions/${this.id}`;
+  }
+
+  /** Signs in and makes the session. */
+  async begin() {
+    const { token } = await this.insist('/auth/dev', { method: 'POST', body: { login: `chaos-${this.number}` } });
+    this.token = token;
+    const body = { id: this.id, title: `Chaos ${this.number}`, repo: { url: this.sample } };
+    await this.insist('/api/sessions', { method: 'POST', body });
+    this.viewers = [new SteadyViewer(this), new SteadyViewer(this)];
+    this.attending = this.#attend();
+  }
+
+  get viewer() {
+    return this.viewers[0];
+  }
+
+  /** Follows the script until [`Person.stop`]; the act in progress is brought to its end. */
+  async play() {
+    for (const step of script(this.seed, this.number)) {
+      if (this.#stopped) return;
+      await this.#act(step);
+      await pause(step.wait);
+    }
+  }
+
+  /** No further acts. */
+  stop() {
+    this.#stopped = true;
+  }
+
+  /** The whole log, page by page. */
+  async log() {
+    const events = [];
+    for (;;) {
+      const page = await this.insist(`${this.path}/events?after=${events.at(-1)?.seq ?? 0}&limit=500`);
+      events.push(...page.events);
+      if (page.events.length === 0 || events.at(-1).seq >= page.headSeq) return events;
+    }
+  }
+
+  async end() {
+    this.over = true;
+    for (const viewer of this.viewers) await viewer.close();
+    await this.attending;
+  }
+
+  /** A request that is repeated until it gets an answer that is not the fault's. */
+  async insist(path, options = {}) {
+    for (;;) {
+      const answer = await this.request(path, options);
+      if (answer.ok) return answer.body;
+      if (answer.status && answer.status < 500 && answer.status !== 429) {
+        throw new Error(`${options.method ?? 'GET'} ${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
+      }
+      await pause(AGAIN_MS);
+    }
+  }
+
+  /** One request: `{ok, status, body}`; without a status when no answer came. */
+  async request(path, { method = 'GET', body } = {}) {
+    try {
+      const init = body === undefined ? { method, headers: {} } : json(method, body);
+      if (this.token) init.headers.authorization = `Bearer ${this.token}`;
+      const response = await fetch(this.url + path, { ...init, signal: AbortSignal.timeout(REQUEST_MS) });
+      const text = await response.text();
+      return { ok: response.ok, status: response.status, body: text ? JSON.parse(text) : null };
+    } catch (error) {
+      return { ok: false, error: error.message };
+    }
+  }
+
+  async #act({ act, prompts }) {
+    const asked = [];
+    for (const prompt of prompts) asked.push(await this.ask(prompt));
+    if (act === 'rest') return pause(REST_MS);
+    if (act === 'withdraw') await this.#withdraw(asked.at(-1));
+    if (act === 'abort') await this.#abort(asked[0]);
+    for (const prompt of asked) await this.ended(prompt);
+  }
+
+  async ask(prompt) {
+    const id = newId('prm');
+    const asked = { ...prompt, id };
+    await this.insist(`${this.path}/prompts`, { method: 'POST', body: { id, text: prompt.text } });
+    this.accepted.push(Object.assign(asked, { acceptedAt: Date.now() }));
+    return asked;
+  }
+
+  /** Too late is fine: then it has begun. */
+  async #withdraw(prompt) {
+    for (;;) {
+      const answer = await this.request(`${this.path}/prompts/${prompt.id}`, { method: 'DELETE' });
+      prompt.withdrawn = answer.ok;
+      if (answer.status && answer.status < 500) return;
+      await pause(AGAIN_MS);
+    }
+  }
+
+  async #abort(prompt) {
+    const started = await this.viewer.until(() => this.#find(prompt, 'turn.started') ?? this.#find(prompt, 'turn.finished'));
+    await this.insist(`${this.path}/abort`, { method: 'POST', body: { turnId: started.turnId } });
+    prompt.aborted = true;
+  }
+
+  #find(prompt, type) {
+    return this.viewer.events.find((event) => event.type === type && event.promptId === prompt.id);
+  }
+
+  ended(prompt) {
+    return this.viewer.until(() => this.#find(prompt, 'turn.finished') ?? this.#find(prompt, 'prompt.withdrawn'));
+  }
+
+  /** What a person does on the side: answers what is asked (twice at once), and retries what failed. */
+  async #attend() {
+    while (!this.over) {
+      const open = this.#open();
+      if (open) await this.#answer(open);
+      else if (this.viewer.session?.phase === 'error') await this.#retry();
+      else await pause(100);
+    }
+  }
+
+  #open() {
+    const settled = new Set(this.viewer.events.filter((event) => event.type === 'interaction.resolved').map((event) => event.interactionId));
+    const asks = this.viewer.events.filter((event) => event.type === 'interaction.opened').map((event) => event.interaction);
+    return asks.find((ask) => !settled.has(ask.id) && !this.#answered.has(ask.id));
+  }
+
+  async #answer({ id }) {
+    const body = { answer: { type: 'question', answers: [['Blue']] } };
+    const once = () => this.request(`${this.path}/interactions/${id}`, { method: 'POST', body });
+    const answers = await Promise.all([once(), once()]);
+    if (answers.filter((answer) => answer.ok).length > 1) this.problems.push({ kind: 'duplicated', what: `${id} was answered twice` });
+    if (answers.some((answer) => answer.status && answer.status < 500)) this.#answered.add(id);
+    else await pause(AGAIN_MS);
+  }
+
+  async #retry() {
+    this.retries += 1;
+    await this.request(`${this.path}/retry`, { method: 'POST', body: {} });
+    await pause(1000);
+  }
+}
