@@ -1,11 +1,13 @@
-//! Who asks. Owns: the session cookie, bearer tokens (header or WebSocket subprotocol), the check of `Origin`.
+//! Who asks. Owns: the session cookie, bearer tokens (header or WebSocket subprotocol), sandbox tokens in the header, the
+//! check of `Origin`.
 //!
 //! The secret is 32 random bytes; the database has its SHA-256. A cookie carries the secret and an HMAC over it, so
 //! that a made-up one is refused without asking the database. A request that a browser authenticates by itself (by
 //! cookie) may change something or open a WebSocket only from our own origin.
 
 use axum::extract::FromRequestParts;
-use errand_protocol::ids::OrgId;
+use errand_protocol::api::ErrorCode;
+use errand_protocol::ids::{OrgId, SessionId};
 use errand_protocol::session::Person;
 use http::header::{AUTHORIZATION, COOKIE, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use http::request::Parts;
@@ -17,6 +19,7 @@ use super::App;
 use super::error::ApiError;
 use crate::config::{Config, Environment, MasterKey};
 use crate::d1::auth_sessions;
+use crate::platform::sandbox_token::{self, Audience, Claims};
 use crate::platform::{clock, crypto};
 
 /// Name of the cookie.
@@ -61,7 +64,7 @@ fn credential(parts: &Parts, config: &Config) -> Result<String, ApiError> {
 pub(super) fn credential_to_end(parts: &Parts, config: &Config) -> Result<Option<String>, ApiError> {
     match credential(parts, config) {
         Ok(token) => Ok(Some(token)),
-        Err(error) if error.code == errand_protocol::api::ErrorCode::Unauthenticated => Ok(None),
+        Err(error) if error.code == ErrorCode::Unauthenticated => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -87,6 +90,22 @@ fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
         .unwrap_or_default()
         .split(',')
         .map(str::trim)
+}
+
+/// What the sandbox token of a request to `session` says.
+///
+/// # Errors
+/// Unauthenticated when there is none, or it is not good for this.
+pub(super) fn sandbox(
+    config: &Config,
+    headers: &HeaderMap,
+    session: &SessionId,
+    audience: Audience,
+) -> Result<Claims, ApiError> {
+    let refused = |why: String| ApiError::new(ErrorCode::Unauthenticated, why);
+    let token = bearer(headers).ok_or_else(|| refused("a sandbox token is needed".to_owned()))?;
+    sandbox_token::verify_sandbox_token(config, session, token, audience, clock::now())
+        .map_err(|error| refused(error.to_string()))
 }
 
 fn cookie_token(headers: &HeaderMap, key: &MasterKey) -> Option<String> {

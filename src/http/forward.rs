@@ -8,7 +8,6 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use errand_protocol::api::ErrorCode;
 use errand_protocol::ids::SessionId;
 use errand_protocol::limits::MAX_BODY_BYTES;
 use http::header::{SEC_WEBSOCKET_PROTOCOL, UPGRADE};
@@ -18,8 +17,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use super::auth::{self, Actor};
 use super::error::ApiError;
 use super::{App, RequestId, json};
-use crate::platform::sandbox_token::{self, Audience};
-use crate::platform::{clock, rpc};
+use crate::platform::rpc;
+use crate::platform::sandbox_token::Audience;
 
 /// `/api/sessions/{id}` and everything beneath it.
 #[worker::send]
@@ -43,10 +42,7 @@ pub(super) async fn to_session_from_runner(
     request: Request,
 ) -> Result<Response, ApiError> {
     let session = session_id(request.uri(), "/runner/")?;
-    let refused = |why: String| ApiError::new(ErrorCode::Unauthenticated, why);
-    let token = auth::bearer(request.headers()).ok_or_else(|| refused("a sandbox token is needed".to_owned()))?;
-    let claims = sandbox_token::verify_sandbox_token(&app.config, &session, token, Audience::Runner, clock::now())
-        .map_err(|error| refused(error.to_string()))?;
+    let claims = auth::sandbox(&app.config, request.headers(), &session, Audience::Runner)?;
     if !is_upgrade(request.headers()) {
         return Err(ApiError::bad_request("this address takes only WebSocket connections"));
     }
@@ -144,7 +140,7 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
 
 /// The id that follows `prefix`. It is read from the address as it was sent: an id needs no escapes, and one that
 /// cannot be decoded is no id either.
-fn session_id(uri: &Uri, prefix: &str) -> Result<SessionId, ApiError> {
+pub(super) fn session_id(uri: &Uri, prefix: &str) -> Result<SessionId, ApiError> {
     let segment = uri.path().strip_prefix(prefix).and_then(|rest| rest.split('/').next());
     segment
         .and_then(|id| id.parse().ok())

@@ -5,11 +5,13 @@ pub mod auth;
 pub mod error;
 mod forward;
 mod health;
+pub(crate) mod idempotency;
 pub mod json;
 mod llm;
 mod router;
 mod sessions;
 mod sign_in;
+mod snapshots;
 
 use std::sync::Arc;
 

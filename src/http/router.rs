@@ -5,7 +5,7 @@ use axum::routing::{any, get, post};
 use errand_protocol::api::ErrorCode;
 
 use super::error::ApiError;
-use super::{App, forward, health, llm, sessions, sign_in};
+use super::{App, forward, health, llm, sessions, sign_in, snapshots};
 
 /// All routes. Static files and the client's own addresses never reach the Worker; anything else is 404.
 pub(super) fn router(app: App) -> Router {
@@ -22,9 +22,14 @@ pub(super) fn router(app: App) -> Router {
         .route("/api/events/ws", get(sessions::events))
         .route("/api/sessions", get(sessions::list).post(sessions::create))
         .route("/api/sessions/{id}", any(forward::to_session))
+        .route("/api/sessions/{id}/snapshot", get(snapshots::last))
         .route("/api/sessions/{id}/{*rest}", any(forward::to_session))
         // For sandboxes, with their token.
         .route("/runner/{id}", get(forward::to_session_from_runner))
+        .route(
+            "/runner/{id}/snapshots/{snapshot}",
+            get(snapshots::get).put(snapshots::put),
+        )
         .route("/llm/{provider}/{*path}", any(llm::proxy))
         .fallback(|| async { ApiError::not_found("address") })
         .method_not_allowed_fallback(|| async {

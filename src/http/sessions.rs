@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::auth::Actor;
 use super::error::{ApiError, json_response};
 use super::json::Json;
-use super::{App, RequestId, forward};
+use super::{App, RequestId, forward, idempotency};
 use crate::config::Config;
 use crate::platform::{clock, ids, rpc};
 use crate::session_registry::commands::{ListCommand, RecentReposCommand};
@@ -20,16 +20,16 @@ use crate::session_registry::commands::{ListCommand, RecentReposCommand};
 const MAX_LIMIT: u32 = 100;
 const DEFAULT_LIMIT: u32 = 50;
 const RECENT_REPOS: u32 = 20;
-const MAX_KEY_CHARS: usize = 200;
 
 #[derive(Debug, Deserialize)]
 struct ListQuery {
     limit: Option<u32>,
     cursor: Option<String>,
     q: Option<String>,
+    archived: Option<String>,
 }
 
-/// `GET /api/sessions?limit=&cursor=&q=`.
+/// `GET /api/sessions?limit=&cursor=&q=&archived=`.
 #[worker::send]
 pub(super) async fn list(
     State(app): State<App>,
@@ -43,6 +43,7 @@ pub(super) async fn list(
         limit: query.limit.unwrap_or(DEFAULT_LIMIT),
         cursor: query.cursor,
         q: query.q.filter(|q| !q.trim().is_empty()),
+        archived: query.archived.as_deref() == Some("true"),
     };
     // The registry's answer is the API's, errors included: nothing is gained by reading it here.
     Ok(
@@ -115,6 +116,9 @@ fn list_query(uri: &Uri) -> Result<ListQuery, ApiError> {
             format!("limit must be between 1 and {MAX_LIMIT}"),
         ));
     }
+    if !matches!(query.archived.as_deref(), None | Some("true" | "false")) {
+        return Err(ApiError::invalid("archived", "archived must be true or false"));
+    }
     Ok(query)
 }
 
@@ -138,18 +142,11 @@ fn session_id(actor: &Actor, request: &CreateSession, headers: &HeaderMap) -> Re
     if let Some(id) = &request.id {
         return Ok(id.clone());
     }
-    let Some(key) = headers.get("idempotency-key") else {
-        return Ok(ids::mint(clock::now()));
-    };
-    match key.to_str() {
-        Ok(key) if (1..=MAX_KEY_CHARS).contains(&key.len()) => {
-            Ok(ids::derive(actor.person.id.as_str(), "session", key))
-        }
-        Ok(_) | Err(_) => Err(ApiError::invalid(
-            "idempotency-key",
-            format!("an idempotency key has 1 to {MAX_KEY_CHARS} characters"),
-        )),
-    }
+    let key = headers
+        .get("idempotency-key")
+        .map(|key| key.to_str().unwrap_or_default());
+    let derived = idempotency::checked(key)?.map(|key| ids::derive(actor.person.id.as_str(), "session", key));
+    Ok(derived.unwrap_or_else(|| ids::mint(clock::now())))
 }
 
 #[cfg(test)]
@@ -166,5 +163,7 @@ mod tests {
         assert_eq!(code("/api/sessions?limit=101"), Err(ErrorCode::Invalid));
         assert_eq!(code("/api/sessions?limit=ten"), Err(ErrorCode::BadRequest));
         assert_eq!(code("/api/sessions?limit=-1"), Err(ErrorCode::BadRequest));
+        assert_eq!(code("/api/sessions?archived=true"), Ok(None));
+        assert_eq!(code("/api/sessions?archived=1"), Err(ErrorCode::Invalid));
     }
 }

@@ -1,6 +1,6 @@
 //! Minting of ids: ULIDs for new things, and ids derived from a key where repeating must give the same id.
 
-use errand_protocol::ids::{ConnId, InteractionId, OrgId, PromptId, SessionId, TurnId, UserId};
+use errand_protocol::ids::{CommandId, ConnId, InteractionId, OrgId, PromptId, SessionId, TurnId, UserId};
 use errand_protocol::time::Timestamp;
 
 use super::crypto;
@@ -20,7 +20,16 @@ macro_rules! minted {
         })*
     };
 }
-minted!(ConnId, InteractionId, OrgId, PromptId, SessionId, TurnId, UserId);
+minted!(
+    CommandId,
+    ConnId,
+    InteractionId,
+    OrgId,
+    PromptId,
+    SessionId,
+    TurnId,
+    UserId
+);
 
 /// A new id, sorting by `now`.
 pub fn mint<T: Minted>(now: Timestamp) -> T {

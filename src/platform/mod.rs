@@ -1,6 +1,7 @@
 //! The Worker's platform: clock, randomness, SQLite, cryptography, logging, calls between objects. Owns every use of
 //! JavaScript beneath the `worker` crate. Does not: know HTTP routes or rules of the domain.
 
+pub mod blobs;
 pub mod clock;
 pub mod crypto;
 pub mod ids;

@@ -24,6 +24,11 @@ impl Signal {
         (Self(Rc::downgrade(&shared)), Waiter(shared))
     }
 
+    /// Whether somebody would be woken.
+    pub fn has_waiter(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+
     /// Wakes the waiter. `false` when there is none any more.
     pub fn raise(&self) -> bool {
         let Some(shared) = self.0.upgrade() else { return false };

@@ -65,7 +65,7 @@ impl Agent {
                 ids: &mut body,
                 known_prompt: &known,
                 known_command: &known_command,
-                watched: !self.viewers().is_empty(),
+                watched: self.is_watched(),
             };
             session.handle(&mut cx, input)?
         };
@@ -101,8 +101,8 @@ impl Agent {
                 | Effect::Remember { .. }
                 | Effect::PutStart(_)
                 | Effect::AddVerdict(_) => {}
-                // WIP
-                Effect::Sample(_) | Effect::DropSnapshot(_) => {}
+                Effect::Sample(start) => self.tell_sample(start),
+                Effect::DropSnapshot(id) => self.drop_snapshot(&id),
                 Effect::Viewers(frame) => self.to_viewers(frame),
                 Effect::Runner(frame) => self.to_runner(&frame),
                 Effect::Welcome {
@@ -117,6 +117,7 @@ impl Agent {
             }
         }
         if logged {
+            self.readers.notify();
             self.events.notify();
         }
         self.set_alarm();
@@ -170,7 +171,7 @@ impl Agent {
                 let runner_seen = self.runner_last_ping();
                 self.step_or_log(Input::Deadline { runner_seen });
             }
-            Ok(false) => {}
+            Ok(false) => self.forget_unmade_fork(),
             Err(error) => {
                 log::error!("alarm: {}", error.source.unwrap_or(error.message));
                 // Not an error of the handler: the platform would retry six times and then never again.

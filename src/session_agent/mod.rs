@@ -8,16 +8,24 @@
 //! so steps never interleave. Frames are handed to the sockets after the transaction; the platform's output gate holds
 //! them back until it is durable.
 //!
-//! **Invariant:** an id that was never created leaves no trace in storage.
+//! **Invariant:** an id that was never created leaves no trace in storage; that of a fork which was begun and never made
+//! leaves none after an hour.
 
+pub mod commands;
+mod create;
 mod drive;
 mod fan_out;
+mod fork;
+mod forked;
 mod pacer;
+mod reads;
 mod remote;
 mod routes;
 mod runner_socket;
+mod snapshots;
 mod sse;
 mod viewer_socket;
+mod writes;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -54,6 +62,9 @@ struct Agent {
     fan_out: fan_out::FanOut,
     /// The runner's socket, to recognise its messages without asking the platform each time.
     runner: RefCell<Option<runner_socket::Cached>>,
+    /// Who reads the log as a stream.
+    readers: sse::Listeners,
+    /// Forks that wait for something to be logged.
     events: sse::Listeners,
     /// Who waits for the registry's next answer.
     told: RefCell<Option<Signal>>,
@@ -79,6 +90,7 @@ impl DurableObject for SessionAgent {
             alarm: Cell::new(None),
             fan_out: fan_out::FanOut::default(),
             runner: RefCell::new(None),
+            readers: sse::Listeners::default(),
             events: sse::Listeners::default(),
             told: RefCell::new(None),
         };

@@ -10,7 +10,8 @@ use errand_protocol::sandbox::{
     SandboxError, SandboxErrorBody, SandboxErrorKind, SandboxLimits, SandboxSpec, SandboxState, SandboxStatus,
 };
 use errand_protocol::session::Session as Summary;
-use errand_session::{Input, SandboxCall};
+use errand_protocol::startup::Start;
+use errand_session::{Input, SandboxCall, Session};
 use worker::Method;
 
 use super::Agent;
@@ -18,6 +19,7 @@ use crate::http::error::ApiError;
 use crate::platform::rpc::{self, ApplyCommand};
 use crate::platform::signal::{Signal, Waiter};
 use crate::platform::{clock, ids, sandbox_host};
+use crate::session_registry::commands::SampleCommand;
 
 /// How long the provider may take to answer; the work itself is asynchronous.
 const PROVIDER_LIMIT: Duration = Duration::from_secs(10);
@@ -103,6 +105,30 @@ impl Agent {
         });
     }
 
+    /// Tells the registry how long a start took. What fails is lost: it is one sample of many.
+    pub(super) fn tell_sample(self: &Rc<Self>, start: Start) {
+        let agent = Rc::clone(self);
+        self.state.wait_until(async move {
+            let request_id = ids::request_id(clock::now());
+            if let Err(error) = agent.send_sample(start, &request_id).await {
+                log::warn!(request = request_id; "sample: {}", error.source.unwrap_or(error.message));
+            }
+        });
+    }
+
+    async fn send_sample(&self, start: Start, request_id: &str) -> Result<(), ApiError> {
+        let (org, sample) = self.read(|session| {
+            let spec = session.spec();
+            let sample = SampleCommand {
+                session: spec.id.clone(),
+                repo: repo_key(session),
+                start,
+            };
+            (spec.org.clone(), sample)
+        })?;
+        rpc::post(&self.config()?.registry(&org)?, "sample", &sample, request_id).await
+    }
+
     async fn tell_registry(&self, session: Summary) -> bool {
         let request_id = ids::request_id(clock::now());
         let told: Result<serde_json::Value, ApiError> = async {
@@ -116,6 +142,12 @@ impl Agent {
         }
         told.is_ok()
     }
+}
+
+/// What tells the repository of one session from those of others: its address; empty for an empty workspace.
+pub(super) fn repo_key(session: &Session) -> String {
+    let repo = session.spec().repo.as_ref();
+    repo.map(|repo| repo.url.as_str().to_owned()).unwrap_or_default()
 }
 
 fn name_of(call: &SandboxCall) -> &str {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use errand_protocol::event::Event;
 use errand_protocol::ids::Seq;
-use errand_session::store;
+use errand_session::{Input, store};
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use futures_util::stream::{self, Stream};
@@ -22,7 +22,7 @@ const PAGE: u32 = 100;
 /// A comment keeps proxies from closing a silent stream.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// Everybody who reads the log as a stream.
+/// Those who wait for the log to grow.
 #[derive(Default)]
 pub(super) struct Listeners(RefCell<Vec<Signal>>);
 
@@ -32,7 +32,13 @@ impl Listeners {
         self.0.borrow_mut().retain(Signal::raise);
     }
 
-    fn join(&self) -> Waiter {
+    /// Whether there is anybody.
+    pub(super) fn any(&self) -> bool {
+        self.0.borrow().iter().any(Signal::has_waiter)
+    }
+
+    /// Waits from now on.
+    pub(super) fn join(&self) -> Waiter {
         let (signal, waiter) = Signal::new();
         self.0.borrow_mut().push(signal);
         waiter
@@ -40,9 +46,17 @@ impl Listeners {
 }
 
 impl Agent {
+    /// Whether anybody looks at the session now.
+    pub(super) fn is_watched(&self) -> bool {
+        !self.viewers().is_empty() || self.readers.any()
+    }
+
     /// A stream of the log's events after `after`, and of what comes.
     pub(super) fn stream_events(self: &Rc<Self>, after: Seq) -> Result<Response, ApiError> {
-        let waiter = self.events.join();
+        if !self.is_watched() {
+            self.step(Input::Watched)?;
+        }
+        let waiter = self.readers.join();
         let pieces = pieces(Rc::clone(self), after, waiter).map(|text| Ok::<_, worker::Error>(text.into_bytes()));
         let response = Response::from_stream(pieces)?;
         let headers = response.headers();

@@ -40,7 +40,10 @@ impl Agent {
                 "too many people are watching this session",
             ));
         }
-        let after = super::routes::query_seq(request, "after")?;
+        let after = super::reads::query_seq(request, "after")?;
+        if !self.is_watched() {
+            self.step(Input::Watched)?;
+        }
         self.flush_viewers();
         let head = self.head();
         let events = match after {

@@ -1,8 +1,9 @@
 //! What the Worker and the EventBus ask a SessionRegistry: `POST https://do/<command>`, JSON in and out. The
 //! SessionAgent's `apply` is [`crate::platform::rpc::ApplyCommand`].
 
-use errand_protocol::ids::{OrgId, UserId};
+use errand_protocol::ids::{OrgId, SessionId, UserId};
 use errand_protocol::session::Session;
+use errand_protocol::startup::Start;
 use serde::{Deserialize, Serialize};
 
 /// Answer of `apply`.
@@ -26,6 +27,8 @@ pub struct ListCommand {
     pub cursor: Option<String>,
     /// Part of the title, in any case.
     pub q: Option<String>,
+    /// Those that are put away, instead of the others.
+    pub archived: bool,
 }
 
 /// `recent-repos` → `Vec<RepoInfo>`, latest use first.
@@ -36,6 +39,28 @@ pub struct RecentReposCommand {
     pub owner: UserId,
     /// How many.
     pub limit: u32,
+}
+
+/// `sample` → `null`: a start of a sandbox went well. The same start again replaces what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SampleCommand {
+    /// Whose start.
+    pub session: SessionId,
+    /// The address of its repository; empty for an empty workspace.
+    pub repo: String,
+    /// The start.
+    pub start: Start,
+}
+
+/// `typical` → `Option<Typical>`: what starts usually take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TypicalCommand {
+    /// The address of a repository; empty for empty workspaces.
+    pub repo: String,
+    /// Of starts that continue earlier work, instead of fresh ones.
+    pub resumed: bool,
 }
 
 /// `changes` → [`ChangePage`].

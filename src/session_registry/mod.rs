@@ -3,12 +3,14 @@
 //!
 //! SessionAgents `apply` their summary; out of order and repeated is fine. A change is told to the owner's EventBus
 //! when that listens, by ringing: the bus fetches what is new, so a lost or late ring loses nothing. D1 is written by
-//! the alarm, at most once a second, again with back-off when it fails.
+//! the alarm, at most once a second, again with back-off when it fails. It also remembers what starts of sandboxes took
+//! ([`starts`]).
 //!
 //! It does not: know who may ask — the Worker does; everybody who reaches an object of this class is one of ours.
 
 pub mod commands;
 mod cursor;
+mod starts;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -24,7 +26,8 @@ use worker::{
 };
 
 use self::commands::{
-    ChangedCommand, ChangesCommand, ListCommand, Listening, RecentReposCommand, SubscribeCommand, Subscribed,
+    ChangedCommand, ChangesCommand, ListCommand, Listening, RecentReposCommand, SampleCommand, SubscribeCommand,
+    Subscribed, TypicalCommand,
 };
 use self::cursor::Cursor;
 use crate::config::Config;
@@ -101,6 +104,17 @@ impl SessionRegistry {
             "/recent-repos" => {
                 let RecentReposCommand { owner, limit } = rpc::read_command(request).await?;
                 write(&store::recent_repos(sql, &owner, limit)?)
+            }
+            "/sample" => {
+                let sample: SampleCommand = rpc::read_command(request).await?;
+                if starts::tells(&sample.start) {
+                    starts::store::take_in(sql, &sample)?;
+                }
+                write(&())
+            }
+            "/typical" => {
+                let TypicalCommand { repo, resumed } = rpc::read_command(request).await?;
+                write(&starts::typical(&starts::store::last(sql, &repo, resumed)?))
             }
             "/changes" => {
                 let ChangesCommand { owner, after } = rpc::read_command(request).await?;

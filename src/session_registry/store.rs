@@ -2,7 +2,7 @@
 //!
 //! `sessions` is the index: the latest summary of each session, with the position (`rev`) of its last change. Positions
 //! count changes of the whole org, so a reader that has everything up to a position asks for what is after it.
-//! `listeners` are the people whose EventBus wants to be told. `state` has single values.
+//! `listeners` are the people whose EventBus wants to be told. `state` has single values. `starts` is [`super::starts`]'.
 //!
 //! **Invariant:** a summary is replaced only by a newer one of the same session, and every replacement gets a new `rev`.
 
@@ -18,9 +18,10 @@ use super::cursor::Cursor;
 const CHANGES_PAGE: u32 = 100;
 
 /// Steps of the schema, applied in order, each once. The list only grows; a released step never changes.
-const MIGRATIONS: &[(&str, &str)] = &[(
-    "0001_index",
-    "
+const MIGRATIONS: &[(&str, &str)] = &[
+    (
+        "0001_index",
+        "
 CREATE TABLE sessions (
   id TEXT PRIMARY KEY,
   owner TEXT NOT NULL,
@@ -36,16 +37,44 @@ CREATE INDEX sessions_by_change ON sessions (owner, rev);
 CREATE TABLE listeners (user TEXT PRIMARY KEY);
 CREATE TABLE state (key TEXT PRIMARY KEY, value INTEGER NOT NULL);
 ",
-)];
+    ),
+    (
+        "0002_archived",
+        "
+ALTER TABLE sessions ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;
+DROP INDEX sessions_by_owner;
+CREATE INDEX sessions_by_owner ON sessions (owner, archived, updated_at DESC, id DESC);
+",
+    ),
+    (
+        "0003_starts",
+        "
+CREATE TABLE starts (
+  id INTEGER PRIMARY KEY,
+  repo TEXT NOT NULL,
+  resumed INTEGER NOT NULL,
+  session TEXT NOT NULL,
+  generation INTEGER NOT NULL,
+  marks TEXT NOT NULL,
+  UNIQUE (session, generation)
+);
+CREATE INDEX starts_by_repo ON starts (repo, resumed, id);
+",
+    ),
+];
 
 /// Brings the schema up to date.
 ///
 /// # Errors
 /// When the database fails.
 pub(super) fn migrate(sql: &impl Sql) -> Result<(), SqlError> {
+    migrate_to(sql, MIGRATIONS)
+}
+
+fn migrate_to(sql: &impl Sql, steps: &[(&str, &str)]) -> Result<(), SqlError> {
     sql.transaction(|| {
         sql.exec("CREATE TABLE IF NOT EXISTS migrations (id TEXT PRIMARY KEY)", &[])?;
-        for (id, step) in MIGRATIONS {
+        for (id, step) in steps {
             if sql
                 .exec("SELECT id FROM migrations WHERE id = ?", &[(*id).into()])?
                 .is_empty()
@@ -85,10 +114,10 @@ pub(super) fn apply(sql: &impl Sql, session: &Session) -> Result<Applied, SqlErr
         let rev = rev(sql)? + 1;
         set(sql, "rev", rev)?;
         sql.exec(
-            "INSERT INTO sessions (id, owner, rev, head_seq, updated_at, title_folded, repo_url, summary)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            "INSERT INTO sessions (id, owner, rev, head_seq, updated_at, archived, title_folded, repo_url, summary)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (id) DO UPDATE SET rev = excluded.rev, head_seq = excluded.head_seq,
-               updated_at = excluded.updated_at, title_folded = excluded.title_folded,
+               updated_at = excluded.updated_at, archived = excluded.archived, title_folded = excluded.title_folded,
                repo_url = excluded.repo_url, summary = excluded.summary",
             &[
                 session.id.as_str().into(),
@@ -96,6 +125,7 @@ pub(super) fn apply(sql: &impl Sql, session: &Session) -> Result<Applied, SqlErr
                 Value::Int(signed(rev)),
                 Value::Int(head_seq),
                 Value::Int(updated_at),
+                Value::Int(i64::from(session.archived_at.is_some())),
                 session.title.as_str().to_lowercase().into(),
                 session.repo.as_ref().map(|repo| repo.url.as_str()).into(),
                 summary.as_str().into(),
@@ -123,7 +153,7 @@ impl Page {
     }
 }
 
-/// One page of a person's sessions, latest change first.
+/// One page of a person's sessions, latest change first: those that are put away, or the others.
 ///
 /// # Errors
 /// When the database fails.
@@ -131,7 +161,8 @@ pub(super) fn list(sql: &impl Sql, command: &ListCommand, after: Option<&Cursor>
     let (at, id) = after.map_or((i64::MAX >> 11, "~"), |cursor| (cursor.updated_at, cursor.id.as_str()));
     let mut rows = sql.exec(
         "SELECT summary, updated_at, id FROM sessions
-         WHERE owner = ?1 AND (updated_at, id) < (?2, ?3) AND (?4 = '' OR instr(title_folded, ?4) > 0)
+         WHERE owner = ?1 AND archived = ?6 AND (updated_at, id) < (?2, ?3)
+           AND (?4 = '' OR instr(title_folded, ?4) > 0)
          ORDER BY updated_at DESC, id DESC LIMIT ?5",
         &[
             command.owner.as_str().into(),
@@ -139,6 +170,7 @@ pub(super) fn list(sql: &impl Sql, command: &ListCommand, after: Option<&Cursor>
             id.into(),
             command.q.as_deref().unwrap_or_default().trim().to_lowercase().into(),
             Value::Int(i64::from(command.limit) + 1),
+            Value::Int(i64::from(command.archived)),
         ],
     )?;
     let limit = usize::try_from(command.limit).unwrap_or(usize::MAX);
@@ -161,15 +193,16 @@ pub(super) fn list(sql: &impl Sql, command: &ListCommand, after: Option<&Cursor>
     Ok(Page { sessions, cursor })
 }
 
-/// The repositories of a person's sessions, latest use first.
+/// The repositories of a person's sessions, latest use first; those that only archived sessions use come last, because
+/// putting a session away is no use of its repository.
 ///
 /// # Errors
 /// When the database fails.
 pub(super) fn recent_repos(sql: &impl Sql, owner: &UserId, limit: u32) -> Result<Vec<RepoInfo>, SqlError> {
     // With max() SQLite takes the other columns from the row that has the maximum.
     let rows = sql.exec(
-        "SELECT summary, max(updated_at) AS latest FROM sessions WHERE owner = ? AND repo_url IS NOT NULL
-         GROUP BY repo_url ORDER BY latest DESC LIMIT ?",
+        "SELECT summary, max(updated_at - archived * 9007199254740991) AS latest FROM sessions
+         WHERE owner = ? AND repo_url IS NOT NULL GROUP BY repo_url ORDER BY latest DESC LIMIT ?",
         &[owner.as_str().into(), limit.into()],
     )?;
     Ok(summaries(&rows)?
@@ -307,4 +340,9 @@ fn signed(number: u64) -> i64 {
 
 fn unsigned(number: i64) -> Result<u64, SqlError> {
     u64::try_from(number).map_err(|_| SqlError::Row(format!("a negative position: {number}")))
+}
+
+#[cfg(test)]
+pub(super) fn migrate_to_first(sql: &impl Sql) -> Result<(), SqlError> {
+    migrate_to(sql, MIGRATIONS.get(..1).unwrap_or_default())
 }

@@ -1,12 +1,14 @@
 //! The index over a real SQLite.
 
-use errand_protocol::ids::{SessionId, UserId};
+use errand_protocol::ids::{Generation, SessionId, UserId};
 use errand_protocol::session::{Activity, Person, Phase, Session};
+use errand_protocol::startup::{Mark, Start, StartOutcome, StartPoint};
 use errand_protocol::time::Timestamp;
+use errand_session::sql::Sql;
 
-use super::commands::ListCommand;
+use super::commands::{ListCommand, SampleCommand};
 use super::cursor::Cursor;
-use super::store;
+use super::{starts, store};
 use crate::native_sql::NativeSql;
 
 fn index() -> NativeSql {
@@ -40,6 +42,14 @@ fn session(id: &str, owner: &str, head_seq: u64, at: i64) -> Session {
         queue: 0,
         isolation: None,
         archived_at: None,
+        forked_from: None,
+    }
+}
+
+fn archived(id: &str, owner: &str, head_seq: u64, at: i64) -> Session {
+    Session {
+        archived_at: Some(Timestamp::from_millis(at)),
+        ..session(id, owner, head_seq, at)
     }
 }
 
@@ -56,6 +66,7 @@ fn page(
         limit,
         cursor,
         q: q.map(str::to_owned),
+        archived: false,
     };
     let page = store::list(sql, &command, after.as_ref()).unwrap();
     let list: errand_protocol::api::SessionList = serde_json::from_str(&page.into_json()).unwrap();
@@ -191,4 +202,90 @@ fn a_subscription_can_be_made_and_dropped_twice() {
         store::unsubscribe(&sql, &ada).unwrap();
         assert!(!store::listens(&sql, &ada).unwrap());
     }
+}
+
+#[test]
+fn what_is_put_away_is_listed_apart_and_comes_back() {
+    let sql = index();
+    let put_away = || {
+        let command = ListCommand {
+            owner: user("ada"),
+            limit: 10,
+            cursor: None,
+            q: Some("übung".to_owned()),
+            archived: true,
+        };
+        store::list(&sql, &command, None).unwrap().sessions.len()
+    };
+    store::apply(&sql, &session("a", "ada", 1, 1)).unwrap();
+    store::apply(&sql, &session("b", "ada", 1, 2)).unwrap();
+    store::apply(&sql, &archived("a", "ada", 2, 3)).unwrap();
+    assert_eq!(page(&sql, "ada", 10, None, None).0, ["b"]);
+    assert_eq!(put_away(), 1);
+    store::apply(&sql, &session("a", "ada", 3, 4)).unwrap();
+    assert_eq!(page(&sql, "ada", 10, None, None).0, ["a", "b"]);
+    assert_eq!(put_away(), 0);
+}
+
+#[test]
+fn putting_a_session_away_is_no_use_of_its_repository() {
+    let sql = index();
+    store::apply(&sql, &session("away", "ada", 1, 1)).unwrap();
+    store::apply(&sql, &session("used", "ada", 1, 2)).unwrap();
+    store::apply(&sql, &archived("away", "ada", 2, 9)).unwrap();
+    let repos = store::recent_repos(&sql, &user("ada"), 10).unwrap();
+    assert_eq!(
+        repos.iter().map(|r| r.name.as_str()).collect::<Vec<_>>(),
+        ["used", "away"]
+    );
+}
+
+#[test]
+fn an_index_of_the_first_version_keeps_its_rows() {
+    let sql = NativeSql::new();
+    store::migrate_to_first(&sql).unwrap();
+    let summary = serde_json::to_string(&session("old", "ada", 1, 1)).unwrap();
+    let insert = "INSERT INTO sessions (id, owner, rev, head_seq, updated_at, title_folded, repo_url, summary)
+                  VALUES ('ses_old', 'usr_ada', 1, 1, 1, 'fix', '/srv/old', ?)";
+    sql.exec(insert, &[summary.as_str().into()]).unwrap();
+    store::migrate(&sql).unwrap();
+    assert_eq!(page(&sql, "ada", 10, None, None).0, ["old"]);
+}
+
+fn sample(session: &str, generation: u32, repo: &str, resumed: bool, ready: i64) -> SampleCommand {
+    let mark = |point, at| Mark {
+        point,
+        at: Timestamp::from_millis(at),
+    };
+    SampleCommand {
+        session: SessionId::from_body(session).unwrap(),
+        repo: repo.to_owned(),
+        start: Start {
+            generation: Generation(generation),
+            attempt: 1,
+            resumed,
+            marks: vec![mark(StartPoint::Queued, 0), mark(StartPoint::Ready, ready)],
+            outcome: StartOutcome::Ready,
+            cause: None,
+            ended_at: None,
+        },
+    }
+}
+
+#[test]
+fn starts_are_remembered_by_repository_and_kind_once_each_and_only_the_last() {
+    let sql = index();
+    let typical = |repo, resumed| starts::typical(&starts::store::last(&sql, repo, resumed).unwrap());
+    assert_eq!(typical("/srv/a", false), None);
+    for n in 0..250 {
+        starts::store::take_in(&sql, &sample("a", n, "/srv/a", false, i64::from(n))).unwrap();
+    }
+    starts::store::take_in(&sql, &sample("b", 1, "/srv/a", true, 7)).unwrap();
+    starts::store::take_in(&sql, &sample("c", 1, "", false, 9)).unwrap();
+    starts::store::take_in(&sql, &sample("c", 1, "", false, 11)).unwrap();
+    let fresh = typical("/srv/a", false).unwrap();
+    assert_eq!((fresh.samples, fresh.ready_p50, fresh.ready_p95), (200, 149, 239));
+    assert_eq!(typical("/srv/a", true).unwrap().ready_p50, 7);
+    let empty = typical("", false).unwrap();
+    assert_eq!((empty.samples, empty.ready_p50), (1, 11));
 }

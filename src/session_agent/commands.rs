@@ -1,0 +1,92 @@
+//! What the Worker and other SessionAgents ask a SessionAgent: `POST https://do/<command>`, JSON in and out. Creating is
+//! [`crate::platform::rpc::CreateCommand`].
+
+use errand_protocol::event::Event;
+use errand_protocol::ids::{Generation, SessionId, SnapshotId, TurnId};
+use errand_protocol::sandbox::RepoSpec;
+use errand_protocol::session::{ForkOrigin, Session};
+use errand_protocol::text::{ModelId, PromptText, Title};
+use errand_session::fork::Fork;
+use serde::{Deserialize, Serialize};
+
+use crate::http::auth::Actor;
+
+/// `snapshot-access` → `null`: whether the sandbox of this generation may still read and write snapshots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotAccess {
+    /// Of its token.
+    pub generation: Generation,
+}
+
+/// `last-snapshot` → [`SnapshotRef`], to the owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastSnapshot {
+    /// Who asks.
+    pub actor: Actor,
+}
+
+/// Answer of `last-snapshot`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotRef {
+    /// Which.
+    pub id: SnapshotId,
+}
+
+/// `fork-find` → [`FoundFork`]: what this object knows of a fork that is to be made here. Leaves no trace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindFork {
+    /// Who forks.
+    pub actor: Actor,
+    /// Which session.
+    pub origin: SessionId,
+    /// After which turn, when the caller said so.
+    pub turn: Option<TurnId>,
+    /// The first new prompt: asked for if the fork is there and lacks it.
+    pub prompt: Option<PromptText>,
+}
+
+/// Answer of `fork-find`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundFork {
+    /// After which turn an earlier request began to fork.
+    pub turn: Option<TurnId>,
+    /// The fork, when it is made.
+    pub made: Option<Session>,
+}
+
+/// `fork-begin` → `null`: copies may come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BeginFork {
+    /// Who forks.
+    pub actor: Actor,
+    /// What.
+    pub origin: ForkOrigin,
+}
+
+/// `fork-copy` → `null`: copies of the original's events, with their positions in the fork.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CopyEvents {
+    /// Of what.
+    pub origin: ForkOrigin,
+    /// The events.
+    pub events: Vec<Event>,
+}
+
+/// `fork-make` → the session: all copies are there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MakeFork {
+    /// Who forks.
+    pub actor: Actor,
+    /// Its title.
+    pub title: Title,
+    /// Whether a person chose the title.
+    pub titled_by_person: bool,
+    /// What it works on.
+    pub repo: Option<RepoSpec>,
+    /// Its model.
+    pub model: ModelId,
+    /// What it continues.
+    pub fork: Fork,
+    /// Its first new prompt.
+    pub prompt: Option<PromptText>,
+}

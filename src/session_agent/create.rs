@@ -1,0 +1,115 @@
+//! Making a session: `POST https://do/create` from the Worker.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use errand_protocol::api::{CreateSession, ErrorCode};
+use errand_protocol::ids::SessionId;
+use errand_protocol::session::PromptMode;
+use errand_protocol::text::{PromptText, Title};
+use errand_protocol::viewer::Command;
+use errand_session::fork::store as fork_store;
+use errand_session::{Input, NewSession, Session};
+use worker::Response;
+
+use super::Agent;
+use super::routes::Answer;
+use super::sse::news_within;
+use crate::http::auth::Actor;
+use crate::http::error::ApiError;
+use crate::platform::ids;
+use crate::platform::rpc::CreateCommand;
+use crate::platform::signal::Waiter;
+
+/// How long creating waits for the registry.
+const REGISTRY_PATIENCE: Duration = Duration::from_secs(2);
+
+pub(super) async fn create(agent: &Rc<Agent>, command: CreateCommand) -> Answer {
+    let CreateCommand { actor, id, request } = command;
+    if agent.id()? != id {
+        return Err(ApiError::internal("a session was sent to another's object"));
+    }
+    let prompt = request.prompt.clone();
+    let told = agent.registry_told();
+    let existed = agent.load()?;
+    if existed {
+        check_same(agent, &actor, &request)?;
+    } else if fork_store::plan(&agent.sql)?.is_some() {
+        return Err(taken());
+    } else {
+        agent.create(new_session(&actor, &id, request)?)?;
+    }
+    first_prompt(agent, &id, &actor, prompt)?;
+    made(agent, told, existed).await
+}
+
+/// Answers with the session. Of a new one the list knows by then; when the registry is slow, the list has it later.
+pub(super) async fn made(agent: &Agent, mut told: Waiter, existed: bool) -> Answer {
+    if !existed {
+        news_within(&mut told, REGISTRY_PATIENCE).await;
+    }
+    let status = if existed { 200 } else { 201 };
+    Ok(Response::from_json(&agent.read(Session::summary)?)?.with_status(status))
+}
+
+/// The id is somebody else's, or of something else.
+pub(super) fn taken() -> ApiError {
+    ApiError::new(ErrorCode::Conflict, "this session id is taken")
+}
+
+fn new_session(actor: &Actor, id: &SessionId, request: CreateSession) -> Result<NewSession, ApiError> {
+    let CreateSession {
+        id: _,
+        title,
+        repo,
+        prompt,
+        model,
+    } = request;
+    let titled_by_person = title.is_some();
+    let from_prompt = || prompt.as_ref().and_then(Title::from_prompt);
+    let from_repo = || repo.as_ref().and_then(|repo| repo.url.short_name().parse().ok());
+    let title = title
+        .or_else(from_prompt)
+        .or_else(from_repo)
+        .or_else(|| "New session".parse().ok());
+    Ok(NewSession {
+        id: id.clone(),
+        org: actor.org.clone(),
+        owner: actor.person.clone(),
+        title: title.ok_or_else(|| ApiError::internal("no title"))?,
+        titled_by_person,
+        repo,
+        model: model.ok_or_else(|| ApiError::internal("no model from the Worker"))?,
+        fork: None,
+    })
+}
+
+fn check_same(agent: &Agent, actor: &Actor, request: &CreateSession) -> Result<(), ApiError> {
+    let same = agent.read(|session| {
+        let spec = session.spec();
+        let mine = spec.owner.id == actor.person.id && spec.org == actor.org;
+        let fork = spec.forked_from.is_some();
+        mine && !fork && spec.repo == request.repo && Some(&spec.model) == request.model.as_ref()
+    })?;
+    if same { Ok(()) } else { Err(taken()) }
+}
+
+/// The prompt that came with the creation. Its id is derived from the session's: creating again does not ask twice.
+pub(super) fn first_prompt(
+    agent: &Rc<Agent>,
+    id: &SessionId,
+    actor: &Actor,
+    prompt: Option<PromptText>,
+) -> Result<(), ApiError> {
+    let Some(text) = prompt else { return Ok(()) };
+    agent.step(Input::Command {
+        by: actor.person.clone(),
+        id: None,
+        command: Command::Prompt {
+            prompt_id: ids::derive(id.as_str(), "prompt", "first"),
+            text,
+            model: None,
+            mode: PromptMode::Queue,
+        },
+    })
+}
