@@ -5,9 +5,11 @@ import { actions, keyName } from "@/lib/actions";
 import { useStore } from "@/lib/store";
 
 const FIXED = [
-  ["Enter", "Send the prompt"],
+  ["Enter", "Send the prompt; while a turn runs, queue it"],
+  [keyName("mod+Enter"), "While a turn runs: tell the agent now"],
   ["Shift Enter", "New line in the prompt"],
   ["↑", "In an empty composer: edit the last waiting prompt"],
+  ["↑ ↓", "On a waiting prompt's handle: move it"],
   ["Esc Esc", "Stop the running turn"],
   ["1 – 9", "Choose an answer on a card"],
 ] as const;

@@ -5,7 +5,7 @@ import type { ReactNode } from "react";
 import { cx } from "@/lib/cx";
 
 const ITEM =
-  "flex h-8 cursor-default items-center gap-2 rounded-sm px-2 text-sm outline-none select-none data-[highlighted]:bg-hover data-[disabled]:opacity-50 pointer-coarse:h-10";
+  "flex min-h-8 cursor-default items-center gap-2 rounded-sm px-2 text-sm outline-none select-none data-[highlighted]:bg-hover data-[disabled]:text-muted pointer-coarse:min-h-10";
 
 /** The menu; `trigger` is the button. */
 export function Menu({ trigger, children, align = "end" }: { trigger: ReactNode; children: ReactNode; align?: "start" | "end" }) {
@@ -17,7 +17,7 @@ export function Menu({ trigger, children, align = "end" }: { trigger: ReactNode;
           align={align}
           sideOffset={4}
           collisionPadding={8}
-          className="appear z-50 min-w-48 rounded-lg border border-line bg-raised p-1 shadow-lg"
+          className="appear z-50 max-h-(--radix-dropdown-menu-content-available-height) min-w-48 overflow-y-auto rounded-lg border border-line bg-raised p-1 shadow-lg"
         >
           {children}
         </Radix.Content>
@@ -30,6 +30,7 @@ export function Menu({ trigger, children, align = "end" }: { trigger: ReactNode;
 export function MenuItem({
   icon,
   children,
+  note,
   onSelect,
   danger = false,
   disabled = false,
@@ -37,6 +38,8 @@ export function MenuItem({
 }: {
   icon?: ReactNode;
   children: ReactNode;
+  /** What comes of it, or why it cannot be done now. */
+  note?: string | undefined;
   onSelect: () => void;
   danger?: boolean;
   disabled?: boolean;
@@ -47,10 +50,17 @@ export function MenuItem({
       data-testid={testId}
       disabled={disabled}
       onSelect={onSelect}
-      className={cx(ITEM, danger ? "text-red" : "text-ink")}
+      className={cx(ITEM, note !== undefined && "items-start py-1.5", danger ? "text-red" : "text-ink")}
     >
-      <span className="text-muted">{icon}</span>
-      {children}
+      <span className={cx("flex size-4 shrink-0 items-center justify-center text-muted", note !== undefined && "mt-0.5")}>{icon}</span>
+      {note === undefined ? (
+        children
+      ) : (
+        <span className="max-w-64 min-w-0">
+          {children}
+          <span className="block text-xs text-muted">{note}</span>
+        </span>
+      )}
     </Radix.Item>
   );
 }

@@ -1,13 +1,18 @@
-/** Where prompts are written: Enter sends, Shift-Enter breaks, drafts are kept per session. */
+/**
+ * Where prompts are written: Enter sends, Shift-Enter breaks, drafts are kept per session. While a turn runs a prompt waits
+ * for its own turn, or is told to the agent now.
+ */
 import { useQuery } from "@tanstack/react-query";
-import { ArrowUp, Square, X } from "lucide-react";
+import { ArrowUp, CornerDownRight, Square, X } from "lucide-react";
 import { useCallback, useEffect, useImperativeHandle, useLayoutEffect, useRef, useState, type KeyboardEvent, type Ref } from "react";
 import { DemoBadge } from "@/components/bits";
 import { IconButton } from "@/components/button";
 import { cx } from "@/lib/cx";
 import { installationQuery, modelLabel, useModel } from "@/lib/account";
+import { keyName } from "@/lib/actions";
 import { keep, kept } from "@/lib/storage";
 import type { Prompt } from "@/protocol/Prompt";
+import type { PromptMode } from "@/protocol/PromptMode";
 
 /** What the page can ask of the composer. */
 export interface ComposerHandle {
@@ -27,7 +32,7 @@ interface ComposerProps {
   readonly offline: boolean;
   readonly escHint: boolean;
   readonly lastQueued: Prompt | undefined;
-  readonly onSend: (text: string, model: string | undefined) => void;
+  readonly onSend: (text: string, model: string | undefined, mode: PromptMode) => void;
   readonly onSaveEdit: (promptId: string, text: string) => void;
   readonly onAbort: () => void;
 }
@@ -81,14 +86,15 @@ export function Composer({ ref, ...props }: ComposerProps) {
 
   const tooLong = text.length > MOST_BYTES / 4 && new Blob([text]).size > MOST_BYTES;
   const ready = text.trim() !== "" && closed === undefined && !tooLong;
-  const submit = () => {
+  const steerable = running && !aborting && !editing;
+  const submit = (mode: PromptMode = "queue") => {
     if (!ready) return;
     if (editing) {
       if (editing.text !== editing.prompt.text) onSaveEdit(editing.prompt.id, editing.text);
       setEditing(null);
       return;
     }
-    onSend(text, model);
+    onSend(text, model, steerable ? mode : "queue");
     setDraft("");
   };
   const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>) => {
@@ -96,7 +102,7 @@ export function Composer({ ref, ...props }: ComposerProps) {
     if (event.nativeEvent.isComposing || event.keyCode === 229) return;
     if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
       event.preventDefault();
-      submit();
+      submit(event.metaKey || event.ctrlKey ? "steer" : "queue");
     } else if (event.key === "ArrowUp" && text === "" && lastQueued) {
       event.preventDefault();
       setEditing({ prompt: lastQueued, text: lastQueued.text });
@@ -124,7 +130,7 @@ export function Composer({ ref, ...props }: ComposerProps) {
         rows={1}
         value={text}
         disabled={closed !== undefined}
-        placeholder={closed ?? (running ? "Add the next prompt; it waits for its turn" : "What should be done next?")}
+        placeholder={closed ?? (running ? "The next prompt, or a word to the agent now" : "What should be done next?")}
         onChange={(event) => setText(event.target.value)}
         onKeyDown={onKeyDown}
         className="block max-h-[38dvh] min-h-10 w-full resize-none bg-transparent px-3 pt-2.5 pb-1 text-base outline-none placeholder:text-faint"
@@ -147,13 +153,28 @@ export function Composer({ ref, ...props }: ComposerProps) {
             {aborting ? "Stopping…" : "Stop"}
           </button>
         ) : null}
+        {steerable ? (
+          <button
+            type="button"
+            data-testid="steer"
+            disabled={!ready}
+            onClick={() => submit("steer")}
+            aria-label="Tell the agent now"
+            title={`The running turn takes it in at its next step (${keyName("mod+Enter")})`}
+            className="inline-flex h-7 shrink-0 items-center gap-1.5 rounded-md border border-line-strong px-2 text-xs font-medium hover:bg-hover disabled:opacity-55 pointer-coarse:h-10 pointer-coarse:px-3"
+          >
+            <CornerDownRight size={13} aria-hidden />
+            <span className="max-sm:hidden">Tell the agent now</span>
+            <span className="sm:hidden">Tell now</span>
+          </button>
+        ) : null}
         <button
           type="button"
           data-testid="send"
           aria-label={editing ? "Save the prompt" : running ? "Queue the prompt" : "Send the prompt"}
           title={editing ? "Save (Enter)" : running ? "Queue (Enter)" : "Send (Enter)"}
           disabled={!ready}
-          onClick={submit}
+          onClick={() => submit()}
           className="inline-flex size-7 shrink-0 items-center justify-center rounded-md bg-accent text-on-accent hover:bg-accent-hover disabled:bg-hover disabled:text-faint pointer-coarse:size-10"
         >
           <ArrowUp size={16} aria-hidden />

@@ -34,7 +34,7 @@ export type Row =
   | { readonly kind: "notice"; readonly key: string; readonly notice: Notice; readonly last: boolean }
   | { readonly kind: "working"; readonly key: string; readonly turnId: string; readonly aborting: boolean }
   | { readonly kind: "footer"; readonly key: string; readonly turn: Turn }
-  | { readonly kind: "startup"; readonly key: string; readonly startup: Startup | null }
+  | { readonly kind: "startup"; readonly key: string; readonly startup: Startup | null; readonly waitSeq: number; readonly turnRuns: boolean }
   | { readonly kind: "failure"; readonly key: string; readonly cause: Cause };
 
 const EXPLORING = new Set(["read", "grep", "glob", "list"]);
@@ -121,14 +121,29 @@ export function project(state: SessionState, outbox: readonly Sent[]): readonly 
   });
   const first = pendingFirst(state) ? waiting(state, outbox)[0] : undefined;
   if (first) rows.push({ kind: "pending", key: `prompt-${first.prompt.id}`, prompt: first.prompt, sent: first.sent });
-  if (session.phase === "starting" || session.phase === "resuming") {
-    rows.push({ kind: "startup", key: "startup", startup: running(fold.startup) });
+  if (waitsForSandbox(state)) {
+    const startup = session.phase === "reconnecting" ? null : running(fold.startup);
+    rows.push({ kind: "startup", key: "startup", startup, waitSeq: state.waitSeq, turnRuns: state.turn !== null });
   }
   if (session.phase === "error") {
     const cause = session.cause ?? { code: "unknown", message: "The session stopped for a reason that was not recorded." };
     rows.push({ kind: "failure", key: "failure", cause });
   }
   return rows;
+}
+
+/** Nothing can move before its sandbox is there. */
+function waitsForSandbox({ session, queue }: SessionState): boolean {
+  switch (session?.phase) {
+    case "starting":
+    case "resuming":
+    case "reconnecting":
+      return true;
+    case "pausing":
+      return queue.length > 0;
+    default:
+      return false;
+  }
 }
 
 function running(startup: Startup | undefined): Startup | null {

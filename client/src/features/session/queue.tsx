@@ -1,105 +1,164 @@
-/** What stands above the composer: the agent's list while it is open, the prompts that wait, the commands that were refused. */
-import { ChevronRight, CircleAlert, ListTodo, Pencil, Undo2, X } from "lucide-react";
-import { useState } from "react";
+/** The prompts that wait, in order: to be moved, changed, taken back, or run at once. */
+import { ArrowDown, ArrowUp, ArrowUpToLine, CornerDownRight, Ellipsis, FastForward, GripVertical, Pencil, Undo2 } from "lucide-react";
+import { useLayoutEffect, useRef, useState, type KeyboardEvent } from "react";
 import { IconButton } from "@/components/button";
-import { TodoLine } from "@/features/session/tool-body";
-import type { Sent } from "@/features/session/session-store";
+import { Menu, MenuItem, MenuLine } from "@/components/menu";
+import { placeAt } from "@/features/session/order";
+import type { WaitingPrompt } from "@/features/session/projection";
+import { useReorder, type Reorder } from "@/features/session/use-reorder";
 import { cx } from "@/lib/cx";
+import type { Place } from "@/protocol/Place";
 import type { Prompt } from "@/protocol/Prompt";
-import type { Todo } from "@/protocol/Todo";
 
-/** The agent's list, while something in it is open. */
-export function PinnedTodos({ todos }: { todos: readonly Todo[] }) {
-  const [open, setOpen] = useState(false);
-  const over = todos.filter((todo) => todo.status === "completed" || todo.status === "cancelled").length;
-  if (todos.length === 0 || over === todos.length) return null;
-  const current = todos.find((todo) => todo.status === "in_progress") ?? todos.find((todo) => todo.status === "pending");
-  return (
-    <section data-testid="todos" aria-label="The agent's list" className="rounded-lg border bg-surface">
-      <button type="button" aria-expanded={open} onClick={() => setOpen(!open)} className="flex min-h-8 w-full items-center gap-2 px-2.5 text-sm">
-        <ListTodo size={14} aria-hidden className="text-muted" />
-        <span className="shrink-0 text-muted tabular-nums">
-          {over} of {todos.length}
-        </span>
-        <span dir="auto" className="min-w-0 flex-1 truncate text-left">
-          {current?.content}
-        </span>
-        <ChevronRight size={13} aria-hidden className={cx("text-faint transition-transform", open && "rotate-90")} />
-      </button>
-      {open ? (
-        <ul className="max-h-48 overflow-y-auto border-t px-2.5 py-1.5">
-          {todos.map((todo, at) => (
-            <TodoLine key={at} content={todo.content} status={todo.status} />
-          ))}
-        </ul>
-      ) : null}
-    </section>
-  );
+interface QueueProps {
+  /** The whole queue. */
+  readonly waiting: readonly WaitingPrompt[];
+  /** How many of its first stand elsewhere. */
+  readonly skip: number;
+  readonly turnRuns: boolean;
+  readonly onMove: (promptId: string, to: Place) => void;
+  readonly onPromote: (promptId: string) => void;
+  readonly onEdit: (prompt: Prompt) => void;
+  readonly onWithdraw: (promptId: string) => void;
 }
 
-/** The prompts that wait, in order. */
-export function Queue({
-  waiting,
-  onEdit,
-  onWithdraw,
-}: {
-  waiting: readonly { prompt: Prompt; sent: boolean }[];
-  onEdit: (prompt: Prompt) => void;
-  onWithdraw: (promptId: string) => void;
-}) {
-  if (waiting.length === 0) return null;
+/** See the head of the file. */
+export function Queue({ waiting, skip, ...act }: QueueProps) {
+  const rows = waiting.slice(skip);
+  const ids = waiting.map((row) => row.prompt.id);
+  const [said, setSaid] = useState("");
+  const moveTo = (id: string, at: number) => {
+    const to = placeAt(ids, id, Math.max(0, Math.min(ids.length - 1, at)));
+    if (to === undefined) return;
+    setSaid(`Place ${Math.max(0, at) + 1} of ${ids.length}`);
+    act.onMove(id, to);
+  };
+  const reorder = useReorder(rows.map((row) => row.prompt.id), (id, at) => moveTo(id, at + skip));
+  if (rows.length === 0) return null;
+  const byId = new Map(rows.map((row) => [row.prompt.id, row]));
   return (
     <section data-testid="queue" aria-label="Waiting prompts" className="rounded-lg border bg-surface">
       <h2 className="px-2.5 pt-1.5 text-xs text-muted">Next</h2>
-      <ol className="max-h-36 overflow-y-auto pb-1">
-        {waiting.map(({ prompt, sent }) => (
-          <li key={prompt.id} data-testid="queued-prompt" data-prompt-id={prompt.id} className="flex items-center gap-1 pr-1 pl-2.5">
-            <span dir="auto" className={cx("min-w-0 flex-1 truncate text-sm", !sent && "text-muted")}>
-              {prompt.text}
-            </span>
-            {sent ? null : <span className="text-xs text-muted">sending…</span>}
-            <IconButton label={`Edit: ${prompt.text.slice(0, 40)}`} disabled={!sent} onClick={() => onEdit(prompt)}>
-              <Pencil size={13} />
-            </IconButton>
-            <IconButton label={`Withdraw: ${prompt.text.slice(0, 40)}`} disabled={!sent} onClick={() => onWithdraw(prompt.id)}>
-              <Undo2 size={14} />
-            </IconButton>
-          </li>
-        ))}
+      <p role="status" className="sr-only">
+        {said}
+      </p>
+      <ol className="max-h-44 overflow-y-auto pb-1 max-sm:max-h-32">
+        {reorder.shown.map((id) => {
+          const row = byId.get(id);
+          return row === undefined ? null : <QueueRow key={id} row={row} at={ids.indexOf(id)} count={ids.length} reorder={reorder} moveTo={moveTo} {...act} />;
+        })}
       </ol>
     </section>
   );
 }
 
-/** What the server did not do, and why. */
-export function Refusals({ outbox, onDismiss, onTakeBack }: {
-  outbox: readonly Sent[];
-  onDismiss: (commandId: string) => void;
-  onTakeBack: (text: string) => void;
-}) {
-  return outbox.map(({ frame, refused }) =>
-    refused === undefined ? null : (
-      <div key={frame.id} role="alert" data-testid="refused" className="flex items-start gap-2 rounded-lg border border-red/40 bg-red-soft px-2.5 py-1.5 text-sm">
-        <CircleAlert size={14} aria-hidden className="mt-0.75 shrink-0 text-red" />
-        <span className="min-w-0 flex-1 [overflow-wrap:anywhere]">
-          {refused}
-          {frame.type === "prompt" ? (
-            <button
-              type="button"
-              className="ml-2 text-accent-ink underline underline-offset-2"
-              onClick={() => {
-                onTakeBack(frame.text);
-                onDismiss(frame.id);
-              }}
-            >
-              Put it back into the composer
-            </button>
-          ) : null}
+interface RowProps extends Omit<QueueProps, "waiting" | "skip" | "onMove"> {
+  readonly row: WaitingPrompt;
+  /** Its place in the whole queue, and how many there are. */
+  readonly at: number;
+  readonly count: number;
+  readonly reorder: Reorder;
+  readonly moveTo: (promptId: string, at: number) => void;
+}
+
+function QueueRow({ row: { prompt, sent }, at, count, reorder, moveTo, turnRuns, onPromote, onEdit, onWithdraw }: RowProps) {
+  const { id } = prompt;
+  const brief = prompt.text.slice(0, 40);
+  const steers = prompt.mode === "steer" && turnRuns;
+  const dragged = reorder.dragged === id;
+  return (
+    <li
+      data-testid="queued-prompt"
+      data-prompt-id={id}
+      data-mode={prompt.mode ?? "queue"}
+      className={cx("flex items-center gap-1 pr-1 pl-1", dragged && "rounded-md bg-selected")}
+    >
+      <Handle id={id} label={`Reorder: ${brief}`} at={at} count={count} disabled={!sent} reorder={reorder} moveTo={moveTo} />
+      {steers ? (
+        <span data-testid="steer-label" className="inline-flex shrink-0 items-center gap-1 rounded-sm border border-accent/45 bg-accent-soft px-1 text-xs leading-4 text-accent-ink">
+          <CornerDownRight size={11} aria-hidden />
+          for the running turn
         </span>
-        <IconButton label="Dismiss" className="size-6" onClick={() => onDismiss(frame.id)}>
-          <X size={13} />
-        </IconButton>
-      </div>
-    ),
+      ) : null}
+      <span dir="auto" className={cx("min-w-0 flex-1 truncate text-sm", !sent && "text-muted")}>
+        {prompt.text}
+      </span>
+      {sent ? null : <span className="shrink-0 text-xs text-muted">sending…</span>}
+      <IconButton label={`Edit: ${brief}`} disabled={!sent} onClick={() => onEdit(prompt)} className="max-sm:hidden">
+        <Pencil size={13} />
+      </IconButton>
+      <IconButton label={`Withdraw: ${brief}`} disabled={!sent} onClick={() => onWithdraw(id)} className="max-sm:hidden">
+        <Undo2 size={14} />
+      </IconButton>
+      <Menu
+        trigger={
+          <IconButton label={`More: ${brief}`} data-testid="queue-menu" disabled={!sent}>
+            <Ellipsis size={15} />
+          </IconButton>
+        }
+      >
+        {turnRuns ? (
+          <MenuItem icon={<FastForward size={14} />} note="The running turn is stopped. What it has done stays." onSelect={() => onPromote(id)} testId="promote">
+            Stop and run this next
+          </MenuItem>
+        ) : null}
+        <MenuItem icon={<ArrowUpToLine size={14} />} disabled={at === 0} onSelect={() => moveTo(id, 0)} testId="move-first">
+          Move to the top
+        </MenuItem>
+        <MenuItem icon={<ArrowUp size={14} />} disabled={at === 0} onSelect={() => moveTo(id, at - 1)} testId="move-up">
+          Move up
+        </MenuItem>
+        <MenuItem icon={<ArrowDown size={14} />} disabled={at === count - 1} onSelect={() => moveTo(id, at + 1)} testId="move-down">
+          Move down
+        </MenuItem>
+        <MenuLine />
+        <MenuItem icon={<Pencil size={14} />} onSelect={() => setTimeout(() => onEdit(prompt))}>
+          Edit
+        </MenuItem>
+        <MenuItem icon={<Undo2 size={14} />} onSelect={() => onWithdraw(id)}>
+          Withdraw
+        </MenuItem>
+      </Menu>
+    </li>
+  );
+}
+
+const KEYS: Record<string, (at: number, count: number) => number> = {
+  ArrowUp: (at) => at - 1,
+  ArrowDown: (at) => at + 1,
+  Home: () => 0,
+  End: (_, count) => count - 1,
+};
+
+function Handle({ id, label, at, count, disabled, reorder, moveTo }: Pick<RowProps, "at" | "count" | "reorder" | "moveTo"> & { id: string; label: string; disabled: boolean }) {
+  const node = useRef<HTMLButtonElement>(null);
+  const keyed = useRef(false);
+  // A row that moves in the page loses the focus; whoever moves it by key wants to go on.
+  useLayoutEffect(() => {
+    if (keyed.current) node.current?.focus();
+    keyed.current = false;
+  }, [at]);
+  const onKeyDown = (event: KeyboardEvent) => {
+    const to = KEYS[event.key]?.(at, count);
+    if (to === undefined) return;
+    event.preventDefault();
+    if (to < 0 || to >= count) return;
+    keyed.current = true;
+    moveTo(id, to);
+  };
+  return (
+    <button
+      ref={node}
+      type="button"
+      data-testid="queue-handle"
+      aria-label={label}
+      title="Drag, or press ↑ ↓"
+      disabled={disabled || count < 2}
+      onKeyDown={onKeyDown}
+      onPointerDown={(event) => reorder.onPointerDown(id, event)}
+      className="flex h-7 w-5 shrink-0 cursor-grab touch-none items-center justify-center rounded-md text-faint hover:text-ink disabled:invisible pointer-coarse:h-10 pointer-coarse:w-8"
+    >
+      <GripVertical size={14} aria-hidden />
+    </button>
   );
 }

@@ -1,25 +1,26 @@
 /** One row of the transcript, whatever it is. */
 import {
-  Brain, ChevronRight, CircleAlert, CircleCheck, CircleStop, Info, Paperclip, Pencil, RotateCcw, TriangleAlert, Undo2,
+  Brain, ChevronRight, CircleAlert, CircleStop, CornerDownRight, Info, Paperclip, Pencil, RotateCcw,
+  TriangleAlert, Undo2,
 } from "lucide-react";
 import { memo, useState, type ReactNode } from "react";
 import { Card, DemoBadge } from "@/components/bits";
 import { Button, IconButton } from "@/components/button";
-import { CopyButton } from "@/components/markdown/code-block";
 import { Markdown } from "@/components/markdown/markdown";
-import type { Notice, Turn } from "@/features/session/draft";
+import type { Notice } from "@/features/session/draft";
 import { AskedRow } from "@/features/session/interaction-card";
 import type { Row } from "@/features/session/projection";
 import type { SessionStore } from "@/features/session/session-store";
 import { StartupCard } from "@/features/session/startup-card";
-import { ChangedFile, SubtaskCard, ToolCard, ToolGroup } from "@/features/session/tool-card";
+import { SubtaskCard, ToolCard, ToolGroup } from "@/features/session/tool-card";
+import { TurnFooter } from "@/features/session/turn-footer";
 import { useModel } from "@/lib/account";
 import { useNow } from "@/lib/clock";
 import { cx } from "@/lib/cx";
-import { between, clock, cost, count, duration, plural } from "@/lib/format";
-import { newId } from "@/lib/ids";
+import { between, clock, duration } from "@/lib/format";
 import type { Part } from "@/protocol/Part";
 import type { Prompt } from "@/protocol/Prompt";
+import type { Remedy } from "@/protocol/Remedy";
 
 /** What rows need beside themselves. */
 export interface RowContext {
@@ -28,6 +29,10 @@ export interface RowContext {
   /** The interactions whose answer is on its way. */
   readonly answering: ReadonlySet<string>;
   readonly onEdit: (prompt: Prompt) => void;
+  readonly onFork: (turnId: string) => void;
+  readonly onRemedy: (remedy: Remedy) => void;
+  /** Shows all about starts and watchdogs. */
+  readonly onStartup: () => void;
   readonly onOlder: () => void;
   readonly older: "idle" | "loading" | "failed";
 }
@@ -39,7 +44,7 @@ export function RowView({ row, context }: { row: Row; context: RowContext }): Re
     case "beginning":
       return <Beginning more={row.more} context={context} />;
     case "prompt":
-      return <PromptRow prompt={row.prompt} turnId={row.turnId} model={row.prompt?.model ?? context.model} />;
+      return <PromptRow prompt={row.prompt} turnId={row.turnId} steered={row.steered ?? false} model={row.prompt?.model ?? context.model} />;
     case "pending":
       return <PendingRow prompt={row.prompt} sent={row.sent} context={context} />;
     case "part":
@@ -53,11 +58,20 @@ export function RowView({ row, context }: { row: Row; context: RowContext }): Re
     case "notice":
       return <NoticeRow notice={row.notice} last={row.last} />;
     case "working":
-      return <Working aborting={row.aborting} />;
+      return <Working aborting={row.aborting} onWhy={context.onStartup} />;
     case "footer":
-      return <Footer turn={row.turn} context={context} />;
+      return <TurnFooter turn={row.turn} context={context} />;
     case "startup":
-      return <StartupCard startup={row.startup} />;
+      return (
+        <StartupCard
+          sessionId={store.id}
+          live={row.startup}
+          waitSeq={row.waitSeq}
+          turnRuns={row.turnRuns}
+          onRemedy={context.onRemedy}
+          onDetails={context.onStartup}
+        />
+      );
     case "failure":
       return (
         <Card
@@ -67,10 +81,15 @@ export function RowView({ row, context }: { row: Row; context: RowContext }): Re
           icon={<CircleAlert size={16} aria-hidden />}
           title="The session stopped"
           actions={
-            <Button data-testid="retry" onClick={() => store.send({ type: "retry" })}>
-              <RotateCcw size={14} aria-hidden />
-              Retry
-            </Button>
+            <>
+              <Button data-testid="retry" onClick={() => store.send({ type: "retry" })}>
+                <RotateCcw size={14} aria-hidden />
+                Retry
+              </Button>
+              <Button look="ghost" onClick={context.onStartup}>
+                All starts and watchdogs
+              </Button>
+            </>
           }
         >
           {row.cause.message}
@@ -93,13 +112,20 @@ function Beginning({ more, context }: { more: boolean; context: RowContext }) {
   );
 }
 
-function PromptRow({ prompt, turnId, model }: { prompt: Prompt | null; turnId: string; model: string }) {
+function PromptRow({ prompt, turnId, steered, model }: { prompt: Prompt | null; turnId: string; steered: boolean; model: string }) {
   const info = useModel(model);
   return (
-    <article data-testid="turn" data-turn-id={turnId} aria-label="Prompt" className="mt-4 rounded-lg border bg-surface px-3 py-2">
+    <article
+      data-testid={steered ? "steered-prompt" : "turn"}
+      data-turn-id={turnId}
+      aria-label={steered ? "Prompt during the turn" : "Prompt"}
+      className={cx("rounded-lg border bg-surface px-3 py-2", steered ? "my-2" : "mt-4")}
+    >
       <header className="flex items-center gap-1.5 text-xs text-muted">
+        {steered ? <CornerDownRight size={13} aria-hidden className="shrink-0" /> : null}
         <span className="font-medium text-ink">{prompt?.author.name ?? "Prompt"}</span>
         {prompt ? <PromptTime at={prompt.createdAt} /> : null}
+        {steered ? <span>· told to the agent while it worked</span> : null}
         <span className="ml-auto flex items-center gap-1.5">
           {info.name}
           {info.demo ? <DemoBadge /> : null}
@@ -216,11 +242,22 @@ function Reasoning({ part, growing }: { part: Extract<Part, { type: "reasoning" 
   );
 }
 
-function Working({ aborting }: { aborting: boolean }) {
+const LONG_MS = 10_000;
+
+function Working({ aborting, onWhy }: { aborting: boolean; onWhy: () => void }) {
+  const [since] = useState(() => Date.now());
+  const long = useNow(LONG_MS / 2) - since >= LONG_MS;
   return (
-    <p data-testid="working" role="status" className="pulse px-1 py-1 text-sm text-muted">
-      {aborting ? "Stopping…" : "Thinking…"}
-    </p>
+    <div className="flex min-h-7 items-center gap-1 px-1">
+      <p data-testid="working" role="status" className="pulse text-sm text-muted">
+        {aborting ? "Stopping…" : "Thinking…"}
+      </p>
+      {long ? (
+        <Button look="ghost" data-testid="why" onClick={onWhy} className="h-7 px-2 text-xs">
+          Why does it wait?
+        </Button>
+      ) : null}
+    </div>
   );
 }
 
@@ -262,83 +299,4 @@ function noticeWords(body: Exclude<Notice["body"], { kind: "retry" }>): string {
     case "terminated":
       return "The session was ended. Its transcript stays.";
   }
-}
-
-const OUTCOMES = {
-  done: { words: "Done", icon: <CircleCheck size={14} aria-hidden className="text-green" /> },
-  failed: { words: "Failed", icon: <CircleAlert size={14} aria-hidden className="text-red" /> },
-  aborted: { words: "Stopped", icon: <CircleStop size={14} aria-hidden className="text-amber" /> },
-} as const;
-
-function Footer({ turn, context }: { turn: Turn; context: RowContext }) {
-  const { end } = turn;
-  if (!end) return null;
-  const { words, icon } = OUTCOMES[end.outcome];
-  const tokens = end.usage.input + end.usage.output + end.usage.reasoning;
-  const facts = [
-    turn.startedAt === undefined ? undefined : duration(between(turn.startedAt, end.at)),
-    tokens === 0 ? undefined : `${count(tokens)} tokens`,
-    cost(end.usage.cost),
-    end.files.length === 0 ? undefined : `${plural(end.files.length, "file")} changed`,
-  ].filter((fact) => fact !== undefined);
-  return (
-    <footer data-testid="turn-footer" data-outcome={end.outcome} className="pt-1 pb-2">
-      {end.cause === undefined || end.outcome !== "failed" ? null : (
-        <div className="mb-2">
-          <Card tone="red" icon={<CircleAlert size={16} aria-hidden />} title="The turn failed">
-            {end.cause.message}
-          </Card>
-        </div>
-      )}
-      {end.files.length === 0 ? null : (
-        <ul aria-label="Files changed" className="mb-1.5 overflow-hidden rounded-lg border">
-          {end.files.map((file) => (
-            <ChangedFile
-              key={file.path}
-              path={file.path}
-              added={file.additions}
-              removed={file.deletions}
-              note={file.status === "modified" ? undefined : file.status === "added" ? "new" : "deleted"}
-              patch={file.patch}
-            />
-          ))}
-        </ul>
-      )}
-      <div className="flex min-h-7 flex-wrap items-center gap-x-1.5 px-1 text-xs text-muted tabular-nums">
-        {icon}
-        <span className="font-medium">{words}</span>
-        {end.outcome === "aborted" && end.cause ? <span>· {end.cause.message}</span> : null}
-        {facts.map((fact) => (
-          <span key={fact}>· {fact}</span>
-        ))}
-        <span className="ml-auto flex items-center">
-          <TurnActions turn={turn} context={context} />
-        </span>
-      </div>
-    </footer>
-  );
-}
-
-function TurnActions({ turn, context }: { turn: Turn; context: RowContext }) {
-  const text = lastText(turn);
-  const prompt = context.store.snapshot.get().state.fold.prompts[turn.promptId ?? ""];
-  const again = () => prompt && context.store.send({ type: "prompt", promptId: newId("prm"), text: prompt.text });
-  return (
-    <>
-      {text === undefined ? null : <CopyButton text={text} label="Copy the answer" />}
-      {turn.end?.outcome === "done" || !prompt ? null : (
-        <Button look="ghost" data-testid="turn-again" onClick={again} className="h-7 px-2 text-xs">
-          <RotateCcw size={13} aria-hidden />
-          Run again
-        </Button>
-      )}
-    </>
-  );
-}
-
-function lastText(turn: Turn): string | undefined {
-  const texts = turn.items.flatMap((item) => (item.kind === "message" ? item.message.parts : [])).flatMap((part) =>
-    part.type === "text" && part.parentPartId === undefined && part.text.trim() !== "" ? [part.text] : [],
-  );
-  return texts.at(-1);
 }

@@ -1,16 +1,13 @@
 /** The head of a session's page: title, what it does, where it works, what can be done with it. */
 import { Link } from "@tanstack/react-router";
-import { ChevronLeft, CircleStop, Copy, Ellipsis, GitBranch, Pencil, Square } from "lucide-react";
+import { ChevronLeft, GitBranch } from "lucide-react";
 import { useState, type KeyboardEvent } from "react";
 import { ActivityIcon, activityWord } from "@/components/activity";
 import { DemoBadge } from "@/components/bits";
-import { Button, IconButton } from "@/components/button";
 import { Connection } from "@/components/connection";
-import { Dialog } from "@/components/dialog";
-import { Menu, MenuItem, MenuLine } from "@/components/menu";
+import { SessionMenu, type SessionMenuProps } from "@/features/session/session-menu";
 import type { SessionStore } from "@/features/session/session-store";
 import { useModel } from "@/lib/account";
-import { useActions } from "@/lib/actions";
 import { cx } from "@/lib/cx";
 import { repoName } from "@/lib/format";
 import type { LinkState } from "@/lib/live-socket";
@@ -23,26 +20,14 @@ interface HeaderProps {
   readonly link: LinkState;
   readonly behind: number;
   readonly presence: readonly Person[];
-  readonly running: boolean;
-  readonly onAbort: () => void;
+  readonly menu: Omit<SessionMenuProps, "session" | "store" | "onRename">;
 }
 
 /** See the head of the file. */
-export function SessionHeader({ session, store, link, behind, presence, running, onAbort }: HeaderProps) {
+export function SessionHeader({ session, store, link, behind, presence, menu }: HeaderProps) {
   const [renaming, setRenaming] = useState(false);
-  const [ending, setEnding] = useState(false);
   const model = useModel(session.model);
   const over = session.phase === "terminated";
-  const copyLink = () => void navigator.clipboard.writeText(window.location.href);
-  useActions([
-    ...(over ? [] : [{ id: "rename", label: "Rename this session", group: "This session", run: () => setRenaming(true) }]),
-    ...(running ? [{ id: "abort", label: "Stop the running turn", group: "This session", run: onAbort }] : []),
-    ...(session.phase === "error"
-      ? [{ id: "retry", label: "Retry", group: "This session", run: () => store.send({ type: "retry" }) }]
-      : []),
-    { id: "copy-link", label: "Copy the link to this session", group: "This session", run: copyLink },
-    ...(over ? [] : [{ id: "terminate", label: "End this session for good", group: "This session", run: () => setEnding(true) }]),
-  ]);
   return (
     <header className="flex min-h-12 shrink-0 items-center gap-2 border-b px-2 py-1 sm:px-4">
       <Link to="/" aria-label="All sessions" className="-ml-1 flex size-9 shrink-0 items-center justify-center rounded-md text-muted hover:bg-hover md:hidden">
@@ -80,49 +65,7 @@ export function SessionHeader({ session, store, link, behind, presence, running,
       <span className={cx(link.kind === "open" && behind === 0 && "sr-only")}>
         <Connection link={link} behind={behind} testId="session-connection" />
       </span>
-      <Menu
-        trigger={
-          <IconButton label="More" data-testid="session-menu">
-            <Ellipsis size={17} />
-          </IconButton>
-        }
-      >
-        <MenuItem icon={<Pencil size={14} />} disabled={over} onSelect={() => setTimeout(() => setRenaming(true))}>
-          Rename
-        </MenuItem>
-        <MenuItem icon={<Copy size={14} />} onSelect={copyLink}>
-          Copy link
-        </MenuItem>
-        <MenuItem icon={<Square size={14} />} disabled={!running} onSelect={onAbort}>
-          Stop the turn
-        </MenuItem>
-        <MenuLine />
-        <MenuItem icon={<CircleStop size={14} />} danger disabled={over} onSelect={() => setEnding(true)} testId="terminate">
-          End session…
-        </MenuItem>
-      </Menu>
-      <Dialog
-        open={ending}
-        onOpenChange={setEnding}
-        title="End this session?"
-        description="Its sandbox is removed and waiting prompts are withdrawn. The transcript stays."
-        className="sm:w-104"
-        testId="terminate-dialog"
-      >
-        <div className="flex justify-end gap-2">
-          <Button onClick={() => setEnding(false)}>Keep it</Button>
-          <Button
-            look="danger"
-            data-testid="terminate-confirm"
-            onClick={() => {
-              store.send({ type: "terminate" });
-              setEnding(false);
-            }}
-          >
-            End session
-          </Button>
-        </div>
-      </Dialog>
+      <SessionMenu session={session} store={store} onRename={() => setRenaming(true)} {...menu} />
     </header>
   );
 }

@@ -4,17 +4,24 @@ import { ShieldAlert } from "lucide-react";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { Card, CenterPage, Skeleton } from "@/components/bits";
 import { Button } from "@/components/button";
+import { Dialog } from "@/components/dialog";
 import { activityWord } from "@/components/activity";
 import { Composer, type ComposerHandle } from "@/features/session/composer";
+import { PinnedTodos, Refusals } from "@/features/session/above-composer";
+import { Banners } from "@/features/session/banners";
+import { ForkDialog } from "@/features/session/fork-dialog";
 import { pendingFirst, project, waiting } from "@/features/session/projection";
-import { PinnedTodos, Queue, Refusals } from "@/features/session/queue";
+import { Queue } from "@/features/session/queue";
 import type { RowContext } from "@/features/session/row-view";
 import { SessionHeader } from "@/features/session/session-header";
+import { EndDialog } from "@/features/session/session-menu";
 import type { SessionSnapshot, SessionStore } from "@/features/session/session-store";
+import { StartupDetails } from "@/features/session/startup-card";
 import { Transcript } from "@/features/session/transcript";
 import { useSession } from "@/features/session/use-session";
 import { newId } from "@/lib/ids";
 import type { Prompt } from "@/protocol/Prompt";
+import type { Remedy } from "@/protocol/Remedy";
 
 const ESC_AGAIN_MS = 2000;
 
@@ -91,30 +98,48 @@ function Loading({ offline }: { offline: boolean }) {
   );
 }
 
+/** Which of the page's dialogs is open. */
+type Dialogs = { readonly kind: "none" | "end" | "startup" } | { readonly kind: "fork"; readonly turnId: string };
+const NO_DIALOG: Dialogs = { kind: "none" };
+
 function LoadedSession({ store, snapshot }: { store: SessionStore; snapshot: SessionSnapshot }) {
   const { state, link, outbox, older } = snapshot;
   const { session, turn } = state;
   const composer = useRef<ComposerHandle>(null);
   const rows = useMemo(() => project(state, outbox), [state, outbox]);
   const queue = waiting(state, outbox);
-  const shownQueue = pendingFirst(state) ? queue.slice(1) : queue;
+  const [dialog, setDialog] = useState<Dialogs>(NO_DIALOG);
+  const closeDialog = useCallback(() => setDialog(NO_DIALOG), []);
   const abort = useCallback(() => {
     if (turn) store.send({ type: "abort", turnId: turn.id });
   }, [store, turn]);
   const onEdit = useCallback((prompt: Prompt) => composer.current?.edit(prompt), []);
+  const onFork = useCallback((turnId: string) => setDialog({ kind: "fork", turnId }), []);
+  const onStartup = useCallback(() => setDialog({ kind: "startup" }), []);
+  const onRemedy = useCallback(
+    ({ type }: Remedy) => {
+      setDialog(type === "terminate" ? { kind: "end" } : NO_DIALOG);
+      if (type === "retry") store.send({ type: "retry" });
+      if (type === "abort") abort();
+      // The question stands at the end of the transcript.
+      if (type === "answer") document.querySelector<HTMLButtonElement>("[data-testid=to-end]")?.click();
+    },
+    [store, abort],
+  );
   const onOlder = useCallback(() => void store.loadOlder(), [store]);
   const answering = outbox.flatMap((sent) => (sent.frame.type === "answer" && sent.refused === undefined ? [sent.frame.interactionId] : []));
   const answeringKey = answering.join(" ");
   const model = session?.model ?? "";
   const context = useMemo<RowContext>(
-    () => ({ store, model, answering: new Set(answeringKey.split(" ")), onEdit, onOlder, older }),
-    [store, model, answeringKey, onEdit, onOlder, older],
+    () => ({ store, model, answering: new Set(answeringKey.split(" ")), onEdit, onFork, onRemedy, onStartup, onOlder, older }),
+    [store, model, answeringKey, onEdit, onFork, onRemedy, onStartup, onOlder, older],
   );
   const aborting = (turn?.aborting ?? false) || outbox.some((sent) => sent.frame.type === "abort" && sent.refused === undefined);
   const escHint = useEscTwice(turn !== null && !aborting, abort);
   if (!session) return null;
   const behind = Math.max(0, state.headSeq - state.lastSeq);
   const over = session.phase === "terminated";
+  const lastTurn = state.fold.blocks.findLast((block) => block.kind === "turn" && block.turn.end);
   return (
     <main data-testid="session" data-session-id={session.id} data-phase={session.phase} className="flex h-full min-h-0 flex-col">
       <p role="status" className="sr-only">
@@ -126,21 +151,29 @@ function LoadedSession({ store, snapshot }: { store: SessionStore; snapshot: Ses
         link={link}
         behind={behind}
         presence={state.presence}
-        running={turn !== null}
-        onAbort={abort}
+        menu={{
+          circumstances: { turnRuns: turn !== null, waiting: queue.length, forkable: lastTurn !== undefined },
+          onAbort: abort,
+          onFork: () => lastTurn?.kind === "turn" && onFork(lastTurn.turn.id),
+          onStartup,
+          onEnd: () => setDialog({ kind: "end" }),
+        }}
       />
-      {session.isolation === "none" ? (
-        <p data-testid="no-isolation" className="flex items-center gap-2 border-b border-amber/40 bg-amber-soft px-4 py-1 text-xs text-ink">
-          <ShieldAlert size={13} aria-hidden className="shrink-0 text-amber" />
-          No isolation on this machine: code in the sandbox can read your files
-        </p>
-      ) : null}
+      <Banners session={session} store={store} />
       {link.kind === "closed" && CLOSED[link.code] && !over ? <ClosedBar code={link.code} /> : null}
       <Transcript rows={rows} context={context} more={state.firstSeq > 1} />
       <div className="mx-auto flex w-full max-w-198 shrink-0 flex-col gap-1.5 px-3 pt-1.5 pb-3 sm:px-4">
         <Refusals outbox={outbox} onDismiss={store.dismiss} onTakeBack={(text) => composer.current?.put(text)} />
         {over ? null : <PinnedTodos todos={turn ? state.todos : []} />}
-        <Queue waiting={shownQueue} onEdit={onEdit} onWithdraw={(promptId) => store.send({ type: "withdraw_prompt", promptId })} />
+        <Queue
+          waiting={queue}
+          skip={pendingFirst(state) ? 1 : 0}
+          turnRuns={turn !== null}
+          onMove={(promptId, to) => store.send({ type: "move_prompt", promptId, to })}
+          onPromote={(promptId) => store.send({ type: "promote_prompt", promptId })}
+          onEdit={onEdit}
+          onWithdraw={(promptId) => store.send({ type: "withdraw_prompt", promptId })}
+        />
         <Composer
           ref={composer}
           sessionId={session.id}
@@ -151,13 +184,30 @@ function LoadedSession({ store, snapshot }: { store: SessionStore; snapshot: Ses
           offline={link.kind !== "open"}
           escHint={escHint}
           lastQueued={queue.findLast((row) => row.sent)?.prompt}
-          onSend={(text, chosen) =>
-            store.send({ type: "prompt", promptId: newId("prm"), text, ...(chosen === undefined ? {} : { model: chosen }) })
+          onSend={(text, chosen, mode) =>
+            store.send({
+              type: "prompt",
+              promptId: newId("prm"),
+              text,
+              ...(chosen === undefined ? {} : { model: chosen }),
+              ...(mode === "steer" ? { mode } : {}),
+            })
           }
           onSaveEdit={(promptId, text) => store.send({ type: "edit_prompt", promptId, text })}
           onAbort={abort}
         />
       </div>
+      <EndDialog open={dialog.kind === "end"} onClose={closeDialog} onEnd={() => store.send({ type: "terminate" })} />
+      <ForkDialog session={session} turnId={dialog.kind === "fork" ? dialog.turnId : undefined} onClose={closeDialog} />
+      <Dialog open={dialog.kind === "startup"} onOpenChange={(open) => !open && closeDialog()} title="Start-up and watchdogs" testId="startup-dialog" className="sm:w-[44rem]">
+        <StartupDetails
+          sessionId={session.id}
+          live={session.phase === "starting" || session.phase === "resuming" ? (state.fold.startup ?? null) : null}
+          waitSeq={state.waitSeq}
+          turnRuns={turn !== null}
+          onRemedy={onRemedy}
+        />
+      </Dialog>
     </main>
   );
 }

@@ -33,6 +33,8 @@ export function Transcript({ rows, context, more }: { rows: readonly Row[]; cont
     },
     paddingEnd: 16,
   });
+  const { readerAtEnd } = context.store;
+  useEffect(() => readerAtEnd(atEnd), [readerAtEnd, atEnd]);
   const items = list.getVirtualItems();
   const firstShown = items[0]?.index ?? 0;
   const shown = items.length;

@@ -10,17 +10,24 @@ import type { RepoList } from "@/protocol/RepoList";
 import type { Session } from "@/protocol/Session";
 import type { SessionList } from "@/protocol/SessionList";
 
-/** All sessions that this person may see, newest first, fifty at a time. */
-export const sessionsQuery = infiniteQueryOptions({
-  queryKey: ["sessions"],
-  queryFn: ({ pageParam, signal }) => {
-    const cursor = pageParam === null ? "" : `&cursor=${encodeURIComponent(pageParam)}`;
-    return call<SessionList>("GET", `/api/sessions?limit=50${cursor}`, undefined, signal);
-  },
-  initialPageParam: null as string | null,
-  getNextPageParam: (page) => page.cursor ?? null,
-  staleTime: 60_000,
-});
+function listQuery(archived: boolean) {
+  return infiniteQueryOptions({
+    queryKey: ["sessions", archived ? "archived" : "open"],
+    queryFn: ({ pageParam, signal }) => {
+      const cursor = pageParam === null ? "" : `&cursor=${encodeURIComponent(pageParam)}`;
+      return call<SessionList>("GET", `/api/sessions?limit=50${archived ? "&archived=true" : ""}${cursor}`, undefined, signal);
+    },
+    initialPageParam: null as string | null,
+    getNextPageParam: (page) => page.cursor ?? null,
+    staleTime: 60_000,
+  });
+}
+
+/** All sessions that this person may see and that were not put away, newest first, fifty at a time. */
+export const sessionsQuery = listQuery(false);
+/** Those that were put away. */
+export const archivedQuery = listQuery(true);
+const EVERY_LIST = ["sessions"];
 
 /** The repositories that a new session may start from. */
 export const reposQuery = {
@@ -32,6 +39,11 @@ export const reposQuery = {
 /** Makes a session; the id is the client's, so that repeating is harmless. */
 export function createSession(body: CreateSession): Promise<Session> {
   return call<Session>("POST", "/api/sessions", body);
+}
+
+/** Takes a session back out of the archive. */
+export function restoreSession(id: string): Promise<Session> {
+  return call<Session>("POST", `/api/sessions/${id}/restore`);
 }
 
 type Pages = InfiniteData<SessionList>;
@@ -54,9 +66,14 @@ function withoutSession(pages: Pages, id: string): Pages {
   return { ...pages, pages: pages.pages.map(keep) };
 }
 
-/** Puts a session into the kept list. */
+/** Puts a session into that of the two lists where it belongs, as far as they are loaded. */
 export function upsertSession(client: QueryClient, session: Session): void {
-  client.setQueryData(sessionsQuery.queryKey, (pages) => pages && withSession(pages, session));
+  const [its, other] = session.archivedAt === undefined ? [sessionsQuery, archivedQuery] : [archivedQuery, sessionsQuery];
+  client.setQueryData(its.queryKey, (pages) => pages && withSession(pages, session));
+  // What is known there may be newer than what came: then this is late, and the list is right as it is.
+  const known = client.getQueryData(other.queryKey)?.pages.flatMap((page) => page.sessions).find(({ id }) => id === session.id);
+  if (known && known.headSeq > session.headSeq) client.setQueryData(its.queryKey, (pages) => pages && withoutSession(pages, session.id));
+  else client.setQueryData(other.queryKey, (pages) => pages && withoutSession(pages, session.id));
 }
 
 /** The close code of a feed whose listener is nobody any more (close.rs). */
@@ -82,11 +99,13 @@ export function followBus(client: QueryClient): () => void {
       const frame = JSON.parse(text) as BusFrame;
       // A greeting where none was due, or a position that went back: what is here may have holes.
       if (frame.type === "hello" && (rev === null || frame.rev < rev)) {
-        void client.invalidateQueries({ queryKey: sessionsQuery.queryKey });
+        void client.invalidateQueries({ queryKey: EVERY_LIST });
       }
       if (frame.type === "session") upsertSession(client, frame.session);
       if (frame.type === "removed") {
-        client.setQueryData(sessionsQuery.queryKey, (pages) => pages && withoutSession(pages, frame.sessionId));
+        for (const { queryKey } of [sessionsQuery, archivedQuery]) {
+          client.setQueryData(queryKey, (pages) => pages && withoutSession(pages, frame.sessionId));
+        }
       }
       // After a resume the greeting may come before what was missed: it must not move the position past that.
       if (frame.type !== "hello" || rev === null || frame.rev < rev) rev = frame.rev;

@@ -1,6 +1,6 @@
-import type { InfiniteData } from "@tanstack/react-query";
+import { QueryClient, type InfiniteData } from "@tanstack/react-query";
 import { describe, expect, it } from "vitest";
-import { withSession } from "@/features/sessions/list";
+import { archivedQuery, sessionsQuery, upsertSession, withSession } from "@/features/sessions/list";
 import { sections } from "@/features/sessions/sections";
 import type { Activity } from "@/protocol/Activity";
 import type { Session } from "@/protocol/Session";
@@ -41,5 +41,30 @@ describe("a live change", () => {
     expect(ids(withSession(known, make("b", "tool", 0, 6)))).toEqual(["a:5", "b:6"]);
     expect(ids(withSession(known, make("c", "tool", 0, 1)))).toEqual(["c:1", "a:5", "b:5"]);
     expect(ids(withSession(known, make("a", "tool", 0, 4)))).toEqual(["a:5", "b:5"]);
+  });
+});
+
+describe("a session that is put away", () => {
+  const both = (client: QueryClient) =>
+    [sessionsQuery, archivedQuery].map(({ queryKey }) => client.getQueryData(queryKey)?.pages.flatMap((page) => page.sessions.map((s) => s.id)));
+  const away = (session: Session) => ({ ...session, archivedAt: session.updatedAt });
+
+  it("leaves one list for the other, and comes back", () => {
+    const client = new QueryClient();
+    client.setQueryData(sessionsQuery.queryKey, { pages: [{ sessions: [make("a", "idle", 1, 5), make("b", "idle", 1)] }], pageParams: [null] });
+    client.setQueryData(archivedQuery.queryKey, { pages: [{ sessions: [] }], pageParams: [null] });
+    upsertSession(client, away(make("a", "paused", 0, 6)));
+    expect(both(client)).toEqual([["b"], ["a"]]);
+    upsertSession(client, make("a", "paused", 0, 7));
+    expect(both(client)).toEqual([["a", "b"], []]);
+    // A summary from before comes late.
+    upsertSession(client, away(make("a", "paused", 0, 6)));
+    expect(both(client)).toEqual([["a", "b"], []]);
+  });
+
+  it("makes no list that nobody has loaded", () => {
+    const client = new QueryClient();
+    upsertSession(client, away(make("a", "paused", 0)));
+    expect(both(client)).toEqual([undefined, undefined]);
   });
 });

@@ -1,12 +1,13 @@
 /** The list of sessions, in sections, live. */
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { CircleAlert } from "lucide-react";
+import { Archive, ArchiveRestore, ChevronLeft, CircleAlert } from "lucide-react";
+import { useState, type ReactNode } from "react";
 import { ActivityIcon, activityWord } from "@/components/activity";
 import { Card, Skeleton } from "@/components/bits";
-import { Button } from "@/components/button";
+import { Button, IconButton } from "@/components/button";
 import { sections } from "@/features/sessions/sections";
-import { sessionsQuery } from "@/features/sessions/list";
+import { archivedQuery, restoreSession, sessionsQuery, upsertSession } from "@/features/sessions/list";
 import { messageOf } from "@/lib/api";
 import { useNow } from "@/lib/clock";
 import { age, repoName } from "@/lib/format";
@@ -14,30 +15,22 @@ import type { Session } from "@/protocol/Session";
 
 /** See the head of the file. `onPick` is called when one is chosen, for a sheet to close. */
 export function SessionListView({ onPick }: { onPick?: () => void }) {
+  const [archived, setArchived] = useState(false);
+  const picked = onPick ? { onPick } : {};
+  return archived ? <ArchivedList onBack={() => setArchived(false)} {...picked} /> : <OpenList onArchived={() => setArchived(true)} {...picked} />;
+}
+
+const LINK = "mx-1.5 flex h-8 items-center gap-2 rounded-md px-2 text-left text-sm text-muted hover:bg-hover pointer-coarse:h-10";
+
+function OpenList({ onArchived, onPick }: { onArchived: () => void; onPick?: () => void }) {
   const list = useInfiniteQuery(sessionsQuery);
   const now = useNow(30_000);
   if (list.isPending) return <ListSkeleton />;
-  if (list.isError && !list.data) {
-    return (
-      <div className="p-2">
-        <Card
-          tone="red"
-          icon={<CircleAlert size={16} />}
-          title="The list did not load"
-          actions={<Button onClick={() => void list.refetch()}>Try again</Button>}
-        >
-          {messageOf(list.error)}
-        </Card>
-      </div>
-    );
-  }
-  const all = list.data.pages.flatMap((page) => page.sessions);
-  const shown = sections(all, now);
-  if (shown.length === 0) {
-    return <p className="px-3 py-2 text-sm text-muted">No sessions yet. Each piece of work you hand over appears here.</p>;
-  }
+  if (list.isError && !list.data) return <NotLoaded error={list.error} onAgain={() => void list.refetch()} />;
+  const shown = sections(list.data.pages.flatMap((page) => page.sessions), now);
   return (
     <div data-testid="session-list" className="flex flex-col gap-3 pb-2">
+      {shown.length === 0 ? <p className="px-3 py-2 text-sm text-muted">No sessions yet. Each piece of work you hand over appears here.</p> : null}
       {shown.map((section) => (
         <section key={section.title} aria-label={section.title}>
           <h2 className="px-3 pb-0.5 text-xs font-medium text-muted">{section.title}</h2>
@@ -48,20 +41,88 @@ export function SessionListView({ onPick }: { onPick?: () => void }) {
           </ul>
         </section>
       ))}
-      {list.hasNextPage ? (
-        <Button look="ghost" disabled={list.isFetchingNextPage} onClick={() => void list.fetchNextPage()} className="mx-2">
-          {list.isFetchingNextPage ? "Loading…" : "Show older"}
-        </Button>
-      ) : null}
+      <Older list={list} />
+      <button type="button" data-testid="show-archived" onClick={onArchived} className={LINK}>
+        <Archive size={14} aria-hidden />
+        Archived
+      </button>
     </div>
   );
 }
 
-function SessionRow({ session, now, onPick }: { session: Session; now: number; onPick?: () => void }) {
+function ArchivedList({ onBack, onPick }: { onBack: () => void; onPick?: () => void }) {
+  const list = useInfiniteQuery(archivedQuery);
+  const client = useQueryClient();
+  const now = useNow(30_000);
+  const restore = useMutation({ mutationFn: restoreSession, onSuccess: (session) => upsertSession(client, session) });
+  const sessions = list.data?.pages.flatMap((page) => page.sessions) ?? [];
+  return (
+    <div data-testid="archived-list" className="flex flex-col gap-1 pb-2">
+      <button type="button" data-testid="show-open" onClick={onBack} className={LINK}>
+        <ChevronLeft size={14} aria-hidden />
+        All sessions
+      </button>
+      <section aria-label="Archived" className="flex flex-col gap-1">
+        <h2 className="px-3 pb-0.5 text-xs font-medium text-muted">Archived</h2>
+        {list.isPending ? <ListSkeleton /> : null}
+        {list.isError ? <NotLoaded error={list.error} onAgain={() => void list.refetch()} /> : null}
+        {list.isSuccess && sessions.length === 0 ? <p className="px-3 text-sm text-muted">Nothing is archived.</p> : null}
+        {restore.isError ? (
+          <p role="alert" className="px-3 text-sm text-red">
+            It was not restored. {messageOf(restore.error)}
+          </p>
+        ) : null}
+        <ul>
+          {sessions.map((session) => (
+            <SessionRow
+              key={session.id}
+              session={session}
+              now={now}
+              {...(onPick ? { onPick } : {})}
+              action={
+                <IconButton
+                  label={`Restore: ${session.title.slice(0, 40)}`}
+                  data-testid="row-restore"
+                  disabled={restore.isPending}
+                  onClick={() => restore.mutate(session.id)}
+                  className="mt-1 mr-1.5"
+                >
+                  <ArchiveRestore size={14} />
+                </IconButton>
+              }
+            />
+          ))}
+        </ul>
+      </section>
+      <Older list={list} />
+    </div>
+  );
+}
+
+function NotLoaded({ error, onAgain }: { error: Error; onAgain: () => void }) {
+  return (
+    <div className="p-2">
+      <Card tone="red" icon={<CircleAlert size={16} />} title="The list did not load" actions={<Button onClick={onAgain}>Try again</Button>}>
+        {messageOf(error)}
+      </Card>
+    </div>
+  );
+}
+
+function Older({ list }: { list: { hasNextPage: boolean; isFetchingNextPage: boolean; fetchNextPage: () => Promise<unknown> } }) {
+  if (!list.hasNextPage) return null;
+  return (
+    <Button look="ghost" disabled={list.isFetchingNextPage} onClick={() => void list.fetchNextPage()} className="mx-2">
+      {list.isFetchingNextPage ? "Loading…" : "Show older"}
+    </Button>
+  );
+}
+
+function SessionRow({ session, now, onPick, action }: { session: Session; now: number; onPick?: () => void; action?: ReactNode }) {
   const word = activityWord(session.activity);
   const about = session.repo ? repoName(session.repo.url) : "empty workspace";
   return (
-    <li>
+    <li className="flex items-start">
       <Link
         to="/sessions/$sessionId"
         params={{ sessionId: session.id }}
@@ -69,7 +130,7 @@ function SessionRow({ session, now, onPick }: { session: Session; now: number; o
         data-session-id={session.id}
         data-activity={session.activity}
         onClick={onPick}
-        className="mx-1.5 flex items-start gap-2 rounded-md px-2 py-1.5 hover:bg-hover aria-[current=page]:bg-selected pointer-coarse:py-2.5"
+        className="mx-1.5 flex min-w-0 flex-1 items-start gap-2 rounded-md px-2 py-1.5 hover:bg-hover aria-[current=page]:bg-selected pointer-coarse:py-2.5"
       >
         <span className="mt-1 shrink-0">
           <ActivityIcon activity={session.activity} />
@@ -86,6 +147,7 @@ function SessionRow({ session, now, onPick }: { session: Session; now: number; o
           </span>
         </span>
       </Link>
+      {action}
     </li>
   );
 }

@@ -1,0 +1,86 @@
+/** Makes a fork: a new session that goes on where this one was after one of its turns. */
+import { useMutation } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { CircleAlert } from "lucide-react";
+import { useState, type SyntheticEvent } from "react";
+import { Card } from "@/components/bits";
+import { Button } from "@/components/button";
+import { Dialog } from "@/components/dialog";
+import { CONTROL, Field, TextInput } from "@/components/fields";
+import { call, messageOf } from "@/lib/api";
+import { cx } from "@/lib/cx";
+import { newId } from "@/lib/ids";
+import type { PostFork } from "@/protocol/PostFork";
+import type { Session } from "@/protocol/Session";
+
+const MOST_TITLE_CHARS = 200;
+
+/** The dialog; open while a turn is named. */
+export function ForkDialog({ session, turnId, onClose }: { session: Session; turnId: string | undefined; onClose: () => void }) {
+  return (
+    <Dialog
+      open={turnId !== undefined}
+      onOpenChange={(open) => !open && onClose()}
+      title="Fork the session"
+      description="A new session that knows the conversation up to the end of this turn, with the files as they were then. Files that git ignores are left out. This session stays as it is."
+      testId="fork-dialog"
+    >
+      {turnId === undefined ? null : <ForkForm session={session} turnId={turnId} onDone={onClose} />}
+    </Dialog>
+  );
+}
+
+function ForkForm({ session, turnId, onDone }: { session: Session; turnId: string; onDone: () => void }) {
+  const navigate = useNavigate();
+  // Made once: pressing twice, or again after an answer that was lost, makes one session.
+  const [id] = useState(() => newId("ses"));
+  const [title, setTitle] = useState(() => `Fork of ${session.title}`.slice(0, MOST_TITLE_CHARS));
+  const [prompt, setPrompt] = useState("");
+  const fork = useMutation({
+    mutationFn: (body: PostFork) => call<Session>("POST", `/api/sessions/${session.id}/fork`, body),
+    onSuccess: (made) => {
+      onDone();
+      void navigate({ to: "/sessions/$sessionId", params: { sessionId: made.id } });
+    },
+  });
+  const submit = (event: SyntheticEvent) => {
+    event.preventDefault();
+    if (fork.isPending) return;
+    const named = title.trim();
+    fork.mutate({ id, turnId, ...(named === "" ? {} : { title: named }), ...(prompt.trim() === "" ? {} : { prompt }) });
+  };
+  return (
+    <form onSubmit={submit} className="flex flex-col gap-3">
+      <Field label="Title">
+        {({ id: field }) => (
+          <TextInput id={field} data-testid="fork-title" dir="auto" maxLength={MOST_TITLE_CHARS} value={title} onChange={(event) => setTitle(event.target.value)} />
+        )}
+      </Field>
+      <Field label="First prompt" hint="May stay empty: the fork then waits for one.">
+        {({ id: field, describedBy }) => (
+          <textarea
+            id={field}
+            data-testid="fork-prompt"
+            aria-describedby={describedBy}
+            dir="auto"
+            rows={3}
+            value={prompt}
+            onChange={(event) => setPrompt(event.target.value)}
+            className={cx(CONTROL, "resize-y py-1.5")}
+          />
+        )}
+      </Field>
+      {fork.isError ? (
+        <Card tone="red" role="alert" icon={<CircleAlert size={16} />} title="The fork was not made">
+          {messageOf(fork.error)} What you wrote is kept.
+        </Card>
+      ) : null}
+      <div className="flex justify-end gap-2">
+        <Button onClick={onDone}>Cancel</Button>
+        <Button look="primary" type="submit" data-testid="fork-submit" disabled={fork.isPending}>
+          {fork.isPending ? "Forking…" : "Fork"}
+        </Button>
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,224 @@
+/** What the page does with what a real system does not do on demand: a very long log, being cut off, a start that hangs. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { DESKTOP, openWindow, PHONE, startBrowser } from '../lib/browser.mjs';
+import { until } from '../lib/programs.mjs';
+import { greeting, longLog, serveClient, StandIn, summary, TURN_EVENTS } from '../lib/stand-in.mjs';
+
+const LONG = 100_000;
+const PAGE = 100;
+const second = (n) => new Date(Date.now() + n * 1000).toISOString();
+
+describe('a page in front of a played server', () => {
+  let client;
+  let browser;
+
+  before(async () => {
+    [client, browser] = await Promise.all([serveClient(), startBrowser()]);
+  });
+  after(async () => {
+    await browser?.close();
+    await client?.stop();
+  });
+
+  /** A window on a session whose socket says these frames. */
+  async function open({ device = DESKTOP, scheme, session, answers = {}, onSocket }) {
+    const window = await openWindow(browser, device, scheme);
+    const played = new StandIn();
+    Object.assign(played.answers, { [`/api/sessions/${session.id}`]: session }, answers);
+    await played.install(window.page, onSocket);
+    await window.page.goto(`${client.origin}/sessions/${session.id}`);
+    await window.find('session').waitFor();
+    return { window, page: window.page, played };
+  }
+
+  function longSession() {
+    const session = summary({ headSeq: LONG });
+    const page = (url) => {
+      const before = Number(url.searchParams.get('before'));
+      const limit = Number(url.searchParams.get('limit'));
+      assert.ok(limit <= PAGE, 'pages are small');
+      return { events: longLog(Math.max(1, before - limit), before - 1), headSeq: LONG };
+    };
+    return { session, answers: { [`/api/sessions/${session.id}/events`]: page } };
+  }
+
+  /** Greets as the server does: with the newest page when there is more than one behind the viewer. */
+  function greet(session, socket) {
+    const firstSeq = Math.max(session.headSeq - PAGE + 1, (socket.after ?? 0) + 1);
+    socket.say(greeting(session, { headSeq: session.headSeq, firstSeq }));
+    if (firstSeq <= session.headSeq) socket.say({ type: 'events', events: longLog(firstSeq, session.headSeq) });
+  }
+
+  test('a log of 100,000 events opens with one page, and older ones come on scrolling', async () => {
+    const { session, answers } = longSession();
+    const { window, page, played } = await open({ session, answers, onSocket: (socket) => greet(session, socket) });
+    await page.getByText(`Shard ${LONG / TURN_EVENTS - 1} passes.`).waitFor();
+    await window.assertAtEnd();
+    assert.ok(played.calls.filter((call) => call.includes('/events?')).length <= 1, 'one page more at most, for the screen');
+    const rows = await page.locator('[data-index]').count();
+    assert.ok(rows < 80, `${rows} rows are in the page`);
+
+    const pages = () => played.calls.filter((call) => call.includes('/events?')).length;
+    const box = await window.find('transcript').boundingBox();
+    await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+    for (let wanted = pages() + 1; wanted < 8; wanted += 1) {
+      await until(async () => {
+        await page.mouse.wheel(0, -1500);
+        return pages() >= wanted;
+      }, `page ${wanted}`);
+    }
+    const asked = played.calls.filter((call) => call.includes('/events?')).map((call) => Number(/before=(\d+)/.exec(call)[1]));
+    assert.deepEqual(asked, asked.map((_, at) => LONG - PAGE + 1 - at * PAGE), 'each page once, one after the other');
+    await window.close();
+  });
+
+  test('a log that grows by tens of thousands of events before one’s eyes does not pile up in the page', async () => {
+    const { session, answers } = longSession();
+    const start = { ...session, headSeq: 1000 };
+    const { window, page, played } = await open({ session: start, answers, onSocket: (socket) => greet(start, socket) });
+    await page.getByText('Shard 99 passes.').waitFor();
+    const [socket] = played.sockets;
+    for (let from = 1001; from < 31_000; from += 500) {
+      socket.say({ type: 'events', events: longLog(from, from + 499) });
+    }
+    socket.say({ type: 'check', sent: 123_456 });
+    await page.getByText('Shard 3099 passes.').waitFor();
+    await until(() => socket.said.includes('seen 123456'), 'the answer to the check');
+    await window.assertAtEnd();
+    const shown = Number(await window.find('transcript').getAttribute('data-rows'));
+    assert.ok(shown < 2500, `${shown} rows are kept of 31,000 events`);
+    await window.close();
+  });
+
+  test('a page that was cut off goes on where it was, with nothing lost and nothing twice', async () => {
+    const session = summary({ headSeq: 40 });
+    let head = 40;
+    const { window, page, played } = await open({
+      session,
+      onSocket: (socket) => {
+        const from = (socket.after ?? 0) + 1;
+        socket.say(greeting({ ...session, headSeq: head }, { headSeq: head, firstSeq: from }));
+        if (from <= head) socket.say({ type: 'events', events: longLog(from, head) });
+      },
+    });
+    await page.getByText('Shard 3 passes.').waitFor();
+    head = 60;
+    played.sockets[0].close(4429);
+    await page.getByText('Shard 5 passes.').waitFor();
+    assert.deepEqual(played.sockets.map((socket) => socket.after), [null, 40]);
+    for (const shard of [3, 4, 5]) assert.equal(await page.getByText(`Shard ${shard} passes.`).count(), 1);
+    await window.close();
+  });
+
+  for (const [device, scheme] of [[DESKTOP, 'light'], [DESKTOP, 'dark'], [PHONE, 'light'], [PHONE, 'dark']]) {
+    test(`why it waits: where the time goes, what is usual, what is done, what one can do (${device.name}, ${scheme})`, async () => {
+      const session = summary({ phase: 'starting', activity: 'starting', headSeq: 4 });
+      const answers = { [`/api/sessions/${session.id}/startup`]: startup() };
+      const { window, page, played } = await open({
+        device, scheme, session, answers,
+        onSocket: (socket) => {
+          socket.say(greeting(session, { headSeq: 4, firstSeq: 1 }));
+          socket.say({ type: 'events', events: startEvents() });
+        },
+      });
+      const card = window.find('startup');
+      await card.getByText('The repository is being fetched.').waitFor();
+      await card.getByText('slow today').waitFor();
+      assert.match(await window.find('bar', { point: 'booting' }).innerText(), /Sandbox boots[\s\S]*2 s[\s\S]*usually 1 s, 95 % ≤ 3 s/);
+      assert.equal(await window.find('bar', { point: 'cloning' }).getAttribute('data-state'), 'now');
+      assert.equal(await window.find('bar', { point: 'engine' }).getAttribute('data-state'), 'todo');
+      const left = await window.find('patience').innerText();
+      await page.waitForFunction((before) => document.querySelector('[data-testid=patience]').textContent !== before, left);
+      await window.assertAccessible(`the card, ${device.name}, ${scheme}`);
+      await window.assertFits('the card');
+      await window.screenshot(`startup-card-${scheme}`);
+
+      await window.find('startup-details').click();
+      const dialog = window.find('startup-dialog');
+      await dialog.getByText('Of this repository’s last 23 starts').waitFor();
+      await dialog.getByText('Try 2 of 3 begins in a moment.').waitFor();
+      await dialog.getByText('1 earlier one', { exact: true }).waitFor();
+      await window.find('earlier-start').first().click();
+      await window.assertAccessible(`the dialog, ${device.name}, ${scheme}`);
+      await window.screenshot(`startup-dialog-${scheme}`);
+      await dialog.getByTestId('remedy').click();
+      await window.find('terminate-dialog').waitFor();
+      await window.find('terminate-confirm').click();
+      await until(() => played.sockets[0].said.some((text) => text.includes('"terminate"')), 'the command');
+      await window.close();
+    });
+  }
+
+  test('the card asks again when the session has moved on, and not more often than once a second', async () => {
+    const session = summary({ phase: 'starting', activity: 'starting', headSeq: 4 });
+    const asked = [];
+    const answers = {
+      [`/api/sessions/${session.id}/startup`]: () => {
+        asked.push(Date.now());
+        return startup();
+      },
+    };
+    const { window, played } = await open({
+      session, answers,
+      onSocket: (socket) => {
+        socket.say(greeting(session, { headSeq: 4, firstSeq: 1 }));
+        socket.say({ type: 'events', events: startEvents() });
+      },
+    });
+    await window.find('startup').getByText('slow today').waitFor();
+    const before = asked.length;
+    for (let seq = 5; seq < 25; seq += 1) {
+      const trouble = { type: 'sandbox.trouble', generation: 2, cause: { code: 'x', message: `Trouble ${seq}` } };
+      played.sockets[0].say({ type: 'event', event: { seq, at: second(0), ...trouble } });
+    }
+    await until(() => asked.length > before, 'the next question');
+    const gaps = asked.slice(1).map((at, index) => at - asked[index]);
+    assert.ok(asked.length - before <= 2, `${asked.length - before} questions for twenty events`);
+    assert.ok(gaps.every((gap) => gap > 0), 'one at a time');
+    await window.close();
+  });
+});
+
+function startEvents() {
+  const prompt = { id: 'prm_00000000000000000000000001', text: 'Fix the failing test', author: summary().owner, state: 'queued', createdAt: second(-9) };
+  const step = (name) => ({ type: 'sandbox.step', generation: 2, step: name, attempt: 2 });
+  return [{ type: 'prompt.queued', prompt }, step('requested'), step('booting'), step('cloning')].map((body, at) => ({
+    seq: at + 1, at: second(-9 + at * 2), ...body,
+  }));
+}
+
+function startup() {
+  const mark = (point, at) => ({ point, at: second(at) });
+  const failed = { code: 'start_timeout', message: 'The sandbox did not come up within 120 s.' };
+  return {
+    starts: [
+      {
+        generation: 2, attempt: 2, resumed: false, outcome: 'going',
+        marks: [mark('queued', -9), mark('admitted', -9), mark('requested', -9), mark('booting', -8), mark('cloning', -6)],
+      },
+      {
+        generation: 1, attempt: 1, resumed: false, outcome: 'failed', cause: failed, endedAt: second(-12),
+        marks: [mark('queued', -140), mark('admitted', -140), mark('requested', -139), mark('booting', -132)],
+      },
+    ],
+    verdicts: [
+      { at: second(-12), watchdog: 'start', cause: failed, action: 'Try 2 of 3 begins in a moment.' },
+      { at: second(-600), watchdog: 'idle', cause: { code: 'idle', message: 'Nothing was asked of the sandbox for a while.' }, action: 'It is paused; the next prompt wakes it.' },
+      { at: second(-900), watchdog: 'accept', cause: { code: 'prompt_not_taken', message: 'The runner did not take the prompt in time.' }, action: 'It was handed over again.' },
+      { at: second(-950), watchdog: 'reconnect', cause: { code: 'runner_lost', message: 'The connection to the sandbox was lost.' }, action: 'Its provider was asked.' },
+    ],
+    waiting: {
+      since: second(-9), reason: 'The repository is being fetched.', doing: 'Try 2 of 3; should it take too long, the start is tried again.',
+      deadline: second(594), remedy: { type: 'terminate' },
+    },
+    typical: {
+      samples: 23, readyP50: 4200, readyP95: 8100,
+      spans: [
+        { point: 'queued', p50: 0, p95: 10 }, { point: 'requested', p50: 400, p95: 900 }, { point: 'booting', p50: 1000, p95: 3000 },
+        { point: 'cloning', p50: 900, p95: 2500 }, { point: 'engine', p50: 1800, p95: 3900 }, { point: 'ready', p50: 900, p95: 3000 },
+      ],
+    },
+  };
+}
