@@ -18,6 +18,7 @@ use crate::dirs::{self, Exit, Record, SandboxDir};
 use crate::isolation::Platform;
 use crate::keeper;
 use crate::launch::{self, Programs};
+use crate::processes;
 use crate::repo::LocalRepo;
 use crate::stop;
 use crate::takeover;
@@ -177,10 +178,23 @@ impl Host {
             .spawn()
     }
 
-    /// What is known of a sandbox; `gone` when nothing is.
-    pub fn get(&self, name: &str) -> Result<SandboxStatus, SandboxError> {
+    /// What is known of a sandbox; `gone` when nothing is. One that ended without a keeper to say so is cleared up
+    /// first: it would count as running for ever.
+    pub async fn get(self: &Arc<Self>, name: &str) -> Result<SandboxStatus, SandboxError> {
         check_name(name)?;
-        Ok(SandboxDir::new(&self.config.state, name).status())
+        let dir = SandboxDir::new(&self.config.state, name);
+        let looked_at = dir.clone();
+        let abandoned = blocking(move || {
+            Ok(looked_at.status().state == SandboxState::Running
+                && !looked_at.kept()
+                && processes::runner(&looked_at).is_none())
+        });
+        if abandoned.await.is_ok_and(|abandoned| abandoned) {
+            let one = self.lock_of(name);
+            let _one = one.lock().await;
+            Arc::clone(self).revive(dir.clone()).await;
+        }
+        Ok(dir.status())
     }
 
     /// All sandboxes, or those with the label `key=value`.

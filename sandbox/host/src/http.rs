@@ -100,7 +100,7 @@ async fn ensure(State(host): State<Arc<Host>>, Path(name): Path<String>, body: B
 }
 
 async fn inspect(State(host): State<Arc<Host>>, Path(name): Path<String>) -> Response {
-    answer(StatusCode::OK, host.get(&name))
+    answer(StatusCode::OK, host.get(&name).await)
 }
 
 #[derive(Deserialize)]

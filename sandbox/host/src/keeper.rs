@@ -25,6 +25,9 @@ pub const EXEC: &str = "__exec";
 
 const LOG_PART: u64 = 2_500_000;
 const SWEEP: Duration = Duration::from_secs(10);
+/// For so long, and so often, it is tried to record the end on a full disk.
+const UNRECORDED: Duration = Duration::from_mins(1);
+const AGAIN: Duration = Duration::from_millis(500);
 /// The exit code of [`exec`] when it could not prepare the process.
 const NOT_PREPARED: i32 = 125;
 
@@ -55,7 +58,20 @@ pub fn keep(path: PathBuf) -> io::Result<()> {
     processes::kill_all(&dir, SWEEP);
     reap_orphans();
     cgroup::remove(&dir.cgroups());
-    dir.set_exit(&dir.stopping().unwrap_or(exit))
+    record(&dir, &dir.stopping().unwrap_or(exit))
+}
+
+/// Writes the end down; again and again for a while when the disk is full, because nobody else knows the cause.
+fn record(dir: &SandboxDir, exit: &Exit) -> io::Result<()> {
+    let mut result = dir.set_exit(exit);
+    processes::wait_until(UNRECORDED, || {
+        if result.is_err() && dir.path().exists() {
+            std::thread::sleep(AGAIN);
+            result = dir.set_exit(exit);
+        }
+        result.is_ok() || !dir.path().exists()
+    });
+    result
 }
 
 fn start_and_wait(dir: &SandboxDir) -> io::Result<Exit> {
