@@ -121,6 +121,11 @@ impl Session {
         }
     }
 
+    /// The machine's own state, as [`Effect::SaveCore`] stores it.
+    pub const fn core(&self) -> &Core {
+        &self.core
+    }
+
     /// What it was created with.
     pub fn spec(&self) -> &Spec {
         &self.core.spec
