@@ -112,7 +112,7 @@ fn half_done_work_is_finished_by_the_next_host() {
     host.crash();
     // Removal was under way; a keeper was killed; a wish was recorded and nothing more; another was half-written.
     fs::write(lab.sandbox("sbx-deleting").join("deleting"), "").unwrap();
-    kill_keeper(&lab, "sbx-orphan");
+    lab.kill_keeper("sbx-orphan");
     fs::create_dir(lab.sandbox("sbx-wish")).unwrap();
     let record =
         json!({ "created_at": "2026-11-21T06:21:17.308Z", "isolation": "none", "spec": spec(&[]), "cgroups": [] });
@@ -138,19 +138,12 @@ fn a_sandbox_that_ends_after_its_keeper_was_killed_is_not_taken_for_a_running_on
     let host = lab.start();
     host.put("sbx-a", &spec(&[]));
     eventually("the runner", || lab.sandbox("sbx-a").join("workspace/ready").exists());
-    kill_keeper(&lab, "sbx-a");
+    lab.kill_keeper("sbx-a");
     assert_eq!(host.get("sbx-a").body["state"], "running", "it works on");
     fs::write(lab.sandbox("sbx-a").join("workspace/end"), "").unwrap();
     let status = host.until_state("sbx-a", "exited");
     assert!(status["exit"].as_str().unwrap().contains("keeper process vanished"));
     assert_eq!(host.health()["running"], 0);
-}
-
-fn kill_keeper(lab: &Lab, name: &str) {
-    let record = fs::read(lab.sandbox(name).join("keeper.json")).unwrap();
-    let keeper: serde_json::Value = serde_json::from_slice(&record).unwrap();
-    let pid = rustix::process::Pid::from_raw(i32::try_from(keeper["pid"].as_i64().unwrap()).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
 
 #[test]

@@ -65,6 +65,14 @@ impl Lab {
         fs::canonicalize(self.dir.path()).unwrap().join("state")
     }
 
+    pub(crate) fn kill_keeper(&self, name: &str) {
+        let record = fs::read(self.sandbox(name).join("keeper.json")).unwrap();
+        let keeper: Value = serde_json::from_slice(&record).unwrap();
+        let pid = i32::try_from(keeper.get("pid").and_then(Value::as_i64).unwrap()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+
     pub(crate) fn sandbox(&self, name: &str) -> PathBuf {
         self.state().join("sandboxes").join(name)
     }
