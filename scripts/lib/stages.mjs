@@ -31,6 +31,7 @@ export const STAGES = [
   { name: 'build', title: 'build of everything', run: buildAll },
   { name: 'worker', title: 'the Worker in workerd', needs: ['build'], run: nodeTests(['tests/worker']) },
   { name: 'e2e', title: 'end to end, with the real engine', needs: ['build'], run: nodeTests(['tests/e2e']) },
+  { name: 'chaos', title: 'faults on the real system', needs: ['build'], run: nodeTests(['tests/chaos']) },
   { name: 'browser', title: 'in the browser', needs: ['build'], run: nodeTests(['tests/browser']) },
 ];
 

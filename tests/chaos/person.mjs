@@ -97,35 +97,43 @@ export class Person {
   }
 
   async #act({ act, prompts }) {
-    const asked = [];
-    for (const prompt of prompts) asked.push(await this.ask(prompt));
     if (act === 'rest') return pause(REST_MS);
-    if (act === 'withdraw') await this.#withdraw(asked.at(-1));
+    // Refused while something runs, which is fine.
+    if (act === 'pause') return this.request(`${this.path}/pause`, { method: 'POST', body: {} });
+    const asked = [];
+    for (const prompt of prompts) {
+      if (act === 'steer' && asked.length > 0) await this.#begun(asked[0]);
+      asked.push(await this.ask(prompt, act === 'steer'));
+    }
+    const last = `${this.path}/prompts/${asked.at(-1).id}`;
+    if (act === 'withdraw') await this.#mayBeLate(last, { method: 'DELETE' });
+    if (act === 'promote') await this.#mayBeLate(last, { method: 'PATCH', body: { promote: true } });
+    if (act === 'promote') asked[0].aborted = true;
     if (act === 'abort') await this.#abort(asked[0]);
     for (const prompt of asked) await this.ended(prompt);
   }
 
-  async ask(prompt) {
+  async ask(prompt, mixed = false) {
     const id = newId('prm');
-    const asked = { ...prompt, id };
-    await this.insist(`${this.path}/prompts`, { method: 'POST', body: { id, text: prompt.text } });
+    const mode = mixed && this.viewer.session?.activity !== 'idle' ? { mode: 'steer' } : {};
+    const asked = { ...prompt, id, mixed };
+    await this.insist(`${this.path}/prompts`, { method: 'POST', body: { id, text: prompt.text, ...mode } });
     this.accepted.push(Object.assign(asked, { acceptedAt: Date.now() }));
     return asked;
   }
 
-  /** Too late is fine: then it has begun. */
-  async #withdraw(prompt) {
+  /** A change of a waiting prompt, until there is an answer; that it does not wait any more is one. */
+  async #mayBeLate(path, options) {
     for (;;) {
-      const answer = await this.request(`${this.path}/prompts/${prompt.id}`, { method: 'DELETE' });
-      prompt.withdrawn = answer.ok;
-      if (answer.status && answer.status < 500) return;
+      const { status } = await this.request(path, options);
+      if (status && status < 500) return;
       await pause(AGAIN_MS);
     }
   }
 
   async #abort(prompt) {
-    const started = await this.viewer.until(() => this.#find(prompt, 'turn.started') ?? this.#find(prompt, 'turn.finished'));
-    await this.insist(`${this.path}/abort`, { method: 'POST', body: { turnId: started.turnId } });
+    const { turnId } = await this.#begun(prompt);
+    await this.insist(`${this.path}/abort`, { method: 'POST', body: { turnId } });
     prompt.aborted = true;
   }
 
@@ -133,8 +141,18 @@ export class Person {
     return this.viewer.events.find((event) => event.type === type && event.promptId === prompt.id);
   }
 
+  #begun(prompt) {
+    return this.viewer.until(() => this.#find(prompt, 'turn.started') ?? this.#find(prompt, 'turn.finished'));
+  }
+
+  /** The prompt's end: of its turn, or of the turn that took it in, or by being withdrawn. */
   ended(prompt) {
-    return this.viewer.until(() => this.#find(prompt, 'turn.finished') ?? this.#find(prompt, 'prompt.withdrawn'));
+    return this.viewer.until(() => {
+      const steered = this.#find(prompt, 'prompt.steered');
+      const { events } = this.viewer;
+      if (steered) return events.find(({ type, turnId }) => type === 'turn.finished' && turnId === steered.turnId);
+      return this.#find(prompt, 'turn.finished') ?? this.#find(prompt, 'prompt.withdrawn');
+    });
   }
 
   /** What a person does on the side: answers what is asked (twice at once), and retries what failed. */

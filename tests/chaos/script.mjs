@@ -30,6 +30,9 @@ const ACTS = [
   [2, { act: 'ask', prompts: ['bash', 'write', 'bash'] }],
   [1, { act: 'withdraw', prompts: ['slow', 'bash'] }],
   [1, { act: 'abort', prompts: ['lines'] }],
+  [2, { act: 'steer', prompts: ['tools', 'bash'] }],
+  [1, { act: 'promote', prompts: ['slow', 'write', 'bash'] }],
+  [1, { act: 'pause', prompts: [] }],
   [1, { act: 'rest', prompts: [] }],
 ];
 

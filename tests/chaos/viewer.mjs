@@ -1,9 +1,11 @@
 /**
  * A viewer that never gives up: it dials again whenever its connection is lost or silent, resumes after the last event
- * that it has, and fills gaps by pages. It keeps the log as it came and notes what must not happen.
+ * that it has, and fills gaps by pages. It folds the frames as the web client does, keeps the log as it came, and notes
+ * what must not happen.
  */
 import { WebSocket } from 'ws';
 
+import { INITIAL, prepend, reduce } from './client-fold.mjs';
 import { pause } from './installation.mjs';
 
 const PING_MS = 2000;
@@ -14,6 +16,8 @@ export class SteadyViewer {
   events = [];
   problems = [];
   session = null;
+  /** The client's state; see `shown`. */
+  #state = INITIAL;
   #checks = new Set();
   #over = false;
   #socket = null;
@@ -26,6 +30,11 @@ export class SteadyViewer {
 
   get head() {
     return this.events.at(-1)?.seq ?? 0;
+  }
+
+  /** What a page would show, with everything older scrolled into view. */
+  get shown() {
+    return prepend(this.#state, this.events.filter(({ seq }) => seq < this.#state.firstSeq)).fold;
   }
 
   /** Resolves with what `probe()` returns once that is truthy; asked after every frame. */
@@ -91,7 +100,10 @@ export class SteadyViewer {
   async #take(socket, frame) {
     if (frame.type === 'hello' || frame.type === 'session') this.session = frame.session;
     if (frame.type === 'hello' && frame.firstSeq > this.head + 1) await this.#fill(frame.firstSeq);
-    if (frame.type === 'check') socket.send(`seen ${frame.sent}`);
+    if (frame.type === 'check') return socket.send(`seen ${frame.sent}`);
+    if (frame.type === 'ack' || frame.type === 'reject') return;
+    this.#state = reduce(this.#state, [frame]);
+    if (this.#state.broken) this.problems.push({ kind: 'lost', what: `a gap after ${this.#state.lastSeq} while connected` });
     const news = frame.type === 'event' ? [frame.event] : frame.type === 'events' ? frame.events : [];
     for (const event of news) this.#append(event);
     for (const check of [...this.#checks]) check();
