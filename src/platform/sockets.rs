@@ -77,7 +77,7 @@ extern "C" {
 }
 
 /// Sends a text to several sockets, handing it over to JavaScript only once.
-pub fn send_text_to_all(all: &[WebSocket], text: &str) {
+pub fn send_text_to_all<'a>(all: impl Iterator<Item = &'a WebSocket>, text: &str) {
     let text = JsValue::from_str(text);
     for ws in all {
         let _ = raw(ws).unchecked_ref::<AnySocket>().send_js(&text);

@@ -1,81 +1,163 @@
 //! Frames to all viewers: serialised once, sent at once while that is cheap, and in small batches when it is not
-//! ([`super::pacer`]).
+//! ([`super::pacer`]). Also who the viewers are, and how far each has read.
+//!
+//! Flow control (`protocol::viewer`): a viewer that stops reading would otherwise have everything buffered for it. What
+//! was sent is counted; every so many bytes all viewers are asked how far they are, and who is too far behind is cut
+//! off. It costs an addition per frame, and nothing while nothing is sent: no timer, no wake-up.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use errand_protocol::close::CloseCode;
+use errand_protocol::ids::ConnId;
+use errand_protocol::limits::{CHECK_EVERY_BYTES, MAX_UNREAD_BYTES};
+use errand_protocol::session::Person;
 use errand_protocol::viewer::ServerFrame;
 use worker::{Delay, WebSocket};
 
 use super::pacer::{Pacer, Verdict};
+use super::viewer_socket::Viewer;
 use super::{Agent, Peer};
 use crate::platform::{clock, sockets};
 
 /// Tag of viewers' sockets.
-pub(super) const VIEWER: &str = "viewer";
+const VIEWER: &str = "viewer";
 
-/// What fan-out remembers between frames.
+/// What fan-out remembers between frames. In memory only: after hibernation it begins anew.
 #[derive(Default)]
 pub(super) struct FanOut {
-    /// The viewers' sockets; `None` after one came or went.
-    viewers: RefCell<Option<Rc<Vec<WebSocket>>>>,
+    /// `None`: not asked of the platform yet.
+    readers: RefCell<Option<Vec<Reader>>>,
+    stream: Cell<Stream>,
     pacer: RefCell<Pacer>,
     flushing: Cell<bool>,
 }
 
-impl Agent {
-    /// The viewers' sockets now.
-    pub(super) fn viewers(&self) -> Rc<Vec<WebSocket>> {
-        let mut slot = self.fan_out.viewers.borrow_mut();
-        Rc::clone(slot.get_or_insert_with(|| Rc::new(self.state.get_websockets_with_tag(VIEWER))))
+/// A viewer who reads.
+struct Reader {
+    ws: WebSocket,
+    viewer: Viewer,
+    /// Up to where it has read, or began to.
+    seen: u64,
+}
+
+/// What was sent to all viewers, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Stream {
+    sent: u64,
+    asked_at: u64,
+}
+
+impl Stream {
+    /// So many bytes more. Whether it is time to ask the viewers how far they are.
+    fn add(&mut self, bytes: usize) -> bool {
+        self.sent += bytes as u64;
+        let due = self.sent - self.asked_at >= CHECK_EVERY_BYTES;
+        if due {
+            self.asked_at = self.sent;
+        }
+        due
     }
 
-    /// A viewer came or went.
-    pub(super) fn viewers_changed(&self) {
-        self.fan_out.viewers.replace(None);
+    /// Whether one who has read up to `seen` is too far behind.
+    const fn too_far_from(self, seen: u64) -> bool {
+        self.sent.saturating_sub(seen) > MAX_UNREAD_BYTES
+    }
+}
+
+impl Agent {
+    fn with_readers<T>(&self, work: impl FnOnce(&mut Vec<Reader>) -> T) -> T {
+        let mut slot = self.fan_out.readers.borrow_mut();
+        work(slot.get_or_insert_with(|| self.find_readers()))
+    }
+
+    /// Those whose sockets survived.
+    fn find_readers(&self) -> Vec<Reader> {
+        let seen = self.fan_out.stream.get().sent;
+        let sockets = self.state.get_websockets_with_tag(VIEWER).into_iter();
+        let readers = sockets.filter_map(|ws| match sockets::attachment::<Peer>(&ws) {
+            Some(Peer::Viewer(viewer)) => Some(Reader { ws, viewer, seen }),
+            Some(Peer::Runner(_)) | None => None,
+        });
+        readers.collect()
+    }
+
+    /// How many are looking.
+    pub(super) fn viewer_count(&self) -> usize {
+        self.with_readers(|readers| readers.len())
     }
 
     /// Who is looking, each person once.
-    pub(super) fn presence(&self, without: Option<&WebSocket>) -> Vec<errand_protocol::session::Person> {
-        let mut people = Vec::new();
-        for ws in self
-            .viewers()
-            .iter()
-            .filter(|ws| !without.is_some_and(|gone| sockets::same(gone, ws)))
-        {
-            if let Some(Peer::Viewer(viewer)) = sockets::attachment::<Peer>(ws)
-                && !people.contains(&viewer.person)
-            {
-                people.push(viewer.person);
+    pub(super) fn presence(&self) -> Vec<Person> {
+        self.with_readers(|readers| {
+            let mut people: Vec<Person> = Vec::new();
+            for Reader { viewer, .. } in readers {
+                if !people.contains(&viewer.person) {
+                    people.push(viewer.person.clone());
+                }
             }
+            people
+        })
+    }
+
+    /// From now on this socket is a viewer's. What is sent to it alone at the beginning is not counted.
+    pub(super) fn viewer_came(&self, ws: &WebSocket, viewer: Viewer) -> worker::Result<()> {
+        // Before the platform lists the new one.
+        self.with_readers(|_| ());
+        self.state.accept_websocket_with_tags(ws, &[VIEWER]);
+        ws.serialize_attachment(Peer::Viewer(viewer.clone()))?;
+        let (ws, seen) = (ws.clone(), self.fan_out.stream.get().sent);
+        self.with_readers(|readers| readers.push(Reader { ws, viewer, seen }));
+        Ok(())
+    }
+
+    /// A viewer is no longer there.
+    pub(super) fn viewer_left(self: &Rc<Self>, conn: &ConnId) {
+        self.drop_readers(|reader| reader.viewer.conn == *conn);
+    }
+
+    /// A viewer has read up to `seen`.
+    pub(super) fn viewer_saw(&self, conn: &ConnId, seen: u64) {
+        let seen = seen.min(self.fan_out.stream.get().sent);
+        self.with_readers(|readers| {
+            if let Some(reader) = readers.iter_mut().find(|reader| reader.viewer.conn == *conn) {
+                reader.seen = reader.seen.max(seen);
+            }
+        });
+    }
+
+    /// Forgets those for whom `gone` holds, and tells the others.
+    fn drop_readers(self: &Rc<Self>, mut gone: impl FnMut(&Reader) -> bool) {
+        let before = self.presence();
+        self.with_readers(|readers| readers.retain(|reader| !gone(reader)));
+        let presence = self.presence();
+        if presence != before {
+            self.to_viewers(ServerFrame::Presence { presence });
         }
-        people
     }
 
     /// Sends a frame to all viewers, now or with the next batch.
     pub(super) fn to_viewers(self: &Rc<Self>, frame: ServerFrame) {
-        let viewers = self.viewers();
-        if viewers.is_empty() {
+        let count = self.viewer_count();
+        if count == 0 {
             return;
         }
         let verdict = self
             .fan_out
             .pacer
             .borrow_mut()
-            .offer(clock::now().millis(), viewers.len(), frame);
+            .offer(clock::now().millis(), count, frame);
         match verdict {
-            Verdict::Send(frames) => send_all(&viewers, &frames),
+            Verdict::Send(frames) => self.send_all(&frames),
             Verdict::Hold { wait_ms } => self.flush_in(wait_ms),
         }
     }
 
     /// Sends what is held back, so that a frame to a single viewer does not overtake it.
-    pub(super) fn flush_viewers(&self) {
+    pub(super) fn flush_viewers(self: &Rc<Self>) {
         let frames = self.fan_out.pacer.borrow_mut().take();
-        if !frames.is_empty() {
-            send_all(&self.viewers(), &frames);
-        }
+        self.send_all(&frames);
     }
 
     fn flush_in(self: &Rc<Self>, wait_ms: u64) {
@@ -89,12 +171,61 @@ impl Agent {
             agent.flush_viewers();
         });
     }
+
+    fn send_all(self: &Rc<Self>, frames: &[ServerFrame]) {
+        for frame in frames {
+            if self.send_one(frame) {
+                self.check_readers();
+            }
+        }
+    }
+
+    /// Whether it is time to ask how far the viewers are.
+    fn send_one(&self, frame: &ServerFrame) -> bool {
+        let Some(text) = sockets::to_text(frame) else {
+            return false;
+        };
+        self.with_readers(|readers| sockets::send_text_to_all(readers.iter().map(|reader| &reader.ws), &text));
+        let mut stream = self.fan_out.stream.get();
+        let due = stream.add(text.len());
+        self.fan_out.stream.set(stream);
+        due
+    }
+
+    /// Asks all viewers how far they are, and cuts off who did not say for too long.
+    fn check_readers(self: &Rc<Self>) {
+        let stream = self.fan_out.stream.get();
+        self.drop_readers(|reader| {
+            let late = stream.too_far_from(reader.seen);
+            if late {
+                log::info!(session = self.state.id().name().unwrap_or_default(); "a viewer reads too slowly and is cut off");
+                sockets::close(&reader.ws, CloseCode::Overloaded);
+            }
+            late
+        });
+        self.send_one(&ServerFrame::Check { sent: stream.sent });
+    }
 }
 
-fn send_all(viewers: &[WebSocket], frames: &[ServerFrame]) {
-    for frame in frames {
-        if let Some(text) = sockets::to_text(frame) {
-            sockets::send_text_to_all(viewers, &text);
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn viewers_are_asked_once_per_so_many_bytes() {
+        let mut stream = Stream::default();
+        let half = usize::try_from(CHECK_EVERY_BYTES / 2).unwrap();
+        let asked: Vec<bool> = (0..5).map(|_| stream.add(half)).collect();
+        assert_eq!(asked, [false, true, false, true, false]);
+    }
+
+    #[test]
+    fn only_who_is_behind_by_more_than_the_limit_is_too_far_away() {
+        let mut stream = Stream::default();
+        let much = usize::try_from(MAX_UNREAD_BYTES).unwrap() + 10;
+        stream.add(much);
+        assert!(stream.too_far_from(9));
+        assert!(!stream.too_far_from(10));
+        assert!(!stream.too_far_from(u64::MAX));
     }
 }

@@ -32,7 +32,8 @@ use std::rc::Rc;
 
 use errand_protocol::ids::SessionId;
 use errand_session::{Session, Timings};
-use worker::wasm_bindgen;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
 use worker::{
     DurableObject, Env, Request, Response, Result, State, WebSocket, WebSocketIncomingMessage, durable_object,
 };
@@ -44,7 +45,7 @@ use crate::platform::sql::DoSql;
 use crate::platform::{ids, rpc, sockets};
 
 /// One session's object.
-#[durable_object]
+#[durable_object(alarm)]
 pub struct SessionAgent {
     agent: Rc<Agent>,
 }
@@ -112,21 +113,34 @@ impl DurableObject for SessionAgent {
         self.agent.alarm_fired();
         Response::empty()
     }
+}
 
-    async fn websocket_message(&self, ws: WebSocket, message: WebSocketIncomingMessage) -> Result<()> {
-        self.agent.message(&ws, message);
-        Ok(())
+/// What the platform calls for sockets. Not the trait's asynchronous functions: a step is synchronous, and a promise,
+/// a task and a turn of the microtask queue per message cost as much as the step itself.
+#[wasm_bindgen]
+impl SessionAgent {
+    /// A message.
+    #[wasm_bindgen(js_name = webSocketMessage)]
+    pub fn on_message(&self, ws: worker::web_sys::WebSocket, message: &JsValue) {
+        let message = message.as_string().map_or_else(
+            || WebSocketIncomingMessage::Binary(worker::js_sys::Uint8Array::new(message).to_vec()),
+            WebSocketIncomingMessage::String,
+        );
+        self.agent.message(&ws.into(), message);
     }
 
-    async fn websocket_close(&self, ws: WebSocket, code: usize, reason: String, _clean: bool) -> Result<()> {
+    /// The other end closed, or is gone.
+    #[wasm_bindgen(js_name = webSocketClose)]
+    pub fn on_close(&self, ws: worker::web_sys::WebSocket, code: usize, reason: &str) {
+        let ws = ws.into();
         self.agent.closed(&ws);
-        sockets::finish_close(&ws, code, &reason);
-        Ok(())
+        sockets::finish_close(&ws, code, reason);
     }
 
-    async fn websocket_error(&self, ws: WebSocket, _error: worker::Error) -> Result<()> {
-        self.agent.closed(&ws);
-        Ok(())
+    /// The connection broke.
+    #[wasm_bindgen(js_name = webSocketError)]
+    pub fn on_error(&self, ws: worker::web_sys::WebSocket) {
+        self.agent.closed(&ws.into());
     }
 }
 
@@ -159,7 +173,7 @@ impl Agent {
     fn closed(self: &Rc<Self>, ws: &WebSocket) {
         match sockets::attachment::<Peer>(ws) {
             Some(Peer::Runner(peer)) => self.runner_closed(&peer),
-            Some(Peer::Viewer(_)) => self.viewer_closed(ws),
+            Some(Peer::Viewer(viewer)) => self.viewer_left(&viewer.conn),
             None => {}
         }
     }

@@ -48,7 +48,7 @@ impl Listeners {
 impl Agent {
     /// Whether anybody looks at the session now.
     pub(super) fn is_watched(&self) -> bool {
-        !self.viewers().is_empty() || self.readers.any()
+        self.viewer_count() > 0 || self.readers.any()
     }
 
     /// A stream of the log's events after `after`, and of what comes.

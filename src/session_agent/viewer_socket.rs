@@ -7,13 +7,12 @@ use errand_protocol::close::CloseCode;
 use errand_protocol::ids::{CommandId, ConnId, Seq};
 use errand_protocol::limits::{FIRST_PAGE, MAX_CLIENT_FRAME_BYTES, MAX_EVENT_PAGE, MAX_VIEWERS};
 use errand_protocol::session::Person;
-use errand_protocol::viewer::{ClientFrame, ServerFrame};
+use errand_protocol::viewer::{ClientFrame, SEEN, ServerFrame};
 use errand_session::{Input, store};
 use serde::{Deserialize, Serialize};
 use worker::{Request, Response, WebSocket, WebSocketIncomingMessage, WebSocketPair};
 
-use super::fan_out::VIEWER;
-use super::{Agent, Peer};
+use super::Agent;
 use crate::http::error::ApiError;
 use crate::http::json::parse_json;
 use crate::platform::{clock, ids, sockets};
@@ -24,7 +23,7 @@ const EVENTS_PER_FRAME: usize = 100;
 /// A viewer, as its socket carries it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Viewer {
-    conn: ConnId,
+    pub(super) conn: ConnId,
     /// Who looks.
     pub(super) person: Person,
 }
@@ -34,7 +33,7 @@ impl Agent {
     /// that no event falls between.
     pub(super) fn accept_viewer(self: &Rc<Self>, request: &Request, person: Person) -> Result<Response, ApiError> {
         sockets::require_upgrade(request)?;
-        if self.viewers().len() >= MAX_VIEWERS {
+        if self.viewer_count() >= MAX_VIEWERS {
             return Err(ApiError::new(
                 ErrorCode::RateLimited,
                 "too many people are watching this session",
@@ -54,15 +53,13 @@ impl Agent {
         };
         let first_seq = events.first().map_or_else(|| head.next(), |event| event.seq);
         let pair = WebSocketPair::new()?;
-        self.state.accept_websocket_with_tags(&pair.server, &[VIEWER]);
         let viewer = Viewer {
             conn: ids::mint(clock::now()),
             person,
         };
-        pair.server.serialize_attachment(Peer::Viewer(viewer))?;
-        let before = self.presence(None);
-        self.viewers_changed();
-        let presence = self.presence(None);
+        let before = self.presence();
+        self.viewer_came(&pair.server, viewer)?;
+        let presence = self.presence();
         sockets::send(
             &pair.server,
             &self.read(|session| session.hello(first_seq, presence.clone()))?,
@@ -83,6 +80,12 @@ impl Agent {
         if text.len() > MAX_CLIENT_FRAME_BYTES {
             return sockets::close(ws, CloseCode::TooLarge);
         }
+        if let Some(position) = text.strip_prefix(SEEN) {
+            return match position.parse() {
+                Ok(seen) => self.viewer_saw(&viewer.conn, seen),
+                Err(_) => reject(ws, None, ApiError::bad_request("seen what?")),
+            };
+        }
         let frame: ClientFrame = match parse_json(text.as_bytes()) {
             Ok(frame) => frame,
             Err(error) => return reject(ws, readable_id(&text), error),
@@ -101,15 +104,6 @@ impl Agent {
         match outcome {
             Ok(()) => sockets::send(ws, &ServerFrame::Ack { id: frame.id }),
             Err(error) => reject(ws, Some(frame.id), error),
-        }
-    }
-
-    pub(super) fn viewer_closed(self: &Rc<Self>, ws: &WebSocket) {
-        let before = self.presence(None);
-        let presence = self.presence(Some(ws));
-        self.viewers_changed();
-        if presence != before {
-            self.to_viewers(ServerFrame::Presence { presence });
         }
     }
 }

@@ -84,7 +84,7 @@ impl Default for Timings {
             call_backoff: SECOND,
             call_timeout: MINUTE,
             index_interval: SECOND,
-            save_interval: 400,
+            save_interval: 500,
             breaker_window: 5 * MINUTE,
             breaker_failures: 3,
         }

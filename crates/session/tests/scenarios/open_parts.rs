@@ -156,7 +156,7 @@ fn a_thousand_deltas_cost_a_handful_of_rows() {
 #[test]
 fn only_what_is_saved_is_acked_and_a_restart_asks_for_the_rest() {
     let mut h = open();
-    h.now = h.now.plus(400);
+    h.now = h.now.plus(500);
     h.delta(delta("a", 0, "saved"));
     assert!(
         h.sent_to_runner()
