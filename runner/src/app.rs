@@ -3,20 +3,21 @@
 //! Decides nothing itself: the link's rules are in [`crate::link::core`], the turns' in [`crate::bridge`]. An event
 //! is in the spool before it is sent; a disk that does not take it ends the process.
 
+mod commands;
 mod start;
 
 use std::io;
 use std::time::Duration;
 
-use errand_protocol::runner::{AgentFrame, RunnerEvent, RunnerFrame, RunnerSetup};
+use errand_protocol::runner::{RunnerEvent, RunnerFrame, RunnerSetup};
 use errand_protocol::transcript::{Part, PartBody};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::bridge::calls::Outcome;
-use crate::bridge::driver::{Bridge, Run, Steer};
+use crate::bridge::driver::Bridge;
 use crate::bridge::mapper::Output;
-use crate::cause::{self, StartFailure};
+use crate::cause::StartFailure;
 use crate::clock;
 use crate::config::Config;
 use crate::engine::process;
@@ -25,6 +26,8 @@ use crate::git::CheckedOut;
 use crate::ids;
 use crate::link::core::{Action, Exit, Greeting, Input, Link};
 use crate::link::socket::{self, Connection, Heard};
+use crate::snapshot::saver::{Engine, Report, Saver, Wish};
+use crate::snapshot::transfer::Transfer;
 use crate::spool::Spool;
 use crate::state::StateFile;
 use crate::streams::{self, Streams};
@@ -40,6 +43,7 @@ struct Inbox {
     prepared: mpsc::Receiver<Result<Option<CheckedOut>, StartFailure>>,
     news: mpsc::Receiver<EngineNews>,
     outcomes: mpsc::Receiver<Outcome>,
+    reports: mpsc::Receiver<Report>,
     terminate: Signal,
     interrupt: Signal,
 }
@@ -65,6 +69,10 @@ struct App {
     bridge: Option<Bridge>,
     http: reqwest::Client,
     tell: Outbox,
+    wishes: mpsc::Sender<Wish>,
+    /// What the saver knows of the engine.
+    running: watch::Sender<Option<Engine>>,
+    closing: Option<commands::Closing>,
     exit: Option<Exit>,
 }
 
@@ -80,18 +88,34 @@ pub async fn run(config: Config) -> io::Result<Exit> {
     let (prepared_in, prepared) = mpsc::channel(1);
     let (news_in, news) = mpsc::channel(INBOX);
     let (outcomes_in, outcomes) = mpsc::channel(INBOX);
+    let (reports_in, reports) = mpsc::channel(INBOX);
+    let (wishes, wanted) = mpsc::channel(INBOX);
+    let running = watch::Sender::new(None);
+    let token = watch::Sender::new(config.token.clone());
+    let http = http_client(&config)?;
+    let saver = Saver {
+        config: config.clone(),
+        state: state.clone(),
+        transfer: Transfer::new(&config, http.clone(), token.subscribe()),
+        engine: running.subscribe(),
+        token: token.subscribe(),
+        reports: reports_in,
+        index: Mutex::new(()),
+    };
+    tokio::spawn(saver.run(wanted));
     let inbox = Inbox {
         heard,
         prepared,
         news,
         outcomes,
+        reports,
         terminate: signal(SignalKind::terminate())?,
         interrupt: signal(SignalKind::interrupt())?,
     };
     let app = App {
         link: Link::new(config.token.clone()),
-        token: watch::Sender::new(config.token.clone()),
-        http: http_client(&config)?,
+        token,
+        http,
         config,
         state,
         spool,
@@ -106,6 +130,9 @@ pub async fn run(config: Config) -> io::Result<Exit> {
             news: news_in,
             outcomes: outcomes_in,
         },
+        wishes,
+        running,
+        closing: None,
         exit: None,
     };
     app.live(inbox).await
@@ -143,9 +170,11 @@ impl App {
                 // The permit itself is not used: the next round finds the room.
                 () = wait_for_room(out), if !room => {}
                 () = tokio::time::sleep(self.pause(room)) => {}
-                _ = inbox.terminate.recv() => self.exit = Some(Exit::Done),
-                _ = inbox.interrupt.recv() => self.exit = Some(Exit::Done),
+                Some(report) = inbox.reports.recv() => self.reported(report)?,
+                _ = inbox.terminate.recv() => self.close(),
+                _ = inbox.interrupt.recv() => self.close(),
             }
+            self.closing_goes_on();
         }
         if let Some(engine) = self.state.get().engine {
             process::end(&engine);
@@ -163,6 +192,9 @@ impl App {
             until = until.min(due);
         }
         if let Some(due) = self.bridge.as_ref().and_then(Bridge::next_tick) {
+            until = until.min(due);
+        }
+        if let Some(due) = self.closing_due() {
             until = until.min(due);
         }
         clock::until(until, now).min(LONGEST)
@@ -253,70 +285,37 @@ impl App {
         self.settle()
     }
 
-    fn command(&mut self, frame: AgentFrame) {
-        let now = clock::now();
-        match (frame, &mut self.bridge) {
-            (AgentFrame::Saved { part_id, len }, _) => self.streams.saved(&part_id, len),
-            (AgentFrame::Resend { part_id, from }, _) => self.streams.resend(&part_id, from),
-            (AgentFrame::Shutdown {}, _) => self.exit = Some(Exit::Done),
-            (
-                AgentFrame::Run {
-                    turn_id,
-                    text,
-                    model,
-                    author,
-                },
-                Some(bridge),
-            ) => {
-                let run = Run {
-                    turn: turn_id,
-                    text,
-                    model,
-                    author,
-                };
-                let out = bridge.run(run, &self.streams, now);
-                self.take(out);
-            }
-            (
-                AgentFrame::Steer {
-                    turn_id: turn,
-                    prompt_id: prompt,
-                    text,
-                    model,
-                },
-                bridge,
-            ) => {
-                let steer = Steer {
-                    turn,
-                    prompt,
-                    text,
-                    model,
-                };
-                let out = match bridge {
-                    Some(bridge) => bridge.steer(steer, now),
-                    None => vec![Output::Event(steer.refused(cause::not_running()))],
-                };
-                self.take(out);
-            }
-            (AgentFrame::Abort { turn_id }, Some(bridge)) => {
-                let out = bridge.abort(&turn_id, &self.streams, now);
-                self.take(out);
-            }
-            (AgentFrame::Resolve { interaction_id, answer }, Some(bridge)) => bridge.resolve(interaction_id, answer),
-            (
-                AgentFrame::Run { .. }
-                | AgentFrame::Save {}
-                | AgentFrame::Abort { .. }
-                | AgentFrame::Resolve { .. }
-                | AgentFrame::Welcome { .. }
-                | AgentFrame::Ack { .. }
-                | AgentFrame::Token { .. },
-                _,
-            ) => {}
+    fn reported(&mut self, report: Report) -> io::Result<()> {
+        self.report(report.event);
+        if report.answer {
+            self.saved();
         }
+        self.settle()
     }
 
     fn news(&mut self, news: EngineNews) -> io::Result<()> {
+        match &news {
+            EngineNews::Restored { snapshot, losses } => {
+                let loss = Some(losses.join(" ")).filter(|loss| !loss.is_empty());
+                self.report(RunnerEvent::SnapshotRestored {
+                    snapshot_id: snapshot.clone(),
+                    loss,
+                });
+                self.state.update(|state| state.snapshot.conversation = None)?;
+            }
+            EngineNews::Up {
+                api, session, version, ..
+            } => {
+                let engine = Engine {
+                    api: api.clone(),
+                    root: session.clone(),
+                    version: version.clone(),
+                };
+                self.running.send_replace(Some(engine));
+            }
+            EngineNews::Died(_) | EngineNews::Failed(_) => drop(self.running.send_replace(None)),
+            EngineNews::Event(_) | EngineNews::Gap => {}
+        }
         if let Some(bridge) = &mut self.bridge {
             let out = bridge.news(news, &self.streams, self.spool.reported(), clock::now());
             self.take(out);
@@ -367,10 +366,17 @@ impl App {
         {
             self.streams.close(id);
         }
+        let mut over = None;
+        if let RunnerEvent::TurnFinished { turn_id, .. } = &event {
+            over = Some(turn_id.clone());
+        }
         match self.spool.append(clock::now(), event) {
             Ok(rseq) => {
                 if let Some((part, every)) = opened {
                     self.streams.open(part, rseq, every);
+                }
+                if let Some(turn) = over {
+                    self.wish(Wish::Turn(turn));
                 }
             }
             Err(error) => {

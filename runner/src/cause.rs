@@ -165,6 +165,25 @@ pub fn not_noted(error: &std::io::Error) -> Cause {
     )
 }
 
+/// The work could not be saved.
+pub fn snapshot_failed(code: &str, detail: &str) -> Cause {
+    Cause::new(
+        code,
+        format!(
+            "The work could not be saved: {}. It is tried again after the next turn.",
+            plain(detail)
+        ),
+    )
+}
+
+/// There is too much work to save.
+pub fn snapshot_too_large() -> Cause {
+    Cause::new(
+        "snapshot_too_large",
+        "The work is too large to be saved. Commit and push it, or remove large files that git does not ignore.",
+    )
+}
+
 /// The engine did not take the prompt.
 pub fn prompt_refused(detail: &str) -> Cause {
     Cause::new(

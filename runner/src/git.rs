@@ -20,7 +20,7 @@ use crate::config::Config;
 const CLONE_TIMEOUT: Duration = Duration::from_mins(10);
 const QUICK: Duration = Duration::from_secs(30);
 /// What git calls the commit of a branch that has none.
-const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
+pub const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
 /// What is checked out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,7 +122,11 @@ async fn empty(config: &Config, author: &GitAuthor) -> Result<(), StartFailure> 
     Ok(())
 }
 
-async fn checked_out(config: &Config, repo: Option<&RepoSpec>) -> Result<CheckedOut, StartFailure> {
+/// What is checked out now.
+///
+/// # Errors
+/// When git does not say.
+pub async fn checked_out(config: &Config, repo: Option<&RepoSpec>) -> Result<CheckedOut, StartFailure> {
     let ask = async |arguments: &[&str]| {
         let output = run(config, arguments, QUICK).await.map_err(|error| disk(&error))?;
         let line = String::from_utf8_lossy(&output.stdout).trim().to_owned();
@@ -143,6 +147,15 @@ async fn checked_out(config: &Config, repo: Option<&RepoSpec>) -> Result<Checked
 }
 
 async fn run(config: &Config, arguments: &[&str], limit: Duration) -> io::Result<Output> {
+    let mut command = command(config);
+    command.args(arguments);
+    tokio::time::timeout(limit, command.output())
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
+
+/// The system's git in the workspace, without anybody's credentials, prompts or helpers.
+pub fn command(config: &Config) -> Command {
     let mut command = Command::new("git");
     command
         // `safe.directory` counts only from the command line or the user's own file: a local repository may belong
@@ -155,7 +168,6 @@ async fn run(config: &Config, arguments: &[&str], limit: Duration) -> io::Result
             "-c",
             "protocol.ext.allow=never",
         ])
-        .args(arguments)
         .current_dir(&config.workspace)
         .env_clear()
         .env("PATH", &config.path)
@@ -165,9 +177,7 @@ async fn run(config: &Config, arguments: &[&str], limit: Duration) -> io::Result
         .env("GIT_ASKPASS", "true")
         .stdin(Stdio::null())
         .kill_on_drop(true);
-    tokio::time::timeout(limit, command.output())
-        .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+    command
 }
 
 fn complaint(output: &Output) -> String {

@@ -3,7 +3,7 @@
 //! The engine orders a session's history by id: 12 hex digits of time (milliseconds × 4096 + counter, 48 bits),
 //! then 14 characters of base 62. An id chosen here must therefore be later than every id the engine made before.
 
-use errand_protocol::ids::{MessageId, PartId, SpoolId};
+use errand_protocol::ids::{MessageId, PartId, SnapshotId, SpoolId};
 use errand_protocol::time::Timestamp;
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -42,6 +42,14 @@ pub fn jitter() -> f64 {
 /// As [`random_bytes`].
 pub fn spool_id() -> std::io::Result<SpoolId> {
     SpoolId::from_body(&base62(&random_bytes::<26>()?)).map_err(|error| std::io::Error::other(error.to_string()))
+}
+
+/// The id of a new snapshot.
+///
+/// # Errors
+/// As [`random_bytes`].
+pub fn snapshot_id() -> std::io::Result<SnapshotId> {
+    SnapshotId::from_body(&base62(&random_bytes::<26>()?)).map_err(|error| std::io::Error::other(error.to_string()))
 }
 
 /// The ids of a prompt's message and of its only part.

@@ -2,7 +2,7 @@
 //! link").
 //!
 //! Owns: the link with its spool ([`link`], [`spool`]), the workspace ([`git`]), the engine's process and API
-//! ([`engine`]), the meaning of its events ([`bridge`]), the pace of deltas ([`streams`]), and the loopback relay to
+//! ([`engine`]), the meaning of its events ([`bridge`]), the pace of deltas ([`streams`]), saving and restoring the work ([`snapshot`]), and the loopback relay to
 //! the model proxy ([`relay`]).
 //!
 //! Does not: keep a queue of prompts, decide on retries of a failed start, hold any credential but the sandbox token
@@ -23,6 +23,7 @@ pub mod ids;
 pub mod link;
 pub mod relay;
 pub mod reported;
+pub mod snapshot;
 pub mod spool;
 pub mod state;
 pub mod streams;

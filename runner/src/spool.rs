@@ -125,6 +125,11 @@ impl Spool {
         self.base + self.offsets.len() as u64 - 1
     }
 
+    /// Whether everything is stored elsewhere.
+    pub fn all_acked(&self) -> bool {
+        self.acked >= self.last()
+    }
+
     /// What the events up to now say.
     pub const fn reported(&self) -> &Reported {
         &self.reported

@@ -8,9 +8,11 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use errand_protocol::ids::{MessageId, PartId, PromptId, TurnId};
+use errand_protocol::ids::{MessageId, PartId, PromptId, SnapshotId, TurnId};
 use errand_protocol::text::{ModelId, PromptText};
 use serde::{Deserialize, Serialize};
+
+use crate::snapshot::meta::TurnMark;
 
 /// Turns that are remembered, so that none runs twice.
 const MAX_TURNS: usize = 100;
@@ -31,6 +33,50 @@ pub struct State {
     pub relay: Option<RelayNote>,
     /// Turns and the engine ids of their prompts, oldest first.
     pub turns: Vec<TurnNote>,
+    /// What is known of snapshots.
+    pub snapshot: SnapshotNote,
+}
+
+/// What is known of snapshots: what the last one holds, and what the next one is made of.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SnapshotNote {
+    /// The commit that a clone of the repository has; none when the workspace was made without a repository.
+    pub base: Option<String>,
+    /// Finished turns that a snapshot can be cut at, oldest first.
+    pub turns: Vec<TurnMark>,
+    /// The last one that was uploaded.
+    pub saved: Option<Saved>,
+    /// A conversation that the engine is still to be given, after files were restored.
+    pub conversation: Option<ConversationNote>,
+}
+
+/// A snapshot that was uploaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Saved {
+    /// Which.
+    pub id: SnapshotId,
+    /// The last turn in it.
+    pub turn: Option<TurnId>,
+    /// Its size.
+    pub bytes: u64,
+    /// What it was made of: equal means that another one would hold the same.
+    pub contents: String,
+}
+
+/// A conversation that is to be given to a fresh engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConversationNote {
+    /// The snapshot it comes from.
+    pub snapshot: SnapshotId,
+    /// The engine's session in it; none when the snapshot has no conversation.
+    pub root: Option<String>,
+    /// The first message that is not wanted any more.
+    pub until: Option<MessageId>,
+    /// What could not be brought back so far, in words.
+    pub losses: Vec<String>,
 }
 
 /// A started engine.
@@ -70,6 +116,9 @@ pub struct TurnNote {
     /// Its end was reported.
     #[serde(default)]
     pub over: bool,
+    /// Its last message, once it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<MessageId>,
     /// Further prompts that were taken in for it, oldest first.
     #[serde(default)]
     pub steers: Vec<SteerNote>,

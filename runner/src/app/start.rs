@@ -2,17 +2,94 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::time::Duration;
 
 use errand_protocol::runner::{RunnerEvent, RunnerSetup};
 use errand_protocol::session::StartStep;
 
 use super::App;
 use crate::bridge::driver::Bridge;
-use crate::cause::StartFailure;
+use crate::cause::{StartFailure, plain};
+use crate::config::Config;
 use crate::engine::settings;
 use crate::engine::supervisor::Supervisor;
 use crate::git::{self, CheckedOut};
 use crate::relay::{self, Relay};
+use crate::snapshot::restore;
+use crate::snapshot::transfer::Transfer;
+use crate::state::{ConversationNote, StateFile};
+
+/// Bringing a snapshot's files back may take so long.
+const RESTORING: Duration = Duration::from_mins(2);
+
+/// Making the workspace: a clone or an empty repository, then what a snapshot adds.
+struct Preparation {
+    config: Config,
+    state: StateFile,
+    transfer: Transfer,
+    setup: RunnerSetup,
+}
+
+impl Preparation {
+    async fn run(&self, begun_before: bool) -> Result<CheckedOut, StartFailure> {
+        if begun_before {
+            self.clear();
+        }
+        let begun = self.state.update(|state| state.cloning = true);
+        let prepared = self.fill().await;
+        if let Err(error) = begun.and_then(|()| self.state.update(|state| state.cloned = prepared.is_ok())) {
+            tracing::error!(%error, "the notes could not be written");
+        }
+        prepared
+    }
+
+    fn clear(&self) {
+        if let Err(error) = git::clear(&self.config.workspace) {
+            tracing::warn!(%error, "what an interrupted start left could not be removed");
+        }
+    }
+
+    async fn fill(&self) -> Result<CheckedOut, StartFailure> {
+        let cloned = self.clone().await?;
+        let Some(source) = &self.setup.snapshot else {
+            return Ok(cloned);
+        };
+        let files = restore::files(&self.config, &self.state, &self.transfer, source);
+        let restored = tokio::time::timeout(RESTORING, files).await;
+        let trouble = match restored {
+            Ok(Ok(())) => return git::checked_out(&self.config, self.setup.repo.as_ref()).await,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it took longer than two minutes".to_owned(),
+        };
+        tracing::warn!(trouble, "the snapshot could not be restored");
+        self.clear();
+        let cloned = self.clone().await?;
+        let loss = format!(
+            "The work was not brought back, and the agent does not remember the conversation: {}. The workspace was made anew.",
+            plain(&trouble)
+        );
+        let noted = self.state.update(|state| {
+            state.snapshot.conversation = Some(ConversationNote {
+                snapshot: source.id.clone(),
+                root: None,
+                until: None,
+                losses: vec![loss],
+            });
+        });
+        noted.map_err(|error| StartFailure::engine(&error.to_string()))?;
+        Ok(cloned)
+    }
+
+    async fn clone(&self) -> Result<CheckedOut, StartFailure> {
+        let repo = self.setup.repo.as_ref();
+        let cloned = git::prepare(&self.config, repo, &self.setup.author).await?;
+        let base = Some(cloned.commit.clone()).filter(|commit| repo.is_some() && commit != git::NO_COMMIT);
+        if let Err(error) = self.state.update(|state| state.snapshot.base = base) {
+            tracing::error!(%error, "the notes could not be written");
+        }
+        Ok(cloned)
+    }
+}
 
 impl App {
     /// The first welcome: the workspace is prepared, then the engine starts.
@@ -24,8 +101,13 @@ impl App {
             self.tell.outcomes.clone(),
         ));
         let noted = self.state.get();
-        let (config, state, done) = (self.config.clone(), self.state.clone(), self.tell.prepared.clone());
-        let (repo, author) = (setup.repo.clone(), setup.author.clone());
+        let work = Preparation {
+            config: self.config.clone(),
+            state: self.state.clone(),
+            transfer: Transfer::new(&self.config, self.http.clone(), self.token.subscribe()),
+            setup: setup.clone(),
+        };
+        let done = self.tell.prepared.clone();
         self.setup = Some(setup);
         if !noted.cloned {
             self.report(RunnerEvent::Step {
@@ -36,17 +118,7 @@ impl App {
             let prepared = if noted.cloned {
                 Ok(None)
             } else {
-                if noted.cloning
-                    && let Err(error) = git::clear(&config.workspace)
-                {
-                    tracing::warn!(%error, "an interrupted clone could not be removed");
-                }
-                let begun = state.update(|state| state.cloning = true);
-                let prepared = git::prepare(&config, repo.as_ref(), &author).await;
-                if let Err(error) = begun.and_then(|()| state.update(|state| state.cloned = prepared.is_ok())) {
-                    tracing::error!(%error, "the notes could not be written");
-                }
-                prepared.map(Some)
+                work.run(noted.cloning).await.map(Some)
             };
             let _ = done.send(prepared).await;
         });

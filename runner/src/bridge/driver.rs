@@ -199,6 +199,7 @@ impl Bridge {
                 self.read_record(Source::Resumed);
                 Vec::new()
             }
+            EngineNews::Restored { .. } => Vec::new(),
             EngineNews::Died(cause) => {
                 self.engine = None;
                 self.steering = None;

@@ -17,6 +17,8 @@ use super::event::{
 
 /// A call may take so long; reading a long session's messages is the slowest.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// Copying a whole conversation may take so long.
+const COPY_TIMEOUT: Duration = Duration::from_mins(2);
 /// The engine sends a heartbeat every ten seconds.
 const SILENT: Duration = Duration::from_secs(45);
 
@@ -149,6 +151,32 @@ impl Api {
     /// What the sessions do that do something.
     pub async fn statuses(&self) -> Result<BTreeMap<String, Status>, ApiError> {
         self.get("/session/status").await
+    }
+
+    /// A session as the engine describes it: all of it.
+    pub async fn session_text(&self, session: &str) -> Result<Value, ApiError> {
+        self.get(&format!("/session/{session}")).await
+    }
+
+    /// A session's messages, oldest first, unread: as many bytes at a time as come.
+    pub async fn messages_stream(&self, session: &str) -> Result<reqwest::Response, ApiError> {
+        let request = self.request(Method::GET, &format!("/session/{session}/message"));
+        Self::send(request.timeout(COPY_TIMEOUT)).await
+    }
+
+    /// The project that the engine takes the workspace for. Asking makes the engine look at the workspace.
+    pub async fn project(&self) -> Result<String, ApiError> {
+        #[derive(Deserialize)]
+        struct Project {
+            id: String,
+        }
+        Ok(self.get::<Project>("/project/current").await?.id)
+    }
+
+    /// Gives the engine events of a session as if they had happened here.
+    pub async fn replay(&self, directory: &str, events: &[Value]) -> Result<(), ApiError> {
+        let body = json!({ "directory": directory, "events": events });
+        self.post("/sync/replay", &body).await.map(drop)
     }
 
     /// A session's messages, oldest first.

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use errand_protocol::ids::SnapshotId;
 use errand_protocol::session::Cause;
 use serde_json::Value;
 use tokio::process::Child;
@@ -16,6 +17,7 @@ use super::event::EngineEvent;
 use super::process;
 use crate::cause;
 use crate::config::Config;
+use crate::snapshot::restore;
 use crate::state::{EngineNote, StateFile};
 
 const MAX_DEATHS: usize = 3;
@@ -37,6 +39,13 @@ pub enum EngineNews {
         version: String,
         /// Whether it is the process that ran before (after a restart of the runner).
         adopted: bool,
+    },
+    /// Before `Up`: the files, and as far as possible the conversation, come from a snapshot.
+    Restored {
+        /// Which.
+        snapshot: SnapshotId,
+        /// What could not be brought back, in words.
+        losses: Vec<String>,
     },
     /// An event.
     Event(EngineEvent),
@@ -167,6 +176,14 @@ impl Supervisor {
         let version = api.version().await?;
         let events = api.events().await?;
         let session = self.session(api).await?;
+        if let Some(note) = self.state.get().snapshot.conversation {
+            restore::clean(&self.config);
+            let restored = EngineNews::Restored {
+                snapshot: note.snapshot,
+                losses: note.losses,
+            };
+            let _ = self.news.send(restored).await;
+        }
         Ok((
             events,
             EngineNews::Up {
@@ -185,8 +202,20 @@ impl Supervisor {
         {
             return Ok(known);
         }
-        let session = api.create_session(self.title.as_deref()).await?;
-        if let Err(error) = self.state.update(|state| state.engine_session = Some(session.clone())) {
+        let mut note = self.state.get().snapshot.conversation;
+        let restored = match &mut note {
+            Some(note) => restore::conversation(&self.config, api, note, self.title.as_deref()).await,
+            None => None,
+        };
+        let session = match restored {
+            Some(session) => session,
+            None => api.create_session(self.title.as_deref()).await?,
+        };
+        let noted = self.state.update(|state| {
+            state.engine_session = Some(session.clone());
+            state.snapshot.conversation = note;
+        });
+        if let Err(error) = noted {
             tracing::error!(%error, "the engine's session could not be noted");
         }
         Ok(session)

@@ -3,7 +3,7 @@
 //! It keeps what the real one keeps (events by `rseq`, acked after they are stored; saved lengths of open parts) and
 //! notes every breach of the protocol in `problems`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -46,6 +46,13 @@ pub struct Log {
     pub acks: bool,
     pub saves: bool,
     pub refuse: Option<u16>,
+    /// Uploaded snapshots.
+    pub snapshots: BTreeMap<String, Bytes>,
+    /// Statuses that the next uploads are answered with.
+    pub put_statuses: VecDeque<u16>,
+    pub uploads: usize,
+    /// The last request to the model that was not for a title.
+    pub llm_body: String,
     connection: Option<mpsc::UnboundedSender<Out>>,
 }
 
@@ -92,6 +99,10 @@ impl Agent {
             acks: true,
             saves: true,
             refuse: None,
+            snapshots: BTreeMap::new(),
+            put_statuses: VecDeque::new(),
+            uploads: 0,
+            llm_body: String::new(),
             connection: None,
         }));
         let changed = Arc::new(Notify::new());
@@ -207,7 +218,11 @@ impl Server {
         if let Some(rest) = path.strip_prefix("/llm/demo") {
             return self.model(rest, &bearer, request).await;
         }
-        if path != format!("/runner/{}", self.setup.session_id) {
+        let own = format!("/runner/{}", self.setup.session_id);
+        if let Some(id) = path.strip_prefix(&format!("{own}/snapshots/")) {
+            return self.snapshot(id.to_owned(), &bearer, request).await;
+        }
+        if path != own {
             return text(StatusCode::NOT_FOUND, "no such path");
         }
         let refuse = {
@@ -238,10 +253,37 @@ impl Server {
         response
     }
 
+    async fn snapshot(&self, id: String, bearer: &str, request: Request<Incoming>) -> Response<Body> {
+        if bearer != self.log.lock().unwrap().token {
+            return text(StatusCode::UNAUTHORIZED, "not the token");
+        }
+        if request.method() == "GET" {
+            let Some(bytes) = self.log.lock().unwrap().snapshots.get(&id).cloned() else {
+                return text(StatusCode::NOT_FOUND, "no such snapshot");
+            };
+            let body = Full::new(bytes).map_err(|never| match never {}).boxed();
+            return Response::new(body);
+        }
+        let length: usize = request.headers()["content-length"].to_str().unwrap().parse().unwrap();
+        let bytes = request.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(bytes.len(), length);
+        let mut log = self.log.lock().unwrap();
+        log.uploads += 1;
+        self.changed.notify_waiters();
+        if let Some(status) = log.put_statuses.pop_front() {
+            return text(StatusCode::from_u16(status).unwrap(), "no");
+        }
+        log.snapshots.insert(id, bytes);
+        text(StatusCode::NO_CONTENT, "")
+    }
+
     async fn model(&self, path: &str, bearer: &str, request: Request<Incoming>) -> Response<Body> {
         self.log.lock().unwrap().llm_tokens.push(bearer.to_owned());
         let url = format!("{}{path}", self.model);
         let body = request.into_body().collect().await.unwrap().to_bytes();
+        if body.windows(8).any(|window| window == b"\"tools\":") {
+            self.log.lock().unwrap().llm_body = String::from_utf8_lossy(&body).into_owned();
+        }
         let sent = self
             .http
             .post(url)

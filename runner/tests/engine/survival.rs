@@ -1,7 +1,5 @@
 //! What survives: the runner killed, the engine killed, the link cut; starts that fail; the end of the runner.
 
-use std::process::Command;
-
 use crate::world::{World, git, outcome, sample};
 use errand_protocol::runner::{AgentFrame, RunnerEvent, RunnerFrame};
 use errand_protocol::session::TurnOutcome;
@@ -248,13 +246,7 @@ async fn the_runner_ends_with_the_codes_reason_and_takes_the_engine_with_it() {
     assert_eq!(world.runner_exit().await, 0);
     assert!(!world.engine_alive());
     let mut world = World::ready().await;
-    assert!(
-        Command::new("kill")
-            .arg(world.runner_pid().to_string())
-            .status()
-            .unwrap()
-            .success()
-    );
+    world.terminate_runner();
     assert_eq!(world.runner_exit().await, 0);
     assert!(!world.engine_alive());
 }

@@ -1,6 +1,6 @@
 //! Turns from prompt to end, with the real engine: what people see of text, tools, questions and failures.
 
-use crate::world::{World, done, git, outcome, sample, tool};
+use crate::world::{World, done, git, next_turn, outcome, sample, tool};
 use errand_protocol::ids::InteractionId;
 use errand_protocol::interaction::{Answer, Ask, PermissionReply};
 use errand_protocol::runner::{AgentFrame, RunnerEvent};
@@ -89,8 +89,8 @@ async fn the_sample_is_really_fixed_and_every_part_of_it_is_reported() {
 
 #[tokio::test]
 async fn a_streamed_text_comes_in_deltas_that_join_to_the_final_part() {
-    let mut world = World::ready().await;
-    let turn = world.next_turn();
+    let world = World::ready().await;
+    let turn = next_turn();
     world.agent.send(AgentFrame::Run {
         turn_id: turn.clone(),
         text: "[[text:{\"words\":80}]]".parse().unwrap(),
@@ -309,7 +309,7 @@ async fn each_failure_of_the_model_ends_the_turn_with_its_cause() {
         let finished = world.ask(prompt).await;
         assert_eq!(outcome(&finished), (TurnOutcome::Failed, code.to_owned()), "{prompt}");
     }
-    let turn = world.next_turn();
+    let turn = next_turn();
     world.agent.send(AgentFrame::Run {
         turn_id: turn.clone(),
         text: "hello".parse().unwrap(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use errand_protocol::ids::TurnId;
 use errand_protocol::runner::{AgentFrame, Dialect, GitAuthor, ModelSetup, ProviderSetup, RunnerEvent, RunnerSetup};
@@ -19,11 +20,11 @@ use crate::agent::{self, Agent};
 
 pub struct World {
     pub agent: Agent,
+    pub setup: RunnerSetup,
     pub dir: TempDir,
     pub model_url: String,
     runner: Kept,
     _model: Kept,
-    turns: u32,
 }
 
 /// A process that ends with its owner.
@@ -138,21 +139,30 @@ impl World {
 
     /// A world; `change` sees the set-up before it is used, and the temporary directory.
     pub async fn with(change: impl FnOnce(&mut RunnerSetup, &Path)) -> Self {
+        Self::beginning_with(BTreeMap::new(), change).await
+    }
+
+    /// A world whose control plane has snapshots.
+    pub async fn beginning_with(
+        snapshots: BTreeMap<String, bytes::Bytes>,
+        change: impl FnOnce(&mut RunnerSetup, &Path),
+    ) -> Self {
         engine();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let dir = TempDir::new().unwrap();
         let mut setup = setup();
         change(&mut setup, dir.path());
         let (model, model_url) = start_model();
-        let agent = Agent::start(setup, model_url.clone()).await;
+        let agent = Agent::start(setup.clone(), model_url.clone()).await;
+        agent.log().snapshots = snapshots;
         let runner = spawn_runner(dir.path(), &agent);
         Self {
             agent,
+            setup,
             dir,
             model_url,
             runner,
             _model: model,
-            turns: 0,
         }
     }
 
@@ -170,13 +180,8 @@ impl World {
         StateFile::open(&self.dir.path().join("state/runner.json"))
     }
 
-    pub fn next_turn(&mut self) -> TurnId {
-        self.turns += 1;
-        TurnId::from_body(&self.turns.to_string()).unwrap()
-    }
-
     pub fn prompt(&mut self, text: &str) -> TurnId {
-        let turn = self.next_turn();
+        let turn = next_turn();
         self.run(&turn, text);
         turn
     }
@@ -216,6 +221,12 @@ impl World {
         let engine = self.state().get().engine.unwrap();
         let killed = Command::new("kill").args(["-9", &engine.pid.to_string()]).status();
         assert!(killed.unwrap().success());
+    }
+
+    /// As a host ends it.
+    pub fn terminate_runner(&self) {
+        let ended = Command::new("kill").arg(self.runner_pid().to_string()).status();
+        assert!(ended.unwrap().success());
     }
 
     pub fn start_runner(&mut self) {
@@ -337,6 +348,17 @@ impl Drop for World {
     }
 }
 
+/// Waits until something outside of the log is true.
+pub async fn until(mut is: impl FnMut() -> bool) {
+    for _ in 0..1200 {
+        if is() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("waited in vain");
+}
+
 /// Whether any process carries an engine's mark.
 pub fn runs(mark: &str) -> bool {
     let marked = |pid: &std::ffi::OsStr| {
@@ -346,6 +368,12 @@ pub fn runs(mark: &str) -> bool {
     std::fs::read_dir("/proc")
         .unwrap()
         .any(|entry| marked(&entry.unwrap().file_name()))
+}
+
+/// A turn that there was not before, in any world: another may go on with this one's turns.
+pub fn next_turn() -> TurnId {
+    static TURNS: AtomicU32 = AtomicU32::new(1);
+    TurnId::from_body(&TURNS.fetch_add(1, Ordering::Relaxed).to_string()).unwrap()
 }
 
 /// How a turn ended, and the code of its cause.

@@ -177,6 +177,7 @@ impl Bridge {
             return Vec::new();
         };
         let text_of = |part: &PartId| streams.text(part).map(str::to_owned);
+        let last = mapper.reported().messages.keys().next_back().cloned();
         let mut out = mapper.finish(ending, files, text_of, now);
         self.ending_at = None;
         self.posting = None;
@@ -185,6 +186,7 @@ impl Bridge {
         let over = self.state.update(|state| {
             for note in state.turns.iter_mut().filter(|note| note.turn == turn) {
                 note.over = true;
+                note.last.clone_from(&last);
                 note.steers.iter_mut().for_each(|steer| steer.waits = None);
             }
         });
@@ -215,6 +217,7 @@ fn note_of(state: &StateFile, turn: &TurnId, now: Timestamp) -> std::io::Result<
         message,
         part,
         over: false,
+        last: None,
         steers: Vec::new(),
     };
     state.update(|state| state.turns.push(note.clone()))?;

@@ -1,0 +1,151 @@
+//! What the control plane asks for, and the end: the work is saved before the runner goes.
+
+use errand_protocol::runner::AgentFrame;
+
+use super::App;
+use crate::bridge::driver::{Bridge, Run, Steer};
+use crate::bridge::mapper::Output;
+use crate::cause;
+use crate::clock;
+use crate::link::core::Exit;
+use crate::snapshot::saver::Wish;
+
+/// The work is saved for so long, at most, before the runner ends, in milliseconds.
+const CLOSING: i64 = 15_000;
+/// A turn gets so much of it to be stopped.
+const STOPPING: i64 = 4_000;
+
+/// The runner is about to end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Closing {
+    /// At the latest then.
+    until: i64,
+    /// The saver was asked; it answered.
+    asked: bool,
+    saved: bool,
+}
+
+impl App {
+    pub(super) fn command(&mut self, frame: AgentFrame) {
+        let now = clock::now();
+        match (frame, &mut self.bridge) {
+            (AgentFrame::Saved { part_id, len }, _) => self.streams.saved(&part_id, len),
+            (AgentFrame::Resend { part_id, from }, _) => self.streams.resend(&part_id, from),
+            (AgentFrame::Save {}, _) => self.wish(Wish::Save),
+            (AgentFrame::Shutdown {}, _) => self.close(),
+            (
+                AgentFrame::Run {
+                    turn_id,
+                    text,
+                    model,
+                    author,
+                },
+                Some(bridge),
+            ) if self.closing.is_none() => {
+                let run = Run {
+                    turn: turn_id,
+                    text,
+                    model,
+                    author,
+                };
+                let out = bridge.run(run, &self.streams, now);
+                self.take(out);
+            }
+            (
+                AgentFrame::Steer {
+                    turn_id: turn,
+                    prompt_id: prompt,
+                    text,
+                    model,
+                },
+                bridge,
+            ) => {
+                let steer = Steer {
+                    turn,
+                    prompt,
+                    text,
+                    model,
+                };
+                let out = match bridge {
+                    Some(bridge) => bridge.steer(steer, now),
+                    None => vec![Output::Event(steer.refused(cause::not_running()))],
+                };
+                self.take(out);
+            }
+            (AgentFrame::Abort { turn_id }, Some(bridge)) => {
+                let out = bridge.abort(&turn_id, &self.streams, now);
+                self.take(out);
+            }
+            (AgentFrame::Resolve { interaction_id, answer }, Some(bridge)) => bridge.resolve(interaction_id, answer),
+            (
+                AgentFrame::Run { .. }
+                | AgentFrame::Abort { .. }
+                | AgentFrame::Resolve { .. }
+                | AgentFrame::Welcome { .. }
+                | AgentFrame::Ack { .. }
+                | AgentFrame::Token { .. },
+                _,
+            ) => {}
+        }
+    }
+
+    /// Something for the saver to do.
+    pub(super) fn wish(&self, wish: Wish) {
+        if let Err(error) = self.wishes.try_send(wish) {
+            tracing::error!(%error, "the saver does not keep up");
+        }
+    }
+
+    /// Stops the turn, saves the work, then ends. A second time: at once.
+    pub(super) fn close(&mut self) {
+        if self.closing.is_some() {
+            self.exit = Some(Exit::Done);
+            return;
+        }
+        let now = clock::now();
+        self.closing = Some(Closing {
+            until: now.millis() + CLOSING,
+            asked: false,
+            saved: false,
+        });
+        if let Some(bridge) = &mut self.bridge
+            && let Some(turn) = bridge.turn()
+        {
+            let out = bridge.abort(&turn, &self.streams, now);
+            self.take(out);
+        }
+        self.closing_goes_on();
+    }
+
+    /// When [`Self::closing_goes_on`] is due.
+    pub(super) fn closing_due(&self) -> Option<i64> {
+        let closing = self.closing?;
+        Some(if closing.asked {
+            closing.until
+        } else {
+            closing.until - CLOSING + STOPPING
+        })
+    }
+
+    /// The saver has answered.
+    pub(super) fn saved(&mut self) {
+        if let Some(closing) = self.closing.as_mut().filter(|closing| closing.asked) {
+            closing.saved = true;
+        }
+    }
+
+    /// The next step of ending: asking for a snapshot once no turn runs, leaving once it is there and told.
+    pub(super) fn closing_goes_on(&mut self) {
+        let Some(closing) = self.closing else { return };
+        let now = clock::now().millis();
+        let idle = self.bridge.as_ref().and_then(Bridge::turn).is_none();
+        if !closing.asked && (idle || now >= closing.until - CLOSING + STOPPING) {
+            self.wish(Wish::Save);
+            self.closing = Some(Closing { asked: true, ..closing });
+        }
+        let told = !self.link.up() || self.spool.all_acked();
+        if now >= closing.until || (closing.saved && told) {
+            self.exit = Some(Exit::Done);
+        }
+    }
+}
