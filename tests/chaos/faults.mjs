@@ -126,6 +126,18 @@ const fullDisk = {
   },
 };
 
+/** Far ahead mostly, a little back now and then, as clocks are set; it stays so. */
+const clockJump = {
+  kind: 'clock jump',
+  weight: 3,
+  async strike({ installation: { clock }, random }) {
+    if (!clock.env) return null;
+    const ms = random.chance(0.7) ? random.between(5000, 90_000) : -random.between(500, 8000);
+    clock.jump(ms);
+    return { sessions: null, detail: `by ${ms} ms` };
+  },
+};
+
 export const FAULTS = [
   killPart('worker', 4),
   killWorkerd,
@@ -142,4 +154,5 @@ export const FAULTS = [
   disturb('sandbox contract', 'host', null, 4),
   viewersTrouble,
   fullDisk,
+  clockJump,
 ];

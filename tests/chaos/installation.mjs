@@ -8,6 +8,7 @@ import path from 'node:path';
 
 import { processesOf, readProc, until } from '../lib/programs.mjs';
 import { startSystem } from '../lib/system.mjs';
+import { Clock } from './clock.mjs';
 import { Proxy } from './proxy.mjs';
 
 /** The sandboxes' disk, when one can be made. */
@@ -64,8 +65,10 @@ export class Installation {
         // A killed workerd leaves its directory behind: below the home it goes with it.
         process.env.TMPDIR = path.join(home, 'tmp');
         fs.mkdirSync(process.env.TMPDIR);
+        installation.clock = new Clock(process.env.TMPDIR);
+        const { env } = installation.clock;
         const ports = { runnerPort: proxies.runners.port, hostPort: proxies.host.port, demoPort: proxies.model.port };
-        return { ...ports, release: () => installation.ownDisk && spawnSync('umount', ['-l', disk]) };
+        return { ...ports, env, release: () => installation.ownDisk && spawnSync('umount', ['-l', disk]) };
       },
     }).finally(() => {
       if (temporary === undefined) delete process.env.TMPDIR;

@@ -11,7 +11,7 @@ const TRIES = 20;
 
 /**
  * Strikes `count` times, or until `deadline`. Resolves to the record: `{at, until, kind, sessions, detail}` in the order
- * in which the faults began; `sessions` is null when all could be hit.
+ * in which the faults began, by the Worker's clock; `sessions` is null when all could be hit.
  */
 export async function strikeAll({ installation, people, seed, count, deadline, kinds, onFault }) {
   const random = Random.for(seed, 'faults');
@@ -35,9 +35,9 @@ export async function strikeAll({ installation, people, seed, count, deadline, k
 async function strike({ possible, ...world }) {
   for (let attempt = 0; attempt < TRIES; attempt += 1) {
     const fault = world.random.weighted(possible.map((one) => [one.weight, one]));
-    const at = Date.now();
+    const at = world.installation.clock.now();
     const outcome = await fault.strike(world);
-    if (outcome) return { at, until: Date.now(), kind: fault.kind, ...outcome };
+    if (outcome) return { at, until: world.installation.clock.now(), kind: fault.kind, ...outcome };
     await pause(200);
   }
   return null;

@@ -31,7 +31,8 @@ const TIMINGS = { reconnectGrace: 1000, reconnectAlive: 15_000, startBackoff: 20
  * - `permissions`: the engine's permission rules, e.g. `{bash: 'ask'}`
  * - `between({home, port, hostPort, demoPort})`: called before anything starts; may put something between the parts:
  *   resolves to the ports by which the Worker reaches host and model (`hostPort`, `demoPort`) and runners the Worker
- *   (`runnerPort`), and `release()`, called (synchronously) before `home` is removed
+ *   (`runnerPort`), more environment for the programs (`env`), and `release()`, called (synchronously) before `home` is
+ *   removed
  */
 export async function startSystem({ vars = {}, timings = {}, permissions, between } = {}) {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'errand-e2e-'));
@@ -56,7 +57,7 @@ async function settings(home, { vars, timings, permissions, between }) {
   const [demo] = models(`http://127.0.0.1:${seen.demoPort}`, {}).map((model) => ({ ...model, apiKey: PROVIDER_KEY }));
   const anthropic = { ...demo, provider: 'demo-messages', name: 'Demo model (Messages)', dialect: 'anthropic' };
   return {
-    home, port, hostPort, demoPort, hostSecret, masterKey, tools, sample, release: seen.release ?? (() => {}),
+    home, port, hostPort, demoPort, hostSecret, masterKey, tools, sample, env: seen.env ?? {}, release: seen.release ?? (() => {}),
     vars: {
       ENVIRONMENT: 'development',
       ORIGIN: `http://localhost:${port}`,
@@ -87,7 +88,7 @@ class System {
         logFile: part.logFile,
         command: () => {
           const command = part.command();
-          return { ...command, args: [...command.args, ...args] };
+          return { ...command, args: [...command.args, ...args], env: { ...command.env, ...context.env } };
         },
       });
     this.demo = program(demoModelPart(context), /listening on (\S+)/, ['--key', PROVIDER_KEY, '--fast']);
