@@ -119,14 +119,14 @@ describe('a page in front of a played server', () => {
       const { window, page, played } = await open({
         device, scheme, session, answers,
         onSocket: (socket) => {
-          socket.say(greeting(session, { headSeq: 4, firstSeq: 1 }));
+          socket.say(greeting(session, { headSeq: 4, firstSeq: 1, queue: [startEvents()[0].prompt] }));
           socket.say({ type: 'events', events: startEvents() });
         },
       });
       const card = window.find('startup');
       await card.getByText('The repository is being fetched.').waitFor();
       await card.getByText('slow today').waitFor();
-      assert.match(await window.find('bar', { point: 'booting' }).innerText(), /Sandbox boots[\s\S]*2 s[\s\S]*usually 1 s, 95 % ≤ 3 s/);
+      assert.match(await window.find('bar', { point: 'booting' }).innerText(), /Sandbox boots\s+2\.0\ss\s+usually 1\.0\ss, 95 % ≤ 3\.0\ss/);
       assert.equal(await window.find('bar', { point: 'cloning' }).getAttribute('data-state'), 'now');
       assert.equal(await window.find('bar', { point: 'engine' }).getAttribute('data-state'), 'todo');
       const left = await window.find('patience').innerText();
@@ -147,6 +147,71 @@ describe('a page in front of a played server', () => {
       await window.find('terminate-dialog').waitFor();
       await window.find('terminate-confirm').click();
       await until(() => played.sockets[0].said.some((text) => text.includes('"terminate"')), 'the command');
+      await window.close();
+    });
+  }
+
+  for (const [device, scheme] of [[DESKTOP, 'light'], [DESKTOP, 'dark'], [PHONE, 'light'], [PHONE, 'dark']]) {
+    test(`a busy session: its queue, its menus, what they say (${device.name}, ${scheme})`, async () => {
+      const session = summary({ activity: 'tool', headSeq: 28, queue: 3, forkedFrom: { sessionId: 'ses_00000000000000000000000002', turnId: 'trn_x' } });
+      const waits = (n, text, more) => ({ id: `prm_wait${n}`, text, author: session.owner, state: 'queued', createdAt: second(-5), ...more });
+      const queue = [
+        waits(1, 'Use the existing helper for rounding, do not write another one', { mode: 'steer' }),
+        waits(2, 'Then add a test for the empty cart'),
+        waits(3, 'لخّص التغييرات باللغة العربية، ثم 请用中文写一遍，尽量详细一些，不要遗漏任何文件'),
+      ];
+      const { window, page, played } = await open({
+        device, scheme, session,
+        answers: { '/api/sessions/ses_00000000000000000000000002': summary({ title: 'The original piece of work' }) },
+        onSocket: (socket) => {
+          const events = longLog(1, 28);
+          const turn = { id: events[21].turnId, promptId: events[20].prompt.id, startedAt: second(-20), aborting: false };
+          socket.say(greeting(session, { headSeq: 28, queue, turn }));
+          socket.say({ type: 'events', events });
+        },
+      });
+      await window.find('forked-from').getByText('The original piece of work').waitFor();
+      await window.find('steer-label').waitFor();
+      assert.equal(await window.find('steer-label').count(), 1);
+      await window.find('composer').fill('Also mind the currency');
+      await window.find('steer').waitFor();
+      await window.assertAccessible(`busy, ${device.name}, ${scheme}`);
+      await window.assertFits('busy');
+      await window.screenshot(`busy-${scheme}`);
+      await window.find('queue-menu').nth(1).click();
+      await window.find('promote').getByText('What it has done stays').waitFor();
+      await window.assertAccessible(`queue menu, ${device.name}, ${scheme}`);
+      await window.screenshot(`queue-menu-${scheme}`);
+      await page.keyboard.press('Escape');
+      await window.find('session-menu').click();
+      await window.find('menu-pause').getByText('A turn runs: stop it or let it finish first.').waitFor();
+      assert.equal(await window.find('menu-pause').getAttribute('aria-disabled'), 'true');
+      await window.assertAccessible(`session menu, ${device.name}, ${scheme}`);
+      await window.screenshot(`session-menu-${scheme}`);
+      await page.keyboard.press('Escape');
+
+      // The page moves it at once; the server refuses; it goes back and says why.
+      await window.find('queue-menu').nth(2).click();
+      await window.find('move-first').click();
+      const texts = () => window.find('queued-prompt').evaluateAll((rows) => rows.map((row) => row.dataset.promptId));
+      assert.deepEqual(await texts(), ['prm_wait3', 'prm_wait1', 'prm_wait2']);
+      const command = JSON.parse(played.sockets[0].said.at(-1));
+      assert.deepEqual([command.type, command.to], ['move_prompt', 'first']);
+      played.sockets[0].say({ type: 'reject', id: command.id, code: 'conflict', message: 'This prompt is being handed to the agent.' });
+      await window.find('refused').getByText('This prompt is being handed to the agent.').waitFor();
+      assert.deepEqual(await texts(), ['prm_wait1', 'prm_wait2', 'prm_wait3']);
+      await window.screenshot(`refused-${scheme}`);
+
+      // The agent takes it in: it stands in the turn from now on.
+      played.sockets[0].say({ type: 'event', event: { seq: 29, at: second(0), type: 'prompt.steered', promptId: 'prm_wait1', turnId: longLog(22, 22)[0].turnId } });
+      await window.find('steered-prompt').getByText('told to the agent while it worked').waitFor();
+      assert.deepEqual(await texts(), ['prm_wait2', 'prm_wait3']);
+      await window.screenshot(`steered-${scheme}`);
+      await window.find('turn-menu').last().click();
+      await window.find('fork').click();
+      await window.find('fork-dialog').waitFor();
+      await window.assertAccessible(`fork dialog, ${device.name}, ${scheme}`);
+      await window.screenshot(`fork-dialog-${scheme}`);
       await window.close();
     });
   }
@@ -216,7 +281,7 @@ function startup() {
     typical: {
       samples: 23, readyP50: 4200, readyP95: 8100,
       spans: [
-        { point: 'queued', p50: 0, p95: 10 }, { point: 'requested', p50: 400, p95: 900 }, { point: 'booting', p50: 1000, p95: 3000 },
+        { point: 'queued', p50: 0, p95: 10 }, { point: 'requested', p50: 400, p95: 1900 }, { point: 'booting', p50: 1000, p95: 3000 },
         { point: 'cloning', p50: 900, p95: 2500 }, { point: 'engine', p50: 1800, p95: 3900 }, { point: 'ready', p50: 900, p95: 3000 },
       ],
     },

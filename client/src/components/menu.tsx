@@ -9,8 +9,9 @@ const ITEM =
 
 /** The menu; `trigger` is the button. */
 export function Menu({ trigger, children, align = "end" }: { trigger: ReactNode; children: ReactNode; align?: "start" | "end" }) {
+  // Not modal: what is around the menu stays reachable for those who listen, and the page does not move.
   return (
-    <Radix.Root>
+    <Radix.Root modal={false}>
       <Radix.Trigger asChild>{trigger}</Radix.Trigger>
       <Radix.Portal>
         <Radix.Content

@@ -159,13 +159,13 @@ export function Composer({ ref, ...props }: ComposerProps) {
             data-testid="steer"
             disabled={!ready}
             onClick={() => submit("steer")}
-            aria-label="Tell the agent now"
             title={`The running turn takes it in at its next step (${keyName("mod+Enter")})`}
             className="inline-flex h-7 shrink-0 items-center gap-1.5 rounded-md border border-line-strong px-2 text-xs font-medium hover:bg-hover disabled:opacity-55 pointer-coarse:h-10 pointer-coarse:px-3"
           >
             <CornerDownRight size={13} aria-hidden />
-            <span className="max-sm:hidden">Tell the agent now</span>
-            <span className="sm:hidden">Tell now</span>
+            <span>
+              Tell <span className="max-sm:sr-only">the agent </span>now
+            </span>
           </button>
         ) : null}
         <button

@@ -173,8 +173,8 @@ function OneStart({ start, startup, answering }: { start: Start; startup: Startu
 function Usual({ typical }: { typical: Typical }) {
   return (
     <p data-testid="typical" className="mt-1.5 text-xs text-muted">
-      Of this repository&rsquo;s last {plural(typical.samples, "start")}, half were ready within {duration(typical.readyP50)}, 95 % within{" "}
-      {duration(typical.readyP95)}.
+      Of this repository&rsquo;s last {plural(typical.samples, "start")}, half were ready within {span(typical.readyP50)}, 95 % within{" "}
+      {span(typical.readyP95)}.
     </p>
   );
 }
@@ -185,7 +185,7 @@ function Outcome({ start }: { start: Start }) {
   const { readyMs } = waterfall(start, undefined, now, false);
   const words = {
     going: "goes on",
-    ready: readyMs === undefined ? "ready" : `ready in ${duration(readyMs)}`,
+    ready: readyMs === undefined ? "ready" : `ready in ${span(readyMs)}`,
     failed: "failed",
     cancelled: "called off",
   }[start.outcome];
@@ -221,7 +221,7 @@ function BarRow({ bar, total, failed }: { bar: Bar; total: number; failed: boole
       data-testid="bar"
       data-point={point}
       data-state={state}
-      className="grid grid-cols-[1rem_minmax(0,1fr)_auto] items-center gap-x-2 text-sm text-muted sm:grid-cols-[1rem_minmax(0,11rem)_minmax(3rem,1fr)_3.75rem_11.5rem]"
+      className="grid grid-cols-[1rem_minmax(0,1fr)_auto] items-center gap-x-2 text-sm text-muted sm:grid-cols-[1rem_minmax(0,11.5rem)_minmax(3rem,1fr)_3.5rem_14rem]"
     >
       <BarIcon state={state} />
       <span className={cx("truncate", state === "now" && "font-medium text-ink")}>{words}</span>
@@ -231,7 +231,7 @@ function BarRow({ bar, total, failed }: { bar: Bar; total: number; failed: boole
       <span aria-hidden className="relative col-span-2 col-start-2 h-1.5 rounded-full bg-hover sm:col-span-1 sm:col-start-auto">
         {ms === undefined ? null : (
           <span
-            className={cx("absolute inset-y-0 rounded-full", slow ? "bg-amber" : state === "now" ? "bg-blue" : "bg-line-strong")}
+            className={cx("absolute inset-y-0 rounded-full", slow ? "bg-amber/75" : state === "now" ? "bg-blue" : "bg-line-strong")}
             style={{ insetInlineStart: `min(${left(from)}, calc(100% - 4px))`, width: `max(4px, ${left(ms)})`, maxWidth: `calc(100% - min(${left(from)}, calc(100% - 4px)))` }}
           />
         )}
@@ -260,9 +260,10 @@ function Took({ ms, state }: { ms: number; state: Bar["state"] }) {
   );
 }
 
-/** A time that may be next to nothing. */
+/** A time that may be next to nothing; unbroken. */
 function span(ms: number): string {
-  return ms < 50 ? "<0.1 s" : duration(ms);
+  const words = ms < 50 ? "<0.1 s" : ms < 9950 ? `${(ms / 1000).toFixed(1)} s` : duration(ms);
+  return words.replaceAll(" ", "\u00a0");
 }
 
 function Tick({ at, strong = false }: { at: string; strong?: boolean }) {
