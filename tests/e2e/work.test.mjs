@@ -62,8 +62,8 @@ describe('the work of a session', () => {
     await session.viewer.untilSession((now) => now.phase === 'paused');
     await until(() => system.sandboxProcesses(session).length === 0, 'the end of its processes');
     await post(session, 'archive');
-    assert.ok(!(await user.api('/api/sessions')).sessions.some((other) => other.id === session.id));
-    assert.ok((await user.api('/api/sessions?archived=true')).sessions.some((other) => other.id === session.id));
+    const listed = async (query) => (await user.api(`/api/sessions${query}`)).sessions.some((other) => other.id === session.id);
+    await until(async () => (await listed('?archived=true')) && !(await listed('')), 'another place in the lists');
     await post(session, 'resume');
     await session.viewer.untilSession((now) => now.phase === 'running' && !now.archivedAt);
     const turn = await session.run(cat('note.txt'));
