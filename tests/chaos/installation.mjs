@@ -19,8 +19,8 @@ const DISK = '3g';
  * The runner's own are fixed: it pings every 20 s and gives a silent connection up after 60 s.
  */
 export const TIMINGS = {
-  startStep: 20_000,
-  longStartStep: 30_000,
+  startStep: 45_000,
+  longStartStep: 60_000,
   startBackoff: 300,
   reconnectGrace: 3000,
   reconnectAlive: 10_000,

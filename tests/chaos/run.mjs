@@ -86,12 +86,13 @@ async function undisturbed(installation, people, note) {
   const asked = [];
   let count = 0;
   for (const name of wanted.values()) asked.push(await person.ask(prompt(name, `t99x${String((count += 1)).padStart(4, '0')}`)));
-  for (const one of asked) await person.ended(one);
+  await atMost(REST_MS, Promise.all(asked.map((one) => person.ended(one))));
   const log = await person.log();
-  const turns = asked.map(({ id, key, tag }) => {
-    const { turnId } = log.find((event) => event.type === 'turn.finished' && event.promptId === id);
-    return [key, canonical(log.filter((event) => event.turnId === turnId), tag)];
+  const turns = asked.flatMap(({ id, key, tag }) => {
+    const { turnId } = log.find((event) => event.type === 'turn.finished' && event.promptId === id) ?? {};
+    return turnId ? [[key, canonical(log.filter((event) => event.turnId === turnId), tag)]] : [];
   });
+  if (turns.length < asked.length) throw new Error(`${asked.length - turns.length} prompts did not end even undisturbed`);
   await person.insist(person.path, { method: 'DELETE' });
   await person.end();
   return new Map(turns);
