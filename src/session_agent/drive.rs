@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use errand_protocol::ids::{CommandId, PromptId, Seq, UserId};
+use errand_protocol::ids::{CommandId, ConnId, PromptId, Seq, UserId};
 use errand_protocol::viewer::ServerFrame;
 use errand_session::{Cx, Effect, Input, NewSession, Rejection, Session, store};
 
@@ -88,33 +88,15 @@ impl Agent {
             self.session.replace(None);
             return Err(error.into());
         }
-        let mut logged = false;
+        let logged = effects.iter().any(|effect| matches!(effect, Effect::Append(_)));
+        let leaving = effects.iter().find_map(|effect| {
+            let Effect::CloseRunner { conn, .. } = effect else {
+                return None;
+            };
+            Some(conn.clone())
+        });
         for effect in effects {
-            match effect {
-                Effect::Append(_) => logged = true,
-                Effect::PutPrompt { .. }
-                | Effect::SaveCore(_)
-                | Effect::PutOpen(_)
-                | Effect::SaveText { .. }
-                | Effect::ResetText(_)
-                | Effect::DropOpen(_)
-                | Effect::Remember { .. }
-                | Effect::PutStart(_)
-                | Effect::AddVerdict(_) => {}
-                Effect::Sample(start) => self.tell_sample(start),
-                Effect::DropSnapshot(id) => self.drop_snapshot(&id),
-                Effect::Viewers(frame) => self.to_viewers(frame),
-                Effect::Runner(frame) => self.to_runner(&frame),
-                Effect::Welcome {
-                    conn,
-                    generation,
-                    acked,
-                } => self.welcome(&conn, generation, acked),
-                Effect::GrantToken { conn, generation } => self.grant_token(&conn, generation),
-                Effect::CloseRunner { conn, code } => self.close_runner(&conn, code),
-                Effect::Sandbox(call) => self.call_provider(call),
-                Effect::Index(session) => self.call_registry(*session),
-            }
+            self.deliver(effect, leaving.as_ref());
         }
         if logged {
             self.readers.notify();
@@ -122,6 +104,35 @@ impl Agent {
         }
         self.set_alarm();
         Ok(())
+    }
+
+    /// Does what is not durable. A runner whose connection the step ends is `leaving`: it still gets what comes before.
+    fn deliver(self: &Rc<Self>, effect: Effect, leaving: Option<&ConnId>) {
+        match effect {
+            Effect::Append(_)
+            | Effect::PutPrompt { .. }
+            | Effect::SaveCore(_)
+            | Effect::PutOpen(_)
+            | Effect::SaveText { .. }
+            | Effect::ResetText(_)
+            | Effect::DropOpen(_)
+            | Effect::Remember { .. }
+            | Effect::PutStart(_)
+            | Effect::AddVerdict(_) => {}
+            Effect::Viewers(frame) => self.to_viewers(frame),
+            Effect::Runner(frame) => self.to_runner(&frame, leaving),
+            Effect::Welcome {
+                conn,
+                generation,
+                acked,
+            } => self.welcome(&conn, generation, acked),
+            Effect::GrantToken { conn, generation } => self.grant_token(&conn, generation),
+            Effect::CloseRunner { conn, code } => self.close_runner(&conn, code),
+            Effect::Sandbox(call) => self.call_provider(call),
+            Effect::Index(session) => self.call_registry(*session),
+            Effect::Sample(start) => self.tell_sample(start),
+            Effect::DropSnapshot(id) => self.drop_snapshot(&id),
+        }
     }
 
     /// Deltas go out before the step is stored: they are previews, and the output gate would hold them back until the

@@ -157,8 +157,10 @@ impl Agent {
         Some(ws)
     }
 
-    pub(super) fn to_runner(&self, frame: &AgentFrame) {
-        if let Some(ws) = self.runner_ws() {
+    /// Sends a frame to the runner that is connected, or to the one that was until this step.
+    pub(super) fn to_runner(&self, frame: &AgentFrame, leaving: Option<&ConnId>) {
+        let left = || leaving.and_then(|conn| self.runner_by_conn(conn)).map(|(ws, _)| ws);
+        if let Some(ws) = self.runner_ws().or_else(left) {
             sockets::send(&ws, frame);
         }
     }

@@ -39,9 +39,30 @@ export async function startWorker({ vars = {} } = {}) {
   const { url } = await server.listen();
   const handle = server.getWorker();
   await handle.applyD1Migrations('DB');
-  const sockets = new Set();
-  const base = url.origin;
+  const client = clientOf(url.origin);
+  return {
+    ...client,
+    /** Throws an object's memory away; its sockets hibernate unless `webSockets` says `close`. */
+    evict: (binding, name, webSockets = 'hibernate') => handle.evictDurableObject(binding, { name, webSockets }),
+    /** The bindings: `DB`, `FILES` and the objects' namespaces. */
+    env: () => handle.getEnv(),
+    logs: () => server.getLogs(),
+    /** A panic or an uncaught exception resets every object of the isolate: none may ever happen. */
+    assertNoPanics() {
+      const bad = server.getLogs().filter((entry) => /Critical|panic|Reinitializing|Uncaught/.test(entry.message));
+      server.clearLogs();
+      assert.deepEqual(bad, []);
+    },
+    async stop() {
+      client.hangUp();
+      await server.close();
+    },
+  };
+}
 
+/** How a test talks to a Worker at `base`: `fetch`, `signIn`, `socket`; `hangUp()` ends all its sockets. */
+export function clientOf(base) {
+  const sockets = new Set();
   const request = (target, init = {}) => fetch(new URL(target, base), { redirect: 'manual', ...init });
   return {
     url: base,
@@ -68,21 +89,7 @@ export async function startWorker({ vars = {} } = {}) {
       sockets.add(socket);
       return socket;
     },
-    /** Throws an object's memory away; its sockets hibernate unless `webSockets` says `close`. */
-    evict: (binding, name, webSockets = 'hibernate') => handle.evictDurableObject(binding, { name, webSockets }),
-    /** The bindings: `DB`, `FILES` and the objects' namespaces. */
-    env: () => handle.getEnv(),
-    logs: () => server.getLogs(),
-    /** A panic or an uncaught exception resets every object of the isolate: none may ever happen. */
-    assertNoPanics() {
-      const bad = server.getLogs().filter((entry) => /Critical|panic|Reinitializing|Uncaught/.test(entry.message));
-      server.clearLogs();
-      assert.deepEqual(bad, []);
-    },
-    async stop() {
-      for (const socket of sockets) socket.terminate();
-      await server.close();
-    },
+    hangUp: () => sockets.forEach((socket) => socket.terminate()),
   };
 }
 

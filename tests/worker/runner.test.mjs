@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 
 import { startWorker, until } from './harness.mjs';
-import { attach, createSession, runningTurn, specOf, startHost, startRunner } from './stand-ins.mjs';
+import { attach, createSession, idleSession, runningTurn, specOf, startHost, startRunner } from './stand-ins.mjs';
 
 /** Deadlines short enough to wait for. */
-const TIMINGS = JSON.stringify({ accept: 400, reconnectGrace: 4000, reconnectAlive: 400, startBackoff: 50, startStep: 3000, abort: 400, callBackoff: 50 });
+const TIMINGS = JSON.stringify({ accept: 400, reconnectGrace: 4000, save: 300, shutdown: 300, reconnectAlive: 400, startBackoff: 50, startStep: 3000, abort: 400, callBackoff: 50 });
 
 const states = new Map();
 let host, worker, me;
@@ -156,4 +156,20 @@ test('an alarm wakes an evicted session: the abort that nobody answers ends in a
   await worker.evict('SESSION_AGENT', session);
   assert.equal((await viewer.event('turn.finished')).outcome, 'aborted');
   await specOf(host, session, 2);
+});
+
+test('a pause goes on without a runner that does not save', async () => {
+  const { session, runner } = await idleSession(worker, host, me);
+  assert.equal((await me.api(`/api/sessions/${session}/pause`, { method: 'POST' })).status, 200);
+  await runner.next('save');
+  await until(async () => (await phaseOf(session)) === 'paused', 'paused');
+  assert.equal((await runner.closed).code, 4409);
+});
+
+test('an ended session’s sandbox is removed though its runner does not save', async () => {
+  const { session, runner } = await runningTurn(worker, host, me);
+  await me.api(`/api/sessions/${session}`, { method: 'DELETE' });
+  await runner.next('shutdown');
+  assert.equal((await runner.closed).code, 4410);
+  await until(() => host.requests.some(({ method, url }) => method === 'DELETE' && url === `/v1/sandboxes/sbx-${session}-1`), 'its removal');
 });

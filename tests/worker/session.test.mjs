@@ -239,12 +239,18 @@ test('a session that was ended keeps its transcript and takes nothing more', asy
     const answer = await me.api(`/api/sessions/${session}`, { method: 'DELETE' });
     assert.deepEqual([answer.status, (await answer.json()).phase], [200, 'terminated']);
   }
-  assert.equal((await runner.closed).code, 4410);
   assert.equal((await viewer.event('turn.finished')).outcome, 'aborted');
+  await runner.next('shutdown');
+  const removed = () => host.requests.some(({ method, url }) => method === 'DELETE' && url === `/v1/sandboxes/sbx-${session}-1`);
+  assert.ok(!removed(), 'the runner saves the work first');
+  await runner.save(turnId);
+  assert.equal((await runner.closed).code, 4410);
+  await until(removed, 'its removal');
+  const saved = await me.api(`/api/sessions/${session}/snapshot`);
+  assert.equal(await saved.text(), `the work after ${turnId}`);
   await assertError(await me.api(`/api/sessions/${session}/prompts`, { method: 'POST', body: { text: 'more' } }), 409, 'terminated');
   assert.equal((await me.api(`/api/sessions/${session}/abort`, { method: 'POST' })).status, 200);
   assert.equal((await transcriptOf(session)).messages.length, 2);
-  await until(() => host.requests.some(({ method, url }) => method === 'DELETE' && url === `/v1/sandboxes/sbx-${session}-1`), 'its removal');
   const late = await startRunner(worker, host, session);
   assert.equal((await late.closed).code, 4410);
 });

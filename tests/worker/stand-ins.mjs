@@ -32,9 +32,11 @@ export async function startRunner(worker, host, session, { generation = 1, spool
   const { spec } = await specOf(host, session, generation);
   const socket = worker.socket(`/runner/${session}`, { token: spec.env.ERRAND_TOKEN });
   await socket.opened;
+  const token = spec.env.ERRAND_TOKEN;
   const runner = {
     socket,
     spool,
+    token,
     rseq: lastRseq,
     closed: socket.closed,
     next: (type) => socket.next((frame) => frame.type === type, `${type} for the runner`),
@@ -62,6 +64,13 @@ export async function startRunner(worker, host, session, { generation = 1, spool
       await runner.event({ kind: 'message.started', turnId, messageId: message });
       await runner.event({ kind: 'part.started', turnId, messageId: message, part: textPart(part, '') });
     },
+    /** Uploads a snapshot with the work up to that turn and says so; resolves to its id. */
+    async save(turnId, { id = newSnapshotId(), content = `the work after ${turnId}` } = {}) {
+      const answer = await putSnapshot(worker, token, session, id, content);
+      assert.equal(answer.status, 204, await answer.text());
+      await runner.event({ kind: 'snapshot.saved', snapshotId: id, turnId, bytes: content.length, runtime: 1 });
+      return id;
+    },
     delta: (offset, text, partId = 'prt_a') => socket.send({ type: 'delta', partId, offset, text }),
     /** Ends the part and the turn. */
     async finish(turnId, text, { part = 'prt_a', message = 'msg_a', outcome = 'done', cause } = {}) {
@@ -77,12 +86,31 @@ export async function startRunner(worker, host, session, { generation = 1, spool
   return runner;
 }
 
+/** A new snapshot's id. */
+export const newSnapshotId = () => `snp_${crypto.randomBytes(8).toString('hex')}`;
+
+/** Uploads a snapshot as a sandbox does. */
+export const putSnapshot = (worker, token, session, id, content) =>
+  worker.fetch(`/runner/${session}/snapshots/${id}`, {
+    method: 'PUT',
+    headers: { 'content-type': 'application/gzip', ...(token && { authorization: `Bearer ${token}` }) },
+    body: content,
+  });
+
+/** Makes a session whose first turn has ended; its sandbox runs and has nothing to do. */
+export async function idleSession(worker, host, me, { save = false, ...options } = {}) {
+  const made = await runningTurn(worker, host, me, options);
+  await made.runner.open(made.turnId);
+  await made.runner.finish(made.turnId, 'done');
+  return { ...made, snapshot: save ? await made.runner.save(made.turnId) : undefined };
+}
+
 /** A text part. */
 export const textPart = (id, text, index = 0) => ({ id, index, startedAt: '2026-11-21T06:00:00.000Z', type: 'text', text });
 
 /** Makes a session with a prompt, a running sandbox and an accepted turn. */
-export async function runningTurn(worker, host, me, { prompt = 'fix it' } = {}) {
-  const session = await createSession(me, { prompt });
+export async function runningTurn(worker, host, me, { prompt = 'fix it', ...rest } = {}) {
+  const session = await createSession(me, { prompt, ...rest });
   const runner = await startRunner(worker, host, session);
   await runner.next('welcome');
   await runner.start();
