@@ -206,6 +206,10 @@ describe('a page in front of a played server', () => {
       played.sockets[0].say({ type: 'event', event: { seq: 29, at: second(0), type: 'prompt.steered', promptId: 'prm_wait1', turnId: longLog(22, 22)[0].turnId } });
       await window.find('steered-prompt').getByText('told to the agent while it worked').waitFor();
       assert.deepEqual(await texts(), ['prm_wait2', 'prm_wait3']);
+      await page.waitForFunction(() => {
+        const [working, frame] = ['working', 'transcript'].map((name) => document.querySelector(`[data-testid=${name}]`)?.getBoundingClientRect());
+        return working && working.bottom <= frame.bottom;
+      });
       await window.screenshot(`steered-${scheme}`);
       await window.find('turn-menu').last().click();
       await window.find('fork').click();
@@ -215,6 +219,31 @@ describe('a page in front of a played server', () => {
       await window.close();
     });
   }
+
+  test('a waiting prompt is dragged by finger', async () => {
+    const session = summary({ activity: 'tool', headSeq: 28, queue: 3 });
+    const queue = ['a', 'b', 'c'].map((name) => ({ id: `prm_${name}`, text: name, author: session.owner, state: 'queued', createdAt: second(-5) }));
+    const { window, page, played } = await open({
+      device: PHONE, session,
+      onSocket: (socket) => {
+        const events = longLog(1, 28);
+        const turn = { id: events[21].turnId, promptId: events[20].prompt.id, startedAt: second(-20), aborting: false };
+        socket.say(greeting(session, { headSeq: 28, queue, turn }), { type: 'events', events });
+      },
+    });
+    await window.find('queued-prompt').nth(2).waitFor();
+    const [from, to] = [await window.find('queue-handle').nth(0).boundingBox(), await window.find('queue-handle').nth(2).boundingBox()];
+    const finger = await page.context().newCDPSession(page);
+    const touch = (type, y) => finger.send('Input.dispatchTouchEvent', { type, touchPoints: y === undefined ? [] : [{ x: from.x + 16, y }] });
+    const [start, end] = [from, to].map((box) => box.y + box.height / 2);
+    await touch('touchStart', start);
+    for (let step = 1; step <= 8; step += 1) await touch('touchMove', start + ((end - start) * step) / 8);
+    await touch('touchEnd');
+    await until(() => played.sockets[0].said.length === 1, 'the command');
+    const { type, promptId, to: place } = JSON.parse(played.sockets[0].said[0]);
+    assert.deepEqual([type, promptId, place], ['move_prompt', 'prm_a', 'last']);
+    await window.close();
+  });
 
   test('the card asks again when the session has moved on, and not more often than once a second', async () => {
     const session = summary({ phase: 'starting', activity: 'starting', headSeq: 4 });

@@ -69,7 +69,7 @@ describe('the work of a session in a browser', () => {
     await window.prompt(`[[gate:{"name":"${gate}"}]]`);
     await window.find('abort').waitFor();
     for (const name of ['one', 'two', 'three']) await window.prompt(`[[text:{"words":2}]] ${name}`);
-    await session.viewer.untilSession((now) => now.queue === 3);
+    await page.locator('[data-testid=queue-handle]:enabled').nth(2).waitFor();
     const order = async (...names) => {
       await page.waitForFunction((wanted) => {
         const rows = [...document.querySelectorAll('[data-testid=queued-prompt]')];
@@ -123,6 +123,7 @@ describe('the work of a session in a browser', () => {
     await window.find('resume').click();
     await page.waitForSelector('[data-testid=session][data-phase=running]');
     await page.keyboard.press('Control+k');
+    await window.find('palette').waitFor();
     await page.keyboard.type('Pause this session');
     await page.keyboard.press('Enter');
     await window.find('paused').waitFor();

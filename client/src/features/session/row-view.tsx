@@ -126,10 +126,12 @@ function PromptRow({ prompt, turnId, steered, model }: { prompt: Prompt | null; 
         <span className="font-medium text-ink">{prompt?.author.name ?? "Prompt"}</span>
         {prompt ? <PromptTime at={prompt.createdAt} /> : null}
         {steered ? <span>· told to the agent while it worked</span> : null}
-        <span className="ml-auto flex items-center gap-1.5">
-          {info.name}
-          {info.demo ? <DemoBadge /> : null}
-        </span>
+        {steered && prompt?.model === undefined ? null : (
+          <span className="ml-auto flex items-center gap-1.5">
+            {info.name}
+            {info.demo ? <DemoBadge /> : null}
+          </span>
+        )}
       </header>
       {prompt ? <PromptText text={prompt.text} /> : <p className="text-sm text-muted">This prompt is further up; scroll there to load it.</p>}
     </article>
@@ -138,7 +140,11 @@ function PromptRow({ prompt, turnId, steered, model }: { prompt: Prompt | null; 
 
 function PromptTime({ at }: { at: string }) {
   const now = useNow(60_000);
-  return <time dateTime={at}>{clock(at, now)}</time>;
+  return (
+    <time dateTime={at} className="whitespace-nowrap">
+      {clock(at, now)}
+    </time>
+  );
 }
 
 const PROMPT_CHARS = 3000;

@@ -25,13 +25,13 @@ export function useReorder(ids: readonly string[], onDrop: (id: string, at: numb
     const row = event.currentTarget.closest("li");
     const node = row?.parentElement;
     if (event.button !== 0 || !row || !node) return;
-    const handle = event.currentTarget;
     const from = ids.indexOf(id);
     const height = row.offsetHeight;
     const startY = event.clientY + node.scrollTop;
     let at = from;
-    handle.setPointerCapture(event.pointerId);
+    const { pointerId } = event;
     const move = (moved: PointerEvent) => {
+      if (moved.pointerId !== pointerId) return;
       const frame = node.getBoundingClientRect();
       if (moved.clientY < frame.top + EDGE) node.scrollTop -= STEP;
       if (moved.clientY > frame.bottom - EDGE) node.scrollTop += STEP;
@@ -46,9 +46,10 @@ export function useReorder(ids: readonly string[], onDrop: (id: string, at: numb
       setDrag(null);
       if (drop && at !== from) onDrop(id, at);
     };
-    handle.addEventListener("pointermove", move, { signal });
-    handle.addEventListener("pointerup", () => end(true), { signal });
-    handle.addEventListener("pointercancel", () => end(false), { signal });
+    // On the window: a row that changes its place in the page loses the pointer.
+    window.addEventListener("pointermove", move, { signal });
+    window.addEventListener("pointerup", () => end(true), { signal });
+    window.addEventListener("pointercancel", () => end(false), { signal });
     const onKey = (key: KeyboardEvent) => {
       if (key.key !== "Escape") return;
       // It calls off the drag, not the turn.
