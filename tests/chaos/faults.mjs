@@ -4,17 +4,20 @@
  * It resolves to `null` when there was nothing to strike.
  */
 import { IN_SANDBOX, pause, signal } from './installation.mjs';
+import { LOSS } from './judge.mjs';
 
-/** How long a fault lasts, in milliseconds. */
+/** How long a fault lasts, in milliseconds; some last longer. */
 const LASTS = [300, 4000];
+const LASTS_LONG = [8000, 16_000];
 const MODES = [
   [3, 'cut'],
   [3, 'stall'],
   [2, 'slow'],
   [2, 'half-open'],
+  [2, 'ghost'],
 ];
 
-const lasting = (random) => random.between(...LASTS);
+const lasting = (random) => random.between(...(random.chance(0.08) ? LASTS_LONG : LASTS));
 
 /** Kills a part of the installation; it is started again after a while. */
 const killPart = (name, weight) => ({
@@ -91,6 +94,9 @@ const disturb = (hop, proxy, kind, weight) => ({
     const ms = lasting(random);
     const one = kind === 'runner' && random.chance(0.5) ? random.one(people).id : null;
     const wanted = (link) => (!kind || link.kind === kind) && (!one || link.session === one);
+    const links = installation.proxies[proxy].links.filter(wanted);
+    // A link of a runner is there for long; the other hops' connections come and go, and come during the fault.
+    if (kind === 'runner' && links.length === 0) return null;
     const { hit, end } = installation.proxies[proxy].disturb(mode, wanted);
     await pause(ms);
     end();
@@ -110,6 +116,16 @@ const viewersTrouble = {
     await pause(ms);
     end();
     return { sessions: [], detail: `${mode}, ${hit} connections, ${ms} ms` };
+  },
+};
+
+/** The sandbox is gone with its files: the session goes on from its last snapshot. */
+const loseSandbox = {
+  kind: LOSS,
+  weight: 2,
+  async strike({ installation, people, random }) {
+    const { id } = random.one(people);
+    return (await installation.loseSandbox(id)) ? { sessions: [id], detail: 'removed with its files' } : null;
   },
 };
 
@@ -153,6 +169,7 @@ export const FAULTS = [
   disturb('model calls of the Worker', 'model', null, 2),
   disturb('sandbox contract', 'host', null, 4),
   viewersTrouble,
+  loseSandbox,
   fullDisk,
   clockJump,
 ];

@@ -3,6 +3,7 @@
  * their own that can be filled, and each part started again when it was killed, as `npm start` would.
  */
 import { spawnSync } from 'node:child_process';
+import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 
@@ -131,6 +132,18 @@ export class Installation {
     return processesOf(`sbx-${session}`).filter(({ command }) => IN_SANDBOX[role].test(command));
   }
 
+  /** Removes a session's newest sandbox with all its files, as a provider does that loses a machine; false without one. */
+  async loseSandbox(session) {
+    const names = fs.readdirSync(path.join(this.system.home, 'host', 'sandboxes')).filter((name) => name.startsWith(`sbx-${session}-`));
+    if (names.length === 0) return false;
+    const newest = names.sort((a, b) => Number(a.split('-').at(-1)) - Number(b.split('-').at(-1))).at(-1);
+    const { hostPort, hostSecret } = this.system.context;
+    const headers = signed(hostSecret, this.clock.now(), 'DELETE', `/v1/sandboxes/${newest}`);
+    const address = `http://127.0.0.1:${hostPort}/v1/sandboxes/${newest}`;
+    const answer = await fetch(address, { method: 'DELETE', headers, signal: AbortSignal.timeout(30_000) }).catch(() => null);
+    return answer?.status === 204;
+  }
+
   /** Fills the sandboxes' disk; resolves to a function that makes room again. */
   fillDisk() {
     const filler = path.join(this.ownDisk, '.filler');
@@ -169,6 +182,14 @@ export class Installation {
     this.#turns.set(name, done.catch(() => {}));
     return done;
   }
+}
+
+/** A request of the sandbox contract without a body, signed as the Worker signs it. */
+function signed(secret, now, method, target) {
+  const empty = crypto.createHash('sha256').update('').digest('hex');
+  const text = `v1:${now}:${method}:${target}:${empty}`;
+  const signature = crypto.createHmac('sha256', secret).update(text).digest('hex');
+  return { 'x-errand-timestamp': String(now), 'x-errand-signature': `v1=${signature}` };
 }
 
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

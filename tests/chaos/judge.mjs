@@ -10,6 +10,9 @@ import { EMPTY, foldEvents, messagesOf } from './client-fold.mjs';
 /** After a fault its consequences may go on for so long, in milliseconds: a lost sandbox, a silent connection. */
 export const AFTERMATH_MS = 60_000;
 
+/** The kind of fault that takes a sandbox's files away: what no snapshot holds is gone from engine and workspace. */
+export const LOSS = 'lose the sandbox';
+
 /** All findings about one session. */
 export function judge({ log, transcript, prompts, viewers, engine, reference, faults, files }) {
   const findings = [];
@@ -21,9 +24,23 @@ export function judge({ log, transcript, prompts, viewers, engine, reference, fa
   sameForViewers(log, transcript, viewers, find);
   foldOfLog(log, transcript, find);
   for (const prompt of prompts) outcome(prompt, ends.get(prompt.id)?.[0], { log, faults, reference }, find);
-  if (engine) sameAsEngine({ log, prompts, ends, engine }, find);
-  if (files) effects(prompts, ends, files, find);
+  const gone = lostTurns(log, faults);
+  const kept = prompts.filter((prompt) => !gone.has(ends.get(prompt.id)?.[0]?.turnId));
+  if (engine) sameAsEngine({ log, prompts: kept, ends, engine, gone }, find);
+  if (files) effects(kept, ends, files, find);
   return findings;
+}
+
+/** Turns after the last snapshot before a loss of the sandbox: the log has them, nobody else can. */
+function lostTurns(log, faults) {
+  const gone = new Set();
+  for (const { at, until } of faults.filter(({ kind }) => kind === LOSS)) {
+    const before = log.filter((event) => Date.parse(event.at) <= until);
+    const saved = before.findLast((event) => event.type === 'sandbox.snapshot' && Date.parse(event.at) <= at)?.turnId;
+    const savedAt = before.findLastIndex((event) => event.type === 'turn.finished' && event.turnId === saved);
+    for (const { turnId } of before.slice(savedAt + 1)) if (turnId && turnId !== saved) gone.add(turnId);
+  }
+  return gone;
 }
 
 const ENDS = ['turn.finished', 'prompt.withdrawn'];
@@ -166,7 +183,7 @@ function difference(wanted, got) {
 }
 
 /** What the engine finished is in the log with the same content; what is in the log, the engine has. */
-function sameAsEngine({ log, prompts, ends, engine }, find) {
+function sameAsEngine({ log, prompts, ends, engine, gone }, find) {
   if (engine.roots > 1) find('duplicated', `the engine has ${engine.roots} conversations`);
   for (const { id, tag } of prompts) {
     const count = engine.users.filter(({ text }) => text.includes(tag)).length;
@@ -191,7 +208,7 @@ function sameAsEngine({ log, prompts, ends, engine }, find) {
     }
   }
   for (const [id, event] of ours) {
-    if (!engine.parts.has(id) && outcomes.get(event.turnId) === 'done') find('duplicated', `part ${id} of a done turn is unknown to the engine`);
+    if (!engine.parts.has(id) && !gone.has(event.turnId) && outcomes.get(event.turnId) === 'done') find('duplicated', `part ${id} of a done turn is unknown to the engine`);
   }
 }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import { EMPTY, foldEvents } from './client-fold.mjs';
-import { canonical, judge } from './judge.mjs';
+import { canonical, judge, LOSS } from './judge.mjs';
 import { percentile, recoveries } from './report.mjs';
 
 const at = (second) => new Date(Date.UTC(2026, 10, 21, 12, 0, second)).toISOString();
@@ -76,6 +76,16 @@ const HARM = {
 describe('the judge', () => {
   test('finds nothing wrong with a sound session', () => {
     assert.deepEqual(judge(sound()), []);
+  });
+
+  test('does not expect from engine and workspace what a lost sandbox took away, unless a snapshot held it', () => {
+    const session = sound();
+    session.faults = [{ kind: LOSS, at: Date.parse(at(20)), until: Date.parse(at(21)) }];
+    Object.assign(session, { engine: { roots: 1, users: [], messages: new Map(), parts: new Map() }, files: { ran: [], made: new Map() } });
+    assert.deepEqual(judge(session), []);
+    session.log.push({ seq: 10, at: at(12), type: 'sandbox.snapshot', snapshotId: 'snp_1', turnId: 'trn_1', bytes: 1 });
+    session.viewers = [{ events: [...session.log], problems: [], shown: foldEvents(EMPTY, session.log) }];
+    assert.ok(judge(session).length >= 2);
   });
 
   for (const [harm, [kind, inflict]] of Object.entries(HARM)) {

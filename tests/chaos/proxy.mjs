@@ -49,17 +49,18 @@ export class Proxy {
    * - `stall`: nothing gets through; afterwards all of it does
    * - `slow`: a trickle
    * - `half-open`: whom they lead to sees a reset, who dialled sees nothing at all until the end, then a reset
+   * - `ghost`: who dialled sees a reset and may dial again, whom they lead to sees nothing until the end
    *
    * `{hit, end()}`: `hit` is the number of connections that were open.
    */
   disturb(mode, wanted = () => true) {
-    const rule = { mode, wanted };
-    this.#rules.add(rule);
     const hit = this.links.filter(wanted);
+    const rule = { mode, wanted: mode === 'ghost' ? (link) => hit.includes(link) : wanted };
+    this.#rules.add(rule);
     for (const link of hit) link.obey(this.#modeOf(link));
     const end = () => {
       this.#rules.delete(rule);
-      for (const link of this.links.filter(wanted)) link.obey(this.#modeOf(link));
+      for (const link of this.links.filter(rule.wanted)) link.obey(this.#modeOf(link));
     };
     return { hit: hit.length, end };
   }
@@ -86,6 +87,9 @@ export class Proxy {
   }
 }
 
+/** Modes in which only one end knows that the connection is gone. */
+const ONE_ENDED = ['half-open', 'ghost'];
+
 /** One connection: `near` dialled us, `far` is whom we dialled for it. */
 class Link {
   mode = 'pass';
@@ -101,7 +105,7 @@ class Link {
 
   dial(head) {
     this.far = net.connect({ port: this.port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
-    this.far.once('error', () => this.mode !== 'half-open' && this.reset());
+    this.far.once('error', () => !ONE_ENDED.includes(this.mode) && this.reset());
     this.far.once('close', () => this.#closed());
     this.#pipes = [new Pipe(this, this.near, this.far), new Pipe(this, this.far, this.near)];
     this.#pipes[0].take(head);
@@ -110,8 +114,8 @@ class Link {
   obey(mode) {
     const before = this.mode;
     this.mode = mode;
-    if (mode === 'cut' || (before === 'half-open' && mode !== 'half-open')) return this.reset();
-    if (mode === 'half-open' && before !== 'half-open') this.far?.resetAndDestroy();
+    if (mode === 'cut' || (ONE_ENDED.includes(before) && mode !== before)) return this.reset();
+    if (mode !== before && ONE_ENDED.includes(mode)) (mode === 'ghost' ? this.near : this.far)?.resetAndDestroy();
     for (const pipe of this.#pipes) pipe.move();
   }
 
@@ -122,6 +126,7 @@ class Link {
   }
 
   #closed() {
+    if (ONE_ENDED.includes(this.mode) && (!this.near.destroyed || !this.far?.destroyed)) return;
     if (this.near.destroyed && (!this.far || this.far.destroyed)) this.gone();
     else if (this.near.destroyed) this.reset();
   }
@@ -149,7 +154,7 @@ class Pipe {
   move() {
     const { mode } = this.link;
     if (this.#waiting || mode === 'stall') return;
-    if (mode === 'half-open') this.#queue = [];
+    if (ONE_ENDED.includes(mode)) this.#queue = [];
     if (this.#queue.length === 0) return void this.from.resume();
     if (mode === 'slow') return this.#wait(SLOW_WAIT_MS + ((this.#queue[0].length ?? 0) * 1000) / SLOW_RATE);
     this.#write();

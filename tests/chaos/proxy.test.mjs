@@ -104,4 +104,20 @@ describe('the proxy', () => {
     await closed;
     assert.equal(socket.failure, 'ECONNRESET');
   });
+
+  test('leaves the other end in that belief, and lets who dialled dial again', async () => {
+    const reached = once(echo, 'connection');
+    const socket = await connect('GET /d ');
+    const [far] = await reached;
+    const closed = closing(socket);
+    const fault = proxy.disturb('ghost');
+    await closed;
+    const again = await connect('GET /e ');
+    assert.equal(far.destroyed, false);
+    const gone = closing(far);
+    fault.end();
+    await gone;
+    again.write('still here');
+    await reads(again, 'still here');
+  });
 });

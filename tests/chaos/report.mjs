@@ -57,8 +57,8 @@ export function byKind(faults) {
 
 /** The table that a person reads. */
 export function table(result) {
-  const { options, faults, counts, recovery, turns, findings, seconds } = result;
-  const line = (name, value, note = '') => `  ${name.padEnd(22)}${String(value).padStart(8)}  ${note}`.trimEnd();
+  const { options, faults, counts, compared, recovery, turns, findings, seconds } = result;
+  const line = (name, value, note = '') => `  ${name.padEnd(36)}${String(value).padStart(8)}  ${note}`.trimEnd();
   return [
     `chaos: ${faults.length} faults on ${options.sessions} sessions in ${seconds} s, seed ${options.seed}`,
     '',
@@ -66,6 +66,8 @@ export function table(result) {
     '',
     line('prompts', turns.prompts, `${turns.done} done, ${turns.failed} failed, ${turns.aborted} aborted, ${turns.withdrawn} withdrawn`),
     ...Object.entries(turns.causes).map(([cause, count]) => line(`  failed: ${cause}`, count)),
+    line('events', compared.events, `in the log, seen by two viewers each, against ${compared.parts} parts of the engines`),
+    line('previews cut short', compared.cuts, 'parts that ended with less than a viewer had been shown'),
     line('recovery p50', recovery.p50 ?? '-', `ms, of ${recovery.samples}`),
     line('recovery p99', recovery.p99 ?? '-', 'ms'),
     line('retries by a person', turns.retries),

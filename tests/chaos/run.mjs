@@ -101,19 +101,21 @@ async function undisturbed(installation, people, note) {
 async function verdict({ system }, person, { reference, faults, restless }) {
   const log = await person.log();
   const head = log.at(-1).seq;
+  const engine = engineRecord(system.home, person.id);
   await Promise.all(person.viewers.map((viewer) => until(() => viewer.head >= head, 'the last events', 10_000).catch(() => {})));
   const findings = judge({
     log, reference,
     transcript: await person.insist(`${person.path}/transcript`),
     prompts: person.accepted,
     viewers: person.viewers,
-    engine: engineRecord(system.home, person.id),
+    engine,
     faults: faults.filter((fault) => fault.sessions === null || fault.sessions.includes(person.id)),
     files: traces(workspace(system.home, person.id)),
   });
   if (restless.has(person)) findings.push({ kind: 'stuck', what: `it does not come to rest: ${restless.get(person)}` });
   const all = [...findings, ...person.problems].map((finding) => ({ ...finding, session: person.id }));
-  return { id: person.id, log, findings: all, accepted: person.accepted, retries: person.retries };
+  const compared = { events: log.length, parts: engine?.parts.size ?? 0 };
+  return { id: person.id, log, findings: all, accepted: person.accepted, retries: person.retries, compared, cuts: person.viewers.flatMap(({ cuts }) => cuts) };
 }
 
 /** What the prompts left in the workspace. */
@@ -167,6 +169,8 @@ async function conclude(result, installation) {
   const accepted = sessions.flatMap((session) => session.accepted);
   const withdrawn = sessions.flatMap(({ log }) => log).filter(({ type }) => type === 'prompt.withdrawn').length;
   result.turns = { prompts: accepted.length, withdrawn, retries: sessions.reduce((sum, { retries }) => sum + retries, 0), ...outcomes(sessions) };
+  const sum = (key) => sessions.reduce((total, { compared }) => total + compared[key], 0);
+  result.compared = { events: sum('events'), parts: sum('parts'), cuts: sessions.flatMap(({ cuts }) => cuts).length };
   const count = (kind) => result.findings.filter((finding) => finding.kind === kind).length;
   result.counts = { lost: count('lost'), duplicated: count('duplicated'), stuck: count('stuck'), orphans: count('orphans') };
 }

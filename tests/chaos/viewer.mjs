@@ -16,6 +16,10 @@ export class SteadyViewer {
   events = [];
   problems = [];
   session = null;
+  /** Finished parts that have less text than was shown of them before: `{part, turnId, shown, kept}`. */
+  cuts = [];
+  /** Text of open parts as far as it was shown. */
+  #written = new Map();
   /** The client's state; see `shown`. */
   #state = INITIAL;
   #checks = new Set();
@@ -102,11 +106,27 @@ export class SteadyViewer {
     if (frame.type === 'hello' && frame.firstSeq > this.head + 1) await this.#fill(frame.firstSeq);
     if (frame.type === 'check') return socket.send(`seen ${frame.sent}`);
     if (frame.type === 'ack' || frame.type === 'reject') return;
+    if (frame.type === 'hello') for (const { part } of frame.openParts) this.#write(part.id, 0, part.text ?? part.output ?? '');
+    if (frame.type === 'delta') this.#write(frame.partId, frame.offset, frame.text, frame.reset);
     this.#state = reduce(this.#state, [frame]);
     if (this.#state.broken) this.problems.push({ kind: 'lost', what: `a gap after ${this.#state.lastSeq} while connected` });
     const news = frame.type === 'event' ? [frame.event] : frame.type === 'events' ? frame.events : [];
     for (const event of news) this.#append(event);
     for (const check of [...this.#checks]) check();
+  }
+
+  #write(id, offset, text, reset) {
+    const before = reset ? '' : (this.#written.get(id) ?? '');
+    if (offset + text.length > before.length && offset <= before.length) this.#written.set(id, before.slice(0, offset) + text);
+    else if (reset) this.#written.set(id, text);
+  }
+
+  /** What was shown of a part must be in it when it is finished. */
+  #compare({ part, turnId }) {
+    const shown = this.#written.get(part.id)?.trimEnd() ?? '';
+    const kept = part.text ?? part.output ?? '';
+    this.#written.delete(part.id);
+    if (!kept.startsWith(shown)) this.cuts.push({ part: part.id, turnId, shown: shown.slice(-200), kept: kept.slice(-200) });
   }
 
   async #fill(end) {
@@ -117,6 +137,7 @@ export class SteadyViewer {
   }
 
   #append(event) {
+    if (event.type === 'part.finished') this.#compare(event);
     if (event.seq === this.head + 1) this.events.push(event);
     else if (event.seq > this.head) this.problems.push({ kind: 'lost', what: `a viewer got ${event.seq} after ${this.head}` });
     else this.problems.push({ kind: 'duplicated', what: `a viewer got ${event.seq} again after ${this.head}` });
