@@ -29,6 +29,6 @@ fn start() {
 }
 
 #[event(fetch)]
-async fn fetch(request: worker::Request, env: Env, _: Context) -> worker::Result<::http::Response<axum::body::Body>> {
-    Ok(http::serve(request, &env).await)
+async fn fetch(request: worker::Request, env: Env, _: Context) -> worker::Result<worker::web_sys::Response> {
+    http::serve(request, &env).await
 }

@@ -19,7 +19,9 @@ use axum::body::Body;
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use tower_service::Service;
-use worker::Env;
+use worker::send::SendWrapper;
+use worker::web_sys::ReadableStream;
+use worker::{Env, ResponseBody};
 
 use self::error::ApiError;
 use crate::config::Config;
@@ -36,8 +38,20 @@ pub(crate) struct App {
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(pub(crate) String);
 
+/// A body that the platform streams by itself, instead of the response's own: it is not copied through our memory, and
+/// its length is known when it comes from R2.
+#[derive(Clone)]
+pub(crate) struct NativeBody(SendWrapper<ReadableStream>);
+
+impl NativeBody {
+    /// Of this stream.
+    pub(crate) fn new(stream: ReadableStream) -> Self {
+        Self(SendWrapper(stream))
+    }
+}
+
 /// Answers one request. Every answer carries `x-request-id`.
-pub(crate) async fn serve(request: worker::Request, env: &Env) -> http::Response<Body> {
+pub(crate) async fn serve(request: worker::Request, env: &Env) -> worker::Result<worker::web_sys::Response> {
     let id = ids::request_id(clock::now());
     let mut response = match route(request, env, &id).await {
         Ok(response) => response,
@@ -57,7 +71,18 @@ pub(crate) async fn serve(request: worker::Request, env: &Env) -> http::Response
     headers
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
-    response
+    let native = response.extensions_mut().remove::<NativeBody>();
+    let answer = worker::response_to_wasm(response)?;
+    Ok(match native {
+        None => answer,
+        Some(NativeBody(stream)) => {
+            let answer = worker::Response::from(answer);
+            let (status, headers) = (answer.status_code(), answer.headers().clone());
+            let body = ResponseBody::Stream(stream.0);
+            let answer = worker::Response::from_body(body)?;
+            answer.with_status(status).with_headers(headers).into()
+        }
+    })
 }
 
 async fn route(request: worker::Request, env: &Env, id: &str) -> Result<http::Response<Body>, ApiError> {

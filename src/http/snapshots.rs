@@ -15,7 +15,7 @@ use worker::web_sys::ReadableStream;
 
 use super::auth::{self, Actor};
 use super::error::ApiError;
-use super::{App, RequestId, forward};
+use super::{App, NativeBody, RequestId, forward};
 use crate::platform::sandbox_token::Audience;
 use crate::platform::{blobs, rpc};
 use crate::session_agent::commands::{LastSnapshot, SnapshotAccess, SnapshotRef};
@@ -116,10 +116,10 @@ fn stream_of(body: Body) -> Result<ReadableStream, ApiError> {
 async fn download(app: &App, key: String) -> Result<Response, ApiError> {
     let blob = blobs::get(&app.config.files()?, key).await?;
     let blob = blob.ok_or_else(|| ApiError::not_found("snapshot"))?;
-    let mut response = http::Response::new(Body::new(worker::Body::new(blob.stream)));
+    let mut response = http::Response::new(Body::empty());
+    response.extensions_mut().insert(NativeBody::new(blob.stream));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/gzip"));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(blob.length));
     Ok(response)
 }
 

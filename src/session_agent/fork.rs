@@ -13,7 +13,7 @@ use errand_protocol::ids::{Seq, SessionId, TurnId};
 use errand_protocol::session::ForkOrigin;
 use errand_protocol::startup::Watchdog;
 use errand_protocol::time::Timestamp;
-use errand_session::fork::{EndedTurn, Fork, Survey, Work, store as fork_store};
+use errand_session::fork::{Fork, Survey, Work, store as fork_store};
 use errand_session::{Input, Snapshot, store};
 use worker::{Delay, Response, Stub};
 
@@ -99,18 +99,24 @@ impl Agent {
     async fn saved_work(self: &Rc<Self>, turn: &TurnId) -> Result<Option<Snapshot>, ApiError> {
         let started = clock::now();
         let mut news = self.events.join();
-        let mut asked = false;
+        let mut seen = None;
         loop {
             self.load()?;
-            let ended: Vec<EndedTurn> = fork_store::ended_turns(&self.sql)?;
-            let (work, connected) = self.read(|s| (s.work_after(turn, &ended), s.runner().is_some()))?;
-            match work {
-                Work::None => return Ok(None),
-                Work::Saved(snapshot) => return Ok(Some(snapshot)),
-                Work::Unsaved if !connected || self.save_failed_since(started)? => return Err(unsaved()),
-                Work::Unsaved => {}
+            let (last, connected) = self.read(|s| (s.snapshot().cloned(), s.runner().is_some()))?;
+            let asked = seen.is_some();
+            // Much is logged while one waits, and little of it is a new snapshot: only that is worth reading the log for.
+            if seen.as_ref() != Some(&last) {
+                let ended = fork_store::ended_turns(&self.sql)?;
+                match self.read(|session| session.work_after(turn, &ended))? {
+                    Work::None => return Ok(None),
+                    Work::Saved(snapshot) => return Ok(Some(snapshot)),
+                    Work::Unsaved => seen = Some(last),
+                }
             }
-            if !std::mem::replace(&mut asked, true) {
+            if !connected || self.save_failed_since(started)? {
+                return Err(unsaved());
+            }
+            if !asked {
                 self.step(Input::SaveWanted)?;
             }
             let left = SAVE_PATIENCE_MS - clock::now().since(started);

@@ -109,14 +109,14 @@ test('a fork that is interrupted wherever it is ends as one whole session', asyn
   await until(async () => (await listed()) === 1, 'one in the list');
   runner.socket.terminate();
 
-  /** A session with a log of some thousand events. */
+  /** A session whose log takes several pages to copy. */
   async function longSession() {
     const { session, runner, turnId } = await runningTurn(worker, host, me);
     await runner.event({ kind: 'message.started', turnId, messageId: 'msg_a' });
-    for (let index = 0; index < 3000; index += 1) {
-      runner.rseq += 1;
+    for (let index = 0; index < 1200; index += 1) {
       const part = { ...textPart(`prt_${index}`, `part ${index} `.repeat(20), index), endedAt: '2026-11-21T06:00:01.000Z' };
-      runner.send({ type: 'event', rseq: runner.rseq, at: new Date().toISOString(), body: { kind: 'part.finished', turnId, messageId: 'msg_a', part } });
+      const stored = runner.event({ kind: 'part.finished', turnId, messageId: 'msg_a', part });
+      if (index % 100 === 99) await stored;
     }
     await runner.finish(turnId);
     return { session, runner, turnId, snapshot: await runner.save(turnId) };

@@ -35,6 +35,7 @@ test('what a sandbox uploads comes back as it was, also when it is uploaded agai
   for (const bytes of [Buffer.from('first'), content]) assert.equal((await putSnapshot(worker, runner.token, session, id, bytes)).status, 204);
   const back = await read(runner.token, session, id);
   assert.deepEqual([back.status, back.headers.get('content-type')], [200, 'application/gzip']);
+  assert.equal(back.headers.get('content-length'), String(content.length));
   assert.ok(content.equals(Buffer.from(await back.arrayBuffer())));
   assert.deepEqual(await stored(session), [id]);
 });
