@@ -19,9 +19,6 @@ use crate::http::auth::Actor;
 use crate::http::error::ApiError;
 use crate::platform::blobs;
 
-/// So long a half made fork waits for somebody to go on with it.
-const UNMADE_PATIENCE: Duration = Duration::from_hours(1);
-
 /// What is known here of a fork.
 pub(super) fn find(agent: &Rc<Agent>, command: FindFork) -> Answer {
     let FindFork {
@@ -81,7 +78,7 @@ pub(super) async fn begin(agent: &Rc<Agent>, command: BeginFork) -> Answer {
     }
     store::migrate(&agent.sql)?;
     fork_store::set_plan(&agent.sql, &plan)?;
-    agent.state.storage().set_alarm(UNMADE_PATIENCE).await?;
+    agent.wait_for_fork().await?;
     json(&())
 }
 
@@ -143,8 +140,16 @@ impl Agent {
     }
 
     async fn forget(&self, plan: &Plan) -> Result<(), ApiError> {
-        self.state.storage().delete_all().await?;
+        // Should one of these fail, the next alarm tries again.
+        self.wait_for_fork().await?;
         let files = self.config()?.files()?;
-        Ok(blobs::delete_all(&files, blobs::snapshots_of(&plan.org, &plan.id)).await?)
+        blobs::delete_all(&files, blobs::snapshots_of(&plan.org, &plan.id)).await?;
+        Ok(self.state.storage().delete_all().await?)
+    }
+
+    /// Sets the alarm after which a fork that is not made is forgotten.
+    async fn wait_for_fork(&self) -> Result<(), ApiError> {
+        let patience = u64::try_from(self.timings.unmade_fork).unwrap_or_default();
+        Ok(self.state.storage().set_alarm(Duration::from_millis(patience)).await?)
     }
 }

@@ -139,6 +139,29 @@ test('a paused session forks from what is saved, and is refused without waiting 
   await assertError(await fork(lost.session), 409, 'conflict');
 });
 
+test('what nobody goes on with is removed after a while, and its id is free again', async () => {
+  const hasty = await startWorker({ vars: { ...host.vars, TIMINGS: JSON.stringify({ unmadeFork: 400 }) } });
+  try {
+    const ada = await hasty.signIn();
+    const org = (await (await ada.api('/api/auth/me')).json()).org.id;
+    const id = newSessionId();
+    const { SESSION_AGENT, FILES } = await hasty.env();
+    const tell = (command, body) => SESSION_AGENT.get(SESSION_AGENT.idFromName(id)).fetch(`https://do/${command}`, { method: 'POST', body: JSON.stringify(body) });
+    const key = `${org}/sessions/${id}/snapshots/snp_1`;
+    await FILES.put(key, 'copied work');
+    const origin = { sessionId: newSessionId(), turnId: 'trn_1' };
+    assert.equal((await tell('fork-begin', { actor: { person: ada.user, org }, origin })).status, 200);
+    assert.equal((await ada.api('/api/sessions', { method: 'POST', body: { id } })).status, 409);
+    await until(async () => (await ada.api('/api/sessions', { method: 'POST', body: { id, prompt: 'x' } })).status === 201, 'the id to be free');
+    assert.equal(await FILES.head(key), null);
+    const { headSeq } = await (await ada.api(`/api/sessions/${id}`)).json();
+    assert.ok(headSeq > 1);
+    hasty.assertNoPanics();
+  } finally {
+    await hasty.stop();
+  }
+});
+
 test('an ended session can be forked, and a fork can be forked', async () => {
   const { session, runner, turnId } = await idleSession(worker, host, me, { save: true });
   await me.api(`/api/sessions/${session}`, { method: 'DELETE' });

@@ -52,6 +52,8 @@ pub struct Timings {
     pub index_interval: i64,
     /// Between two saves of the text of open parts.
     pub save_interval: i64,
+    /// A fork that was begun and not made, before what there is of it is removed.
+    pub unmade_fork: i64,
     /// Window of the circuit breaker.
     pub breaker_window: i64,
     /// Failed starts within the window that open it.
@@ -85,6 +87,7 @@ impl Default for Timings {
             call_timeout: MINUTE,
             index_interval: SECOND,
             save_interval: 500,
+            unmade_fork: 60 * MINUTE,
             breaker_window: 5 * MINUTE,
             breaker_failures: 3,
         }
