@@ -1,7 +1,7 @@
 //! The runner's heart: one task that owns link, spool, streams and bridge, and passes everything between them.
 //!
 //! Decides nothing itself: the link's rules are in [`crate::link::core`], the turns' in [`crate::bridge`]. An event
-//! is in the spool before it is sent; a disk that does not take it ends the process.
+//! is in the spool before it is sent; a disk that does not take it ends the turn and the process ([`commands`]).
 
 mod commands;
 mod start;
@@ -21,7 +21,7 @@ use crate::cause::StartFailure;
 use crate::clock;
 use crate::config::Config;
 use crate::engine::process;
-use crate::engine::supervisor::EngineNews;
+use crate::engine::supervisor::{EngineNews, Workspace};
 use crate::git::CheckedOut;
 use crate::ids;
 use crate::link::core::{Action, Exit, Greeting, Input, Link};
@@ -70,9 +70,13 @@ struct App {
     http: reqwest::Client,
     tell: Outbox,
     wishes: mpsc::Sender<Wish>,
+    /// What the engine's supervisor knows of the workspace.
+    workspace: watch::Sender<Workspace>,
     /// What the saver knows of the engine.
     running: watch::Sender<Option<Engine>>,
     closing: Option<commands::Closing>,
+    /// The disk is full, the last word is in the spool: until when it may be told.
+    leaving: Option<i64>,
     exit: Option<Exit>,
 }
 
@@ -82,7 +86,7 @@ struct App {
 /// When the state directory or the network stack cannot be used at all.
 pub async fn run(config: Config) -> io::Result<Exit> {
     std::fs::create_dir_all(&config.state)?;
-    let spool = Spool::open(&config.state.join("spool.jsonl"))?;
+    let spool = Spool::open(&config.state.join("spool.jsonl"), config.spool_limit)?;
     let state = StateFile::open(&config.state.join("runner.json"));
     let (heard_in, heard) = mpsc::channel(INBOX);
     let (prepared_in, prepared) = mpsc::channel(1);
@@ -131,8 +135,10 @@ pub async fn run(config: Config) -> io::Result<Exit> {
             outcomes: outcomes_in,
         },
         wishes,
+        workspace: watch::Sender::new(Workspace::Coming),
         running,
         closing: None,
+        leaving: None,
         exit: None,
     };
     app.live(inbox).await
@@ -164,8 +170,8 @@ impl App {
                 .map(|connection| connection.out.clone());
             tokio::select! {
                 Some(heard) = inbox.heard.recv() => self.heard(heard)?,
-                Some(prepared) = inbox.prepared.recv() => self.prepared(prepared).await?,
-                Some(news) = inbox.news.recv() => self.news(news)?,
+                Some(prepared) = inbox.prepared.recv() => self.prepared(prepared)?,
+                Some(news) = inbox.news.recv(), if self.takes_news() => self.news(news)?,
                 Some(outcome) = inbox.outcomes.recv() => self.outcome(outcome)?,
                 // The permit itself is not used: the next round finds the room.
                 () = wait_for_room(out), if !room => {}
@@ -180,6 +186,10 @@ impl App {
             process::end(&engine);
         }
         Ok(self.exit.unwrap_or(Exit::Done))
+    }
+
+    fn takes_news(&self) -> bool {
+        self.bridge.as_ref().is_none_or(Bridge::takes_news)
     }
 
     fn pause(&self, room: bool) -> Duration {
@@ -351,6 +361,9 @@ impl App {
     }
 
     fn report(&mut self, event: RunnerEvent) {
+        if self.leaving() {
+            return;
+        }
         let mut opened = None;
         if let RunnerEvent::PartStarted { part, .. } = &event {
             let every = if matches!(part.body, PartBody::Tool { .. }) {
@@ -379,10 +392,7 @@ impl App {
                     self.wish(Wish::Turn(turn));
                 }
             }
-            Err(error) => {
-                tracing::error!(%error, "the spool could not be written");
-                self.exit = Some(Exit::Broken);
-            }
+            Err(error) => self.speechless(&error),
         }
     }
 

@@ -165,6 +165,14 @@ pub fn not_noted(error: &std::io::Error) -> Cause {
     )
 }
 
+/// What the agent does cannot be written down any more.
+pub fn disk_full() -> Cause {
+    Cause::new(
+        "disk_full",
+        "The sandbox's disk is full, so what the agent does could not be recorded any more: the turn was ended. Remove large files, or start a new session.",
+    )
+}
+
 /// The work could not be saved.
 pub fn snapshot_failed(code: &str, detail: &str) -> Cause {
     Cause::new(

@@ -12,6 +12,10 @@ pub const ENV_WORKSPACE: &str = "ERRAND_WORKSPACE";
 /// Environment variable: the directory for the spool, the notes and the engine's data; `/state` when absent.
 pub const ENV_STATE: &str = "ERRAND_STATE";
 
+/// Environment variable: how many bytes may wait for the control plane on the disk; 512 MiB when absent.
+pub const ENV_SPOOL_LIMIT: &str = "ERRAND_SPOOL_LIMIT";
+const SPOOL_LIMIT: u64 = 512 * 1024 * 1024;
+
 /// The runner's settings.
 #[derive(Clone)]
 pub struct Config {
@@ -29,6 +33,8 @@ pub struct Config {
     pub workspace: PathBuf,
     /// Where the runner and the engine keep their data.
     pub state: PathBuf,
+    /// How many bytes of events may wait for the control plane.
+    pub spool_limit: u64,
     /// `PATH` for the engine and what it starts.
     pub path: String,
     /// `HOME` for them.
@@ -81,6 +87,9 @@ impl Config {
             token: need(ENV_TOKEN)?,
             engine: PathBuf::from(need(ENV_ENGINE)?),
             workspace: PathBuf::from(get(ENV_WORKSPACE).unwrap_or_else(|| "/workspace".to_owned())),
+            spool_limit: get(ENV_SPOOL_LIMIT)
+                .and_then(|limit| limit.parse().ok())
+                .unwrap_or(SPOOL_LIMIT),
             path: get("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned()),
             home: get("HOME").map_or_else(|| state.join("home"), PathBuf::from),
             lang: get("LANG").unwrap_or_else(|| "C.UTF-8".to_owned()),

@@ -55,18 +55,24 @@ pub struct Relay {
 ///
 /// # Errors
 /// When no port can be opened.
-pub async fn open(noted: Option<RelayNote>) -> std::io::Result<(TcpListener, RelayNote)> {
+pub fn open(noted: Option<RelayNote>) -> std::io::Result<(TcpListener, RelayNote)> {
     if let Some(note) = noted
-        && let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, note.port)).await
+        && let Ok(listener) = listen(note.port)
     {
         return Ok((listener, note));
     }
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let listener = listen(0)?;
     let note = RelayNote {
         port: listener.local_addr()?.port(),
         key: ids::secret()?,
     };
     Ok((listener, note))
+}
+
+fn listen(port: u16) -> std::io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
 }
 
 impl Relay {

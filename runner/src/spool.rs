@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::ids;
 use crate::reported::Reported;
 
+/// Room on the disk that is kept for the last word when it is full.
+const RESERVE: usize = 64 * 1024;
 /// Acked bytes that are worth a rewrite of the file.
 const REWRITE_AT: u64 = 4 * 1024 * 1024;
 
@@ -40,6 +42,16 @@ pub struct Spool {
     offsets: Vec<u64>,
     acked: u64,
     reported: Reported,
+    /// So many bytes may wait for an ack.
+    limit: u64,
+}
+
+/// Whether an error says that there is no room.
+pub fn full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
 }
 
 impl Spool {
@@ -47,15 +59,23 @@ impl Spool {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        match Self::load(path) {
-            Ok(Some(spool)) => Ok(spool),
-            Ok(None) => Self::create(path),
+    pub fn open(path: &Path, limit: u64) -> io::Result<Self> {
+        let mut spool = match Self::load(path) {
+            Ok(Some(spool)) => spool,
+            Ok(None) => Self::create(path)?,
             Err(error) => {
                 tracing::warn!(%error, "the spool cannot be read; a new one begins");
-                Self::create(path)
+                Self::create(path)?
             }
-        }
+        };
+        spool.limit = limit;
+        // Written, not only sized: a hole takes no room.
+        std::fs::write(spool.reserve(), vec![b'.'; RESERVE])?;
+        Ok(spool)
+    }
+
+    fn reserve(&self) -> PathBuf {
+        self.path.with_extension("reserve")
     }
 
     fn create(path: &Path) -> io::Result<Self> {
@@ -73,6 +93,7 @@ impl Spool {
             offsets: vec![end],
             acked: 0,
             reported: header.reported,
+            limit: u64::MAX,
         })
     }
 
@@ -112,6 +133,7 @@ impl Spool {
             offsets,
             acked: base,
             reported,
+            limit: u64::MAX,
         }))
     }
 
@@ -140,13 +162,36 @@ impl Spool {
     /// # Errors
     /// When the disk is full or gone: nothing can be promised any more, the caller must stop.
     pub fn append(&mut self, at: Timestamp, body: RunnerEvent) -> io::Result<u64> {
+        let acked = usize::try_from(self.acked - self.base).map_err(io::Error::other)?;
+        let waiting = self.end() - self.offsets.get(acked).copied().unwrap_or_default();
+        if waiting >= self.limit {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.write(at, body)
+    }
+
+    /// Writes the last event of all, with the room that was kept for it.
+    ///
+    /// # Errors
+    /// When there is not even that.
+    pub fn append_last(&mut self, at: Timestamp, body: RunnerEvent) -> io::Result<u64> {
+        std::fs::remove_file(self.reserve())?;
+        // The begin of a line that did not fit.
+        self.file.set_len(self.end())?;
+        self.write(at, body)
+    }
+
+    fn write(&mut self, at: Timestamp, body: RunnerEvent) -> io::Result<u64> {
         let rseq = self.last() + 1;
-        self.reported.apply(&body);
-        let mut line = serde_json::to_vec(&RunnerFrame::Event { rseq, at, body })?;
+        let frame = RunnerFrame::Event { rseq, at, body };
+        let mut line = serde_json::to_vec(&frame)?;
         line.push(b'\n');
         let begin = self.end();
         self.file.write_all_at(&line, begin)?;
         self.offsets.push(begin + line.len() as u64);
+        if let RunnerFrame::Event { body, .. } = frame {
+            self.reported.apply(&body);
+        }
         Ok(rseq)
     }
 
@@ -257,7 +302,7 @@ mod tests {
     }
 
     fn filled(path: &Path, count: u64) -> Spool {
-        let mut spool = Spool::open(path).unwrap();
+        let mut spool = Spool::open(path, u64::MAX).unwrap();
         for n in 1..=count {
             assert_eq!(spool.append(at(), title(n)).unwrap(), n);
         }
@@ -272,7 +317,7 @@ mod tests {
             let spool = filled(&path, 3);
             (spool.id().clone(), spool.frame(2).unwrap())
         };
-        let spool = Spool::open(&path).unwrap();
+        let spool = Spool::open(&path, u64::MAX).unwrap();
         assert_eq!((spool.id(), spool.last()), (&id, 3));
         assert_eq!(spool.frame(2).unwrap(), second);
         assert!(second.contains("\"rseq\":2") && second.contains("title 2"));
@@ -287,11 +332,17 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         for torn in [whole.len() - 1, whole.len() - 7] {
             fs::write(&path, &whole[..torn]).unwrap();
-            let mut spool = Spool::open(&path).unwrap();
+            let mut spool = Spool::open(&path, u64::MAX).unwrap();
             assert_eq!(spool.last(), 1, "cut at {torn}");
             assert_eq!(spool.append(at(), title(9)).unwrap(), 2);
             drop(spool);
-            assert!(Spool::open(&path).unwrap().frame(2).unwrap().contains("title 9"));
+            assert!(
+                Spool::open(&path, u64::MAX)
+                    .unwrap()
+                    .frame(2)
+                    .unwrap()
+                    .contains("title 9")
+            );
         }
     }
 
@@ -304,7 +355,7 @@ mod tests {
         spool.forget(5).unwrap();
         assert!(fs::metadata(&path).unwrap().len() < before);
         assert_eq!(spool.append(at(), title(6)).unwrap(), 6);
-        let spool = Spool::open(&path).unwrap();
+        let spool = Spool::open(&path, u64::MAX).unwrap();
         assert_eq!((spool.last(), spool.reported().title.as_deref()), (6, Some("title 6")));
         assert!(spool.frame(5).is_err());
         assert!(spool.frame(6).unwrap().contains("title 6"));
@@ -314,7 +365,7 @@ mod tests {
     fn unacked_events_survive_a_rewrite_and_the_fold_keeps_what_was_dropped() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("spool");
-        let mut spool = Spool::open(&path).unwrap();
+        let mut spool = Spool::open(&path, u64::MAX).unwrap();
         let turn = errand_protocol::ids::TurnId::from_body("1").unwrap();
         spool
             .append(at(), RunnerEvent::TurnAccepted { turn_id: turn.clone() })
@@ -328,9 +379,26 @@ mod tests {
         spool.forget(6).unwrap();
         assert!(spool.frame(6).is_err());
         assert!(spool.frame(7).unwrap().contains(&big));
-        let spool = Spool::open(&path).unwrap();
+        let spool = Spool::open(&path, u64::MAX).unwrap();
         assert_eq!(spool.reported().turn, Some(turn));
         assert_eq!(spool.last(), 7);
+    }
+
+    #[test]
+    fn a_full_spool_has_room_for_one_last_word_and_takes_more_once_it_is_acked() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("spool");
+        let mut spool = Spool::open(&path, 500).unwrap();
+        let error = (1..).find_map(|n| spool.append(at(), title(n)).err()).unwrap();
+        assert!(full(&error), "{error}");
+        let last = spool.last();
+        assert_eq!(spool.append_last(at(), title(99)).unwrap(), last + 1);
+        assert!(!path.with_extension("reserve").exists());
+        let mut spool = Spool::open(&path, 500).unwrap();
+        assert!(spool.frame(last + 1).unwrap().contains("title 99"));
+        assert!(spool.append(at(), title(100)).is_err());
+        spool.forget(last).unwrap();
+        assert_eq!(spool.append(at(), title(100)).unwrap(), last + 2);
     }
 
     #[test]
@@ -339,7 +407,7 @@ mod tests {
         let path = dir.path().join("spool");
         let id = filled(&path, 1).id().clone();
         fs::write(&path, b"garbage\n").unwrap();
-        let spool = Spool::open(&path).unwrap();
+        let spool = Spool::open(&path, u64::MAX).unwrap();
         assert_ne!(spool.id(), &id);
         assert_eq!(spool.last(), 0);
     }

@@ -16,6 +16,8 @@ pub const TEXT_EVERY: i64 = 25;
 pub const TOOL_EVERY: i64 = 250;
 /// Without deltas for so long, what is unsaved is flushed.
 pub const QUIET: i64 = 300;
+/// Longest text that is kept of an open part, in bytes: the finished part has no more of it (`cut`).
+pub const MAX_OPEN: usize = 1024 * 1024;
 /// Longest text of one frame, in bytes.
 const MAX_PIECE: usize = 64 * 1024;
 
@@ -28,6 +30,8 @@ struct Stream {
     sent: (usize, u32),
     saved: u32,
     reset: bool,
+    /// It was rewritten: a word of what is saved may be about an earlier text.
+    rewritten: bool,
     every: i64,
     last: Option<i64>,
     /// Number of the event that opened it: no delta before that event.
@@ -68,6 +72,7 @@ impl Streams {
             sent: (0, 0),
             saved: 0,
             reset: false,
+            rewritten: false,
             every,
             last: None,
             opened,
@@ -77,17 +82,16 @@ impl Streams {
     /// Text was added.
     pub fn append(&mut self, part: &PartId, text: &str) {
         if let Some(stream) = self.parts.get_mut(part) {
-            stream.text.push_str(text);
-            stream.units += units(text);
+            stream.grow(text);
         }
     }
 
     /// The whole text is now this.
     pub fn set(&mut self, part: &PartId, text: &str) {
         let Some(stream) = self.parts.get_mut(part) else { return };
+        let text = text.get(..text.floor_char_boundary(MAX_OPEN)).unwrap_or(text);
         if let Some(more) = text.strip_prefix(stream.text.as_str()) {
-            stream.units += units(more);
-            stream.text.push_str(more);
+            stream.grow(more);
             return;
         }
         text.clone_into(&mut stream.text);
@@ -95,6 +99,7 @@ impl Streams {
         stream.sent = (0, 0);
         stream.saved = 0;
         stream.reset = true;
+        stream.rewritten = true;
     }
 
     /// The part is complete, or its text can no longer be followed.
@@ -107,9 +112,10 @@ impl Streams {
         self.parts.get(part).map(|stream| stream.text.as_str())
     }
 
-    /// The SessionAgent has saved so much of it.
+    /// The SessionAgent has saved so much of it. Of a text that was rewritten that is not believed: a new connection gets
+    /// all of it again.
     pub fn saved(&mut self, part: &PartId, len: u32) {
-        if let Some(stream) = self.parts.get_mut(part) {
+        if let Some(stream) = self.parts.get_mut(part).filter(|stream| !stream.rewritten) {
             stream.saved = len.min(stream.units);
         }
     }
@@ -171,6 +177,14 @@ impl Streams {
 }
 
 impl Stream {
+    /// What is too much is left to the finished part.
+    fn grow(&mut self, more: &str) {
+        let room = MAX_OPEN.saturating_sub(self.text.len());
+        let more = more.get(..more.floor_char_boundary(room)).unwrap_or_default();
+        self.units += units(more);
+        self.text.push_str(more);
+    }
+
     fn due(&self, sent: u64) -> Option<i64> {
         let unsent = self.sent.0 < self.text.len();
         (unsent && self.opened <= sent).then(|| self.last.map_or(i64::MIN, |last| last + self.every))
@@ -274,6 +288,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_saved_of_an_earlier_text_does_not_count_for_the_rewritten_one() {
+        let mut streams = one();
+        streams.set(&part(1), "one");
+        streams.next(0, 1).unwrap();
+        streams.set(&part(1), "…two");
+        streams.saved(&part(1), 3);
+        streams.reconnected();
+        let delta = streams.next(1, 1).unwrap();
+        assert_eq!((delta.offset, delta.text.as_str(), delta.reset), (0, "…two", true));
+    }
+
+    #[test]
     fn a_quiet_moment_flushes_once() {
         let mut streams = one();
         streams.append(&part(1), "x");
@@ -285,6 +311,17 @@ mod tests {
         streams.next(4000, 1).unwrap();
         streams.saved(&part(1), 2);
         assert!(!streams.flush(9000), "everything is saved");
+    }
+
+    #[test]
+    fn no_more_is_kept_of_an_open_part_than_the_finished_one_can_have() {
+        let mut streams = one();
+        for _ in 0..40 {
+            streams.append(&part(1), &"é".repeat(32 * 1024));
+        }
+        assert_eq!(streams.text(&part(1)).unwrap().len(), MAX_OPEN);
+        streams.set(&part(1), &"x".repeat(3 * MAX_OPEN));
+        assert_eq!(streams.text(&part(1)).unwrap().len(), MAX_OPEN);
     }
 
     #[test]

@@ -12,6 +12,7 @@
  * | bash | cmd ("echo hello") | one command, then a closing sentence |
  * | lines | count (300), ms (10) | a command that prints `count` lines, one every `ms` |
  * | big-output | kib (300) | a command that prints so much |
+ * | flood | count (30), kib (400) | `count` steps with `kib` of reasoning and a small command each |
  * | tools | count (6) | `count` steps with a small command each |
  * | parallel | | two commands and a glob in one step |
  * | permission | cmd ("echo allowed"), then ("Done.") | as `bash`; the test's set-up makes `bash` ask |
@@ -31,7 +32,7 @@
  * | length | | an answer that is cut off at the length limit |
  *
  * A step: `{reasoning?, text?, tools?: [{name, args}], chunk?, delayMs?, gate?: {name, after}, hang?, drop?, finish?,
- * error?: {status, message, times?, headers?}}`.
+ * usage?, error?: {status, message, times?, headers?}}`.
  */
 
 const MARKER = /\[\[([\w-]+)(?::(\{.*?\}))?\]\]/gs
@@ -79,6 +80,16 @@ const SCENARIOS = {
   'big-output': ({ kib = 300 } = {}) => [
     { tools: [bash(`head -c ${kib * 1024} /dev/zero | tr '\\0' x | fold -w 100`, 'Print a lot')] },
     { text: 'That was a lot.' },
+  ],
+  flood: ({ count = 30, kib = 400 } = {}) => [
+    ...Array.from({ length: count }, (_, at) => ({
+      reasoning: words(kib * 200).slice(0, kib * 1024),
+      chunk: 16384,
+      // As if it were little: the engine would compact the conversation.
+      usage: { input: 10, output: 10, reasoning: 10 },
+      tools: [bash(`echo flood ${at + 1}`)],
+    })),
+    { text: 'That was a flood.' },
   ],
   tools: ({ count = 6 } = {}) => [
     ...Array.from({ length: count }, (_, at) => ({ text: `Step ${at + 1}.`, tools: [bash(`echo step ${at + 1}`)] })),

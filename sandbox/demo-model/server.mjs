@@ -101,6 +101,7 @@ async function answer(response, body, dialect) {
     input: tokens(JSON.stringify(body.messages ?? [])),
     output: tokens(text) + tokens(JSON.stringify(calls)) + tokens(step.reasoning),
     reasoning: tokens(step.reasoning),
+    ...step.usage,
   }
   if (!body.stream) {
     return json(response, 200, whole(dialect, id, body.model, { text, reasoning: step.reasoning, calls, finish }, usage))

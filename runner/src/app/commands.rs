@@ -1,6 +1,9 @@
 //! What the control plane asks for, and the end: the work is saved before the runner goes.
 
-use errand_protocol::runner::AgentFrame;
+use std::io;
+
+use errand_protocol::runner::{AgentFrame, RunnerEvent};
+use errand_protocol::session::{TurnOutcome, Usage};
 
 use super::App;
 use crate::bridge::driver::{Bridge, Run, Steer};
@@ -9,11 +12,15 @@ use crate::cause;
 use crate::clock;
 use crate::link::core::Exit;
 use crate::snapshot::saver::Wish;
+use crate::spool;
 
 /// The work is saved for so long, at most, before the runner ends, in milliseconds.
 const CLOSING: i64 = 15_000;
 /// A turn gets so much of it to be stopped.
 const STOPPING: i64 = 4_000;
+
+/// The last word may take so long to be told, in milliseconds.
+const LEAVING: i64 = 10_000;
 
 /// The runner is about to end.
 #[derive(Debug, Clone, Copy)]
@@ -119,12 +126,48 @@ impl App {
 
     /// When [`Self::closing_goes_on`] is due.
     pub(super) fn closing_due(&self) -> Option<i64> {
+        if self.leaving.is_some() {
+            return self.leaving;
+        }
         let closing = self.closing?;
         Some(if closing.asked {
             closing.until
         } else {
             closing.until - CLOSING + STOPPING
         })
+    }
+
+    /// The spool takes no more: nothing can be promised, and work that nobody hears of must not go on. With the room
+    /// that was kept for it the turn is ended, and the process leaves as soon as that is told.
+    pub(super) fn speechless(&mut self, error: &io::Error) {
+        tracing::error!(%error, "the spool could not be written");
+        if !spool::full(error) {
+            self.exit = Some(Exit::Broken);
+            return;
+        }
+        self.exit = Some(Exit::DiskFull);
+        let Some(turn_id) = self.spool.reported().turn.clone() else {
+            return;
+        };
+        if let Some(bridge) = &mut self.bridge {
+            drop(bridge.abort(&turn_id, &self.streams, clock::now()));
+        }
+        let last_word = RunnerEvent::TurnFinished {
+            turn_id,
+            outcome: TurnOutcome::Failed,
+            cause: Some(cause::disk_full()),
+            usage: Usage::default(),
+            files: Vec::new(),
+        };
+        if self.spool.append_last(clock::now(), last_word).is_ok() {
+            self.leaving = Some(clock::now().millis() + LEAVING);
+            self.exit = None;
+        }
+    }
+
+    /// Whether the last word is spoken.
+    pub(super) const fn leaving(&self) -> bool {
+        self.leaving.is_some()
     }
 
     /// The saver has answered.
@@ -136,6 +179,12 @@ impl App {
 
     /// The next step of ending: asking for a snapshot once no turn runs, leaving once it is there and told.
     pub(super) fn closing_goes_on(&mut self) {
+        if let Some(until) = self.leaving {
+            if self.spool.all_acked() || clock::now().millis() >= until {
+                self.exit = Some(Exit::DiskFull);
+            }
+            return;
+        }
         let Some(closing) = self.closing else { return };
         let now = clock::now().millis();
         let idle = self.bridge.as_ref().and_then(Bridge::turn).is_none();

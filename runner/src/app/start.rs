@@ -1,4 +1,4 @@
-//! The start: the workspace is prepared once, then the relay and the engine come up.
+//! The start: the workspace is prepared once, while the relay and the engine come up.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,7 +12,7 @@ use crate::bridge::driver::Bridge;
 use crate::cause::{StartFailure, plain};
 use crate::config::Config;
 use crate::engine::settings;
-use crate::engine::supervisor::Supervisor;
+use crate::engine::supervisor::{Supervisor, Workspace};
 use crate::git::{self, CheckedOut};
 use crate::relay::{self, Relay};
 use crate::snapshot::restore;
@@ -92,7 +92,7 @@ impl Preparation {
 }
 
 impl App {
-    /// The first welcome: the workspace is prepared, then the engine starts.
+    /// The first welcome: the workspace is prepared while the engine starts.
     pub(super) fn begin(&mut self, setup: RunnerSetup) {
         self.bridge = Some(Bridge::new(
             self.config.clone(),
@@ -108,12 +108,17 @@ impl App {
             setup: setup.clone(),
         };
         let done = self.tell.prepared.clone();
-        self.setup = Some(setup);
         if !noted.cloned {
             self.report(RunnerEvent::Step {
                 step: StartStep::Cloning,
             });
         }
+        if let Err(error) = self.start_engine(&setup) {
+            let StartFailure { step, cause, retryable } = StartFailure::engine(&error.to_string());
+            self.report(RunnerEvent::StartFailed { step, cause, retryable });
+            return;
+        }
+        self.setup = Some(setup);
         tokio::spawn(async move {
             let prepared = if noted.cloned {
                 Ok(None)
@@ -124,7 +129,7 @@ impl App {
         });
     }
 
-    pub(super) async fn prepared(&mut self, prepared: Result<Option<CheckedOut>, StartFailure>) -> io::Result<()> {
+    pub(super) fn prepared(&mut self, prepared: Result<Option<CheckedOut>, StartFailure>) -> io::Result<()> {
         match prepared {
             Ok(checked_out) => {
                 if let Some(CheckedOut { branch, commit }) = checked_out {
@@ -133,22 +138,23 @@ impl App {
                 self.report(RunnerEvent::Step {
                     step: StartStep::Engine,
                 });
-                self.start_engine().await?;
+                self.workspace.send_replace(Workspace::Ready);
             }
             Err(StartFailure { step, cause, retryable }) => {
+                self.workspace.send_replace(Workspace::Failed);
                 self.report(RunnerEvent::StartFailed { step, cause, retryable });
             }
         }
         self.settle()
     }
 
-    pub(super) async fn start_engine(&mut self) -> io::Result<()> {
-        let Some(setup) = &self.setup else { return Ok(()) };
+    /// The engine's process starts at once; it is given the workspace when that is ready.
+    fn start_engine(&self, setup: &RunnerSetup) -> io::Result<()> {
+        std::fs::create_dir_all(&self.config.workspace)?;
         let noted = self.state.get().relay;
-        let (listener, relay) = relay::open(noted.clone()).await?;
+        let (listener, relay) = relay::open(noted.clone())?;
         let may_adopt = noted.as_ref() == Some(&relay);
         self.state.update(|state| state.relay = Some(relay.clone()))?;
-        let content = settings::content(setup, &relay);
         let paths: BTreeSet<_> = setup.providers.values().map(|provider| provider.path.clone()).collect();
         let serve = Relay {
             http: self.http.clone(),
@@ -156,16 +162,17 @@ impl App {
             paths,
             token: self.token.subscribe(),
         };
-        tokio::spawn(serve.serve(listener, relay.key));
         let supervisor = Supervisor {
             config: self.config.clone(),
-            content,
+            content: settings::content(setup, &relay),
             title: setup.title.clone(),
             state: self.state.clone(),
             http: self.http.clone(),
             news: self.tell.news.clone(),
             may_adopt,
+            workspace: self.workspace.subscribe(),
         };
+        tokio::spawn(serve.serve(listener, relay.key));
         tokio::spawn(supervisor.run());
         Ok(())
     }

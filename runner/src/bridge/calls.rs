@@ -67,10 +67,11 @@ pub fn post(
     outcomes: Sender<Outcome>,
 ) {
     tokio::spawn(async move {
-        if let Err(error) = git::set_author(&config, &author).await {
+        // The model has to answer before anything can be committed.
+        let (set, result) = tokio::join!(git::set_author(&config, &author), give(&api, &root, &post));
+        if let Err(error) = set {
             tracing::warn!(%error, "the commit author could not be set");
         }
-        let result = give(&api, &root, &post).await;
         let _ = outcomes.send(Outcome::Posted(number, result)).await;
     });
 }

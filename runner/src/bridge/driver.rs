@@ -31,6 +31,8 @@ use crate::streams::Streams;
 
 /// After the engine went idle, its sum of the changes is waited for so long, in milliseconds.
 const SUM_UP: i64 = 700;
+/// Events that wait for the engine's record to be read, at most; then the engine has to wait.
+const MAX_WAITING: usize = 1024;
 /// A turn without any event for so long is looked after.
 const QUIET: i64 = 5_000;
 
@@ -116,6 +118,14 @@ impl Bridge {
     /// Whether prompts are taken.
     pub const fn ready(&self) -> bool {
         self.engine.is_some()
+    }
+
+    /// Whether more news can be taken now: while the engine's record is being read, events wait, but not any number.
+    pub const fn takes_news(&self) -> bool {
+        match &self.phase {
+            Phase::Following => true,
+            Phase::Reading(_, _, waiting) => waiting.len() < MAX_WAITING,
+        }
     }
 
     /// The turn in progress.

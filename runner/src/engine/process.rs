@@ -21,7 +21,7 @@ use crate::state::EngineNote;
 
 const LISTENING: &[u8] = b"opencode server listening";
 const START_TIMEOUT: Duration = Duration::from_mins(1);
-const POLL: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(10);
 
 /// Starts the engine and waits until it listens.
 ///

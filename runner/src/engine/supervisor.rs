@@ -10,7 +10,7 @@ use errand_protocol::ids::SnapshotId;
 use errand_protocol::session::Cause;
 use serde_json::Value;
 use tokio::process::Child;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::api::{Api, ApiError, Events};
 use super::event::EngineEvent;
@@ -74,6 +74,19 @@ pub struct Supervisor {
     pub news: mpsc::Sender<EngineNews>,
     /// Whether the relay is where the running engine expects it.
     pub may_adopt: bool,
+    /// The engine looks at the workspace when it is first asked about it: not before that is ready.
+    pub workspace: watch::Receiver<Workspace>,
+}
+
+/// How far the workspace is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workspace {
+    /// It is being made.
+    Coming,
+    /// The agent can work in it.
+    Ready,
+    /// There will be none.
+    Failed,
 }
 
 struct Running {
@@ -142,6 +155,11 @@ impl Supervisor {
     /// Passes the engine's events on until it dies; says how. `None` when nobody listens any more.
     async fn attend(&self, running: &mut Running, adopted: bool) -> Option<String> {
         let api = self.api(&running.note);
+        let mut workspace = self.workspace.clone();
+        let made = *workspace.wait_for(|now| *now != Workspace::Coming).await.ok()?;
+        if made == Workspace::Failed {
+            return None;
+        }
         let mut first = true;
         let mut unanswered = 0;
         loop {
@@ -158,7 +176,7 @@ impl Supervisor {
                     tracing::warn!(%error, "the engine does not answer");
                     tokio::time::sleep(FIRST_PAUSE).await;
                     unanswered += 1;
-                    if first || unanswered >= MAX_UNANSWERED {
+                    if unanswered >= MAX_UNANSWERED {
                         return Some(error.to_string());
                     }
                 }
@@ -173,8 +191,7 @@ impl Supervisor {
         if !first {
             return Ok((api.events().await?, EngineNews::Gap));
         }
-        let version = api.version().await?;
-        let events = api.events().await?;
+        let (version, events) = tokio::try_join!(api.version(), api.events())?;
         let session = self.session(api).await?;
         if let Some(note) = self.state.get().snapshot.conversation {
             restore::clean(&self.config);

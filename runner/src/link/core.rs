@@ -79,6 +79,8 @@ pub enum Exit {
     ProtocolMismatch = 14,
     /// The agent could not read what the runner sent.
     BadFrame = 15,
+    /// The disk does not take what must not be lost.
+    DiskFull = 16,
 }
 
 /// What `hello` says beside the numbers.

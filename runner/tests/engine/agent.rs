@@ -14,6 +14,7 @@ use errand_protocol::PROTOCOL_VERSION;
 use errand_protocol::ids::{PartId, SpoolId, TurnId};
 use errand_protocol::runner::{AgentFrame, RunnerEvent, RunnerFrame, RunnerSetup, SandboxToken};
 use errand_protocol::time::Timestamp;
+use futures_util::stream::SplitStream;
 use futures_util::{SinkExt as _, StreamExt as _};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
@@ -24,6 +25,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Message, Role};
@@ -46,6 +48,8 @@ pub struct Log {
     pub acks: bool,
     pub saves: bool,
     pub refuse: Option<u16>,
+    /// Nothing is read from the runner while this is set.
+    pub stalled: bool,
     /// Uploaded snapshots.
     pub snapshots: BTreeMap<String, Bytes>,
     /// Statuses that the next uploads are answered with.
@@ -99,6 +103,7 @@ impl Agent {
             acks: true,
             saves: true,
             refuse: None,
+            stalled: false,
             snapshots: BTreeMap::new(),
             put_statuses: VecDeque::new(),
             uploads: 0,
@@ -138,6 +143,12 @@ impl Agent {
 
     pub fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap()
+    }
+
+    /// Reads nothing any more, or reads again.
+    pub fn stall(&self, stalled: bool) {
+        self.log().stalled = stalled;
+        self.changed.notify_waiters();
     }
 
     pub fn send(&self, frame: AgentFrame) {
@@ -281,7 +292,7 @@ impl Server {
         self.log.lock().unwrap().llm_tokens.push(bearer.to_owned());
         let url = format!("{}{path}", self.model);
         let body = request.into_body().collect().await.unwrap().to_bytes();
-        if body.windows(8).any(|window| window == b"\"tools\":") {
+        if body.len() < 1024 * 1024 && body.windows(8).any(|window| window == b"\"tools\":") {
             self.log.lock().unwrap().llm_body = String::from_utf8_lossy(&body).into_owned();
         }
         let sent = self
@@ -311,7 +322,7 @@ impl Server {
         let mut last = 0;
         loop {
             tokio::select! {
-                frame = stream.next() => {
+                frame = self.next(&mut stream) => {
                     let Some(Ok(frame)) = frame else { return };
                     let Message::Text(frame) = frame else { continue };
                     if frame.as_str() == "ping" {
@@ -336,6 +347,21 @@ impl Server {
                 },
             }
         }
+    }
+
+    /// The next frame, once frames are read.
+    async fn next<S>(&self, stream: &mut SplitStream<WebSocketStream<S>>) -> Option<Result<Message, Error>>
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    {
+        loop {
+            let changed = self.changed.notified();
+            if !self.log.lock().unwrap().stalled {
+                break;
+            }
+            changed.await;
+        }
+        stream.next().await
     }
 
     fn take(&self, frame: RunnerFrame, tx: &mpsc::UnboundedSender<Out>, last: &mut u64) {

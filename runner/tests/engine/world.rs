@@ -19,6 +19,8 @@ use tempfile::TempDir;
 use crate::agent::{self, Agent};
 
 pub struct World {
+    /// More environment of the runner.
+    env: Vec<(&'static str, String)>,
     pub agent: Agent,
     pub setup: RunnerSetup,
     pub dir: TempDir,
@@ -147,6 +149,19 @@ impl World {
         snapshots: BTreeMap<String, bytes::Bytes>,
         change: impl FnOnce(&mut RunnerSetup, &Path),
     ) -> Self {
+        Self::make(snapshots, Vec::new(), change).await
+    }
+
+    /// A world whose runner has more in its environment.
+    pub async fn with_env(env: Vec<(&'static str, String)>) -> Self {
+        Self::make(BTreeMap::new(), env, |_, _| {}).await
+    }
+
+    async fn make(
+        snapshots: BTreeMap<String, bytes::Bytes>,
+        env: Vec<(&'static str, String)>,
+        change: impl FnOnce(&mut RunnerSetup, &Path),
+    ) -> Self {
         engine();
         let _ = rustls::crypto::ring::default_provider().install_default();
         let dir = TempDir::new().unwrap();
@@ -155,8 +170,9 @@ impl World {
         let (model, model_url) = start_model();
         let agent = Agent::start(setup.clone(), model_url.clone()).await;
         agent.log().snapshots = snapshots;
-        let runner = spawn_runner(dir.path(), &agent);
+        let runner = spawn_runner(dir.path(), &agent, &env);
         Self {
+            env,
             agent,
             setup,
             dir,
@@ -205,10 +221,19 @@ impl World {
         self.runner.0.id()
     }
 
+    /// The memory that the runner has resident now.
+    pub fn runner_kib(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
     /// The most memory that the runner ever had resident.
     pub fn runner_peak_kib(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, which: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.runner_pid())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        let line = status.lines().find(|line| line.starts_with(which)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
@@ -230,7 +255,7 @@ impl World {
     }
 
     pub fn start_runner(&mut self) {
-        self.runner = spawn_runner(self.dir.path(), &self.agent);
+        self.runner = spawn_runner(self.dir.path(), &self.agent, &self.env);
     }
 
     pub async fn runner_exit(&mut self) -> i32 {
@@ -311,7 +336,7 @@ impl World {
     }
 }
 
-fn spawn_runner(dir: &Path, agent: &Agent) -> Kept {
+fn spawn_runner(dir: &Path, agent: &Agent, env: &[(&'static str, String)]) -> Kept {
     let log = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
@@ -319,6 +344,7 @@ fn spawn_runner(dir: &Path, agent: &Agent) -> Kept {
         .unwrap();
     let runner = Command::new(env!("CARGO_BIN_EXE_errand-runner"))
         .env_clear()
+        .envs(env.iter().map(|(name, value)| (*name, value.as_str())))
         .env("PATH", std::env::var("PATH").unwrap())
         .env("ERRAND_URL", format!("ws://{}", agent.address))
         .env("ERRAND_SESSION", "ses_test")
