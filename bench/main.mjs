@@ -13,9 +13,10 @@ import { modernNode } from '../scripts/lib/tools.mjs';
 
 const HELP = `npm run bench -- [options]   prints one JSON object per line: {name, value, unit, n, note?}
 
-  --only a,b     only these groups: relay, durable, attach, sessions, start, worker (or any figure's name)
+  --only a,b     only these groups: worker, relay, durable, attach, start, sessions, load (or any figure's name)
   --quick        short runs, for a smoke test; the figures mean little
   --full         also lists among 10,000 sessions
+  --engines N    real engines that work beside the load (0.3 to 0.5 GB each)
   --json         nothing but the JSON
   --build DIR    measure the Worker built there, instead of building this clone's`;
 
@@ -25,6 +26,7 @@ const { values: args } = parseArgs({
     only: { type: 'string' },
     quick: { type: 'boolean', default: false },
     full: { type: 'boolean', default: false },
+    engines: { type: 'string' },
     json: { type: 'boolean', default: false },
     build: { type: 'string' },
   },

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { Output } from './lib/output.mjs';
 import { attach } from './measures/attach.mjs';
 import { durable } from './measures/durable.mjs';
+import { load } from './measures/load.mjs';
 import { relay } from './measures/relay.mjs';
 import { sessions } from './measures/sessions.mjs';
 import { start } from './measures/start.mjs';
@@ -18,6 +19,7 @@ const GROUPS = {
   attach: { prints: ['attach_', 'transcript_', 'durable_events'], take: attach },
   start: { prints: ['start_', 'engine_start', 'first_token', 'runner_rss', 'host_rss'], take: start },
   sessions: { prints: ['session_', 'list_', 'workerd_'], take: sessions },
+  load: { prints: ['load_'], take: load },
 };
 
 const args = JSON.parse(process.argv[2]);
@@ -25,6 +27,7 @@ const out = new Output({ quiet: args.json });
 const options = {
   quick: args.quick,
   full: args.full,
+  engines: Number(args.engines ?? 0),
   buildDir: args.build && path.resolve(args.build),
 };
 

@@ -1,6 +1,6 @@
 /**
- * What a SessionAgent has stored, read from its SQLite file below a home: from a copy, so that the Worker's own
- * database is neither locked nor checkpointed by our looking.
+ * What a SessionAgent has stored, in its SQLite file below a home. While the Worker runs we read from a copy, so that
+ * its own database is neither locked nor checkpointed by our looking; we write only when it is stopped.
  */
 import fs from 'node:fs';
 import path from 'node:path';
@@ -20,6 +20,32 @@ export function stored(home, session) {
     removeHome(copy);
   }
   throw new Error(`no database of ${session} below ${home}`);
+}
+
+/** Makes the log of a session `length` events long by repeating what it has; the Worker must be stopped. */
+export function lengthen(home, session, length) {
+  for (const file of agentFiles(home)) {
+    const db = new DatabaseSync(file);
+    try {
+      const core = coreOf(db);
+      if (core?.spec.id !== session) continue;
+      const repeat = `
+        WITH RECURSIVE n(seq) AS (SELECT ${core.headSeq + 1} UNION ALL SELECT seq + 1 FROM n WHERE seq < ${length})
+        INSERT INTO events (seq, at, body)
+        SELECT n.seq, at, body FROM n JOIN events ON events.seq = 1 + (n.seq - 1) % ${core.headSeq}`;
+      db.exec(repeat);
+      db.prepare('UPDATE core SET body = ?').run(JSON.stringify({ ...core, headSeq: length }));
+      return;
+    } finally {
+      db.close();
+    }
+  }
+  throw new Error(`no database of ${session} below ${home}`);
+}
+
+function coreOf(db) {
+  const known = db.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'core'").get();
+  return known && JSON.parse(db.prepare('SELECT body FROM core').get().body);
 }
 
 function agentFiles(home) {

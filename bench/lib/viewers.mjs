@@ -27,6 +27,7 @@ export class Viewer {
 
   message(data) {
     const head = data.latin1Slice(0, Math.min(data.length, HEAD_BYTES));
+    if (head.startsWith('{"type":"check"')) this.socket.send(`seen ${JSON.parse(data).sent}`);
     if (!head.startsWith('{"type":"delta"')) return;
     const match = DELTA.exec(head);
     if (match && !this.check) return this.delta(match[1], Number(match[2]), data.length - match[0].length - 2);

@@ -6,8 +6,9 @@ import { StandInHost } from '../lib/stand-in-host.mjs';
 import { percentile } from '../lib/stats.mjs';
 
 const CLIENTS = 8;
+const IDLE_MS = 75_000;
 
-/** `session_create_*`, `list_*_sessions_*`, `workerd_rss_per_idle_session`. */
+/** `session_create_*`, `list_*_sessions_*`, `workerd_rss_per_*_session`. */
 export async function sessions({ out, options }) {
   const host = await StandInHost.start();
   const worker = await startErrand({ hostUrl: host.url, buildDir: options.buildDir });
@@ -18,7 +19,7 @@ export async function sessions({ out, options }) {
     const before = rssBytes(worker.workerd);
     await bench.created(options.quick ? 30 : 300);
     await bench.createdTogether(options.quick ? 70 : 680);
-    await bench.idle(worker.workerd, before, bench.made - 20);
+    await bench.idle(worker.workerd, before, bench.made - 20, options.quick);
     await bench.listed('list_1000_sessions', options.quick);
     if (options.full) {
       out.progress('creating 10,000 sessions …');
@@ -65,10 +66,14 @@ class Sessions {
     this.out.figure('session_create_per_s', count / seconds, 'sessions/s', count, `${CLIENTS} at a time`);
   }
 
-  async idle(workerd, before, count) {
+  async idle(workerd, before, count, quick) {
     await new Promise((resolve) => setTimeout(resolve, 2000)); // Lets the registry's and the log's last writes pass.
-    const each = (rssBytes(workerd) - before) / 1024 / count;
-    this.out.figure('workerd_rss_per_idle_session', each, 'KB', count, 'growth of RSS by sessions made just before; local workerd evicts none');
+    const each = () => (rssBytes(workerd) - before) / 1024 / count;
+    this.out.figure('workerd_rss_per_fresh_session', each(), 'KB', count, 'growth of RSS by sessions made just before');
+    if (quick) return;
+    this.out.progress('an idle minute, after which workerd evicts objects');
+    await new Promise((resolve) => setTimeout(resolve, IDLE_MS));
+    this.out.figure('workerd_rss_per_idle_session', each(), 'KB', count, 'the same after 75 idle seconds');
   }
 
   async listed(name, quick) {
