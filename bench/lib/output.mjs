@@ -38,7 +38,7 @@ const BARS = {
   load_100k_first_screen_kb: ['most', 200],
   load_100k_vs_small: ['most', 1.3],
   load_idle_wakeups: ['most', 0],
-  load_stalled_cut: ['least', 16],
+  load_stalled_cut: ['least', 12],
   runner_rss: ['most', 15],
   workerd_rss_per_idle_session: ['most', 150],
 };

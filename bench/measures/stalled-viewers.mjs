@@ -12,7 +12,7 @@ import { startErrand } from '../lib/processes.mjs';
 import { StandInHost } from '../lib/stand-in-host.mjs';
 import { streamingSession } from '../lib/streaming-session.mjs';
 
-const STALLED = 4;
+const STALLED = 3;
 const ROUNDS = 4;
 const MEGABYTES = 16;
 const OUTPUT = 'x'.repeat(200 * 1024);
