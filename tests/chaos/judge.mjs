@@ -13,6 +13,9 @@ export const AFTERMATH_MS = 60_000;
 /** The kind of fault that takes a sandbox's files away: what no snapshot holds is gone from engine and workspace. */
 export const LOSS = 'lose the sandbox';
 
+/** The kind of fault that kills what the agent's command runs, which then goes on in its own way. */
+export const TOOL = 'kill tool';
+
 /** All findings about one session. */
 export function judge({ log, transcript, prompts, viewers, engine, reference, faults, files }) {
   const findings = [];
@@ -141,8 +144,9 @@ function outcome(prompt, end, { log, faults, reference }, find) {
   if (!end || end.type === 'prompt.withdrawn') return;
   const turn = turnOf(log, end.turnId);
   if (end.outcome === 'done') {
-    // Where one turn answers several prompts, how far the first was answered is a matter of time.
-    const wanted = prompt.mixed ? undefined : reference?.get(prompt.key);
+    // Where one turn answers several prompts, how far each was answered is a matter of time; a killed command says so.
+    const struck = faults.some((fault) => fault.kind === TOOL && fault.until >= Date.parse(turn[0].at) && fault.at <= Date.parse(end.at));
+    const wanted = prompt.mixed || struck ? undefined : reference?.get(prompt.key);
     const got = canonical(turn, prompt.tag);
     if (wanted && !isDeepStrictEqual(got, wanted)) {
       find('lost', `turn of ${prompt.tag} (${prompt.name}) is done, but not as undisturbed: ${difference(wanted, got)}`);
@@ -223,9 +227,9 @@ const shownText = (part) => part.text ?? part.output ?? '';
 
 /** What done turns did to the workspace is there, once. */
 function effects(prompts, ends, { ran, made }, find) {
-  for (const { id, tag, name } of prompts) {
+  for (const { id, tag, name, mixed } of prompts) {
     const end = ends.get(id)?.[0];
-    const done = end?.outcome === 'done';
+    const done = end?.outcome === 'done' && !mixed;
     if (name === 'bash') {
       const times = ran.filter((line) => line === tag).length;
       if (done && times === 0) find('lost', `the command of ${tag} left no trace in the workspace`);

@@ -153,7 +153,17 @@ fn last_line(log: &Path) -> String {
         .lines()
         .rfind(|line| !line.trim().is_empty())
         .unwrap_or("no output");
-    line.chars().filter(|c| !c.is_control()).take(300).collect()
+    let said = said(line).unwrap_or_else(|| line.to_owned());
+    said.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+/// What a line of the runner's log says, which is JSON for programs.
+fn said(line: &str) -> Option<String> {
+    let entry: serde_json::Value = serde_json::from_str(line).ok()?;
+    let fields = entry.get("fields")?;
+    let text = |name: &str| fields.get(name).and_then(serde_json::Value::as_str);
+    let message = text("message")?;
+    Some(text("error").map_or_else(|| message.to_owned(), |error| format!("{message}: {error}")))
 }
 
 /// Copies into the log; a full part becomes the older one, which it replaces.
@@ -251,6 +261,14 @@ fn adopt_orphans() -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_line_of_the_runners_log_is_told_in_its_words() {
+        let line = r#"{"timestamp":"…","level":"ERROR","fields":{"message":"the runner cannot go on","error":"the disk is full"},"target":"x"}"#;
+        assert_eq!(said(line).as_deref(), Some("the runner cannot go on: the disk is full"));
+        assert_eq!(said(r#"{"fields":{"message":"bye"}}"#).as_deref(), Some("bye"));
+        assert_eq!(said("plain text"), None);
+    }
 
     #[test]
     fn a_log_keeps_its_newest_part_within_bounds() {
