@@ -4,19 +4,18 @@
 //! is in the spool before it is sent; a disk that does not take it ends the turn and the process ([`commands`]).
 
 mod commands;
+mod output;
 mod start;
 
 use std::io;
 use std::time::Duration;
 
 use errand_protocol::runner::{RunnerEvent, RunnerFrame, RunnerSetup};
-use errand_protocol::transcript::{Part, PartBody};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::bridge::calls::Outcome;
 use crate::bridge::driver::Bridge;
-use crate::bridge::mapper::Output;
 use crate::cause::StartFailure;
 use crate::clock;
 use crate::config::Config;
@@ -30,7 +29,7 @@ use crate::snapshot::saver::{Engine, Report, Saver, Wish};
 use crate::snapshot::transfer::Transfer;
 use crate::spool::Spool;
 use crate::state::StateFile;
-use crate::streams::{self, Streams};
+use crate::streams::Streams;
 
 /// Inputs that wait, at most, before their source has to.
 const INBOX: usize = 256;
@@ -346,78 +345,6 @@ impl App {
             Err(io::Error::other("the spool cannot be written"))
         } else {
             Ok(())
-        }
-    }
-
-    fn take(&mut self, outputs: Vec<Output>) {
-        for output in outputs {
-            match output {
-                Output::Event(event) => self.report(event),
-                Output::Append(part, text) => self.streams.append(&part, &text),
-                Output::Set(part, text) => self.streams.set(&part, &text),
-                Output::Lost(part) => self.streams.close(&part),
-            }
-        }
-    }
-
-    fn report(&mut self, event: RunnerEvent) {
-        if self.leaving() {
-            return;
-        }
-        let mut opened = None;
-        if let RunnerEvent::PartStarted { part, .. } = &event {
-            let every = if matches!(part.body, PartBody::Tool { .. }) {
-                streams::TOOL_EVERY
-            } else {
-                streams::TEXT_EVERY
-            };
-            opened = part.streaming_text().map(|_| (part.id.clone(), every));
-        } else if let RunnerEvent::PartFinished {
-            part: Part { id, .. }, ..
-        }
-        | RunnerEvent::PartRemoved { part_id: id, .. } = &event
-        {
-            self.streams.close(id);
-        }
-        let mut over = None;
-        if let RunnerEvent::TurnFinished { turn_id, .. } = &event {
-            over = Some(turn_id.clone());
-        }
-        match self.spool.append(clock::now(), event) {
-            Ok(rseq) => {
-                if let Some((part, every)) = opened {
-                    self.streams.open(part, rseq, every);
-                }
-                if let Some(turn) = over {
-                    self.wish(Wish::Turn(turn));
-                }
-            }
-            Err(error) => self.speechless(&error),
-        }
-    }
-
-    /// Sends what can be sent. `false` when the connection has no room for more.
-    fn pump(&mut self) -> io::Result<bool> {
-        let Some(out) = self.connection.as_ref().map(|connection| connection.out.clone()) else {
-            return Ok(true);
-        };
-        if !self.link.up() {
-            return Ok(true);
-        }
-        let now = clock::now().millis();
-        loop {
-            let Ok(permit) = out.try_reserve() else {
-                return Ok(out.is_closed());
-            };
-            if let Some(rseq) = self.link.next_event(self.spool.last()) {
-                permit.send(self.spool.frame(rseq)?);
-            } else if let Some(delta) = self.streams.next(now, self.link.sent()) {
-                permit.send(serde_json::to_string(&RunnerFrame::Delta(delta))?);
-            } else if self.streams.flush(now) {
-                permit.send(serde_json::to_string(&RunnerFrame::Flush {})?);
-            } else {
-                return Ok(true);
-            }
         }
     }
 }

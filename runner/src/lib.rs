@@ -7,7 +7,7 @@
 //!
 //! Does not: keep a queue of prompts, decide on retries of a failed start, hold any credential but the sandbox token
 //! (in memory only). Rules are free of I/O and clocks: `link::core`, `bridge::mapper`, `bridge::parts`, `streams`,
-//! `reported`, `cut`, `cause`, `engine::settings`.
+//! `reported`, `cut`, `cause`, `engine::settings`, `bridge::files`, `snapshot::meta`, `snapshot::redact`.
 
 #![warn(missing_docs)]
 
