@@ -165,18 +165,23 @@ function OneStart({ start, startup, answering }: { start: Start; startup: Startu
       </p>
       {start.cause ? <p className="text-sm text-muted [overflow-wrap:anywhere]">{start.cause.message}</p> : null}
       <Bars start={start} typical={startup.typical} answering={answering} />
-      {startup.typical ? <Usual typical={startup.typical} /> : <p className="mt-1.5 text-xs text-muted">No other start of this repository is known yet.</p>}
+      {startup.typical ? <Usual typical={startup.typical} /> : <NothingUsual />}
     </>
   );
 }
 
 function Usual({ typical }: { typical: Typical }) {
+  if (typical.samples < 2) return <NothingUsual />;
   return (
     <p data-testid="typical" className="mt-1.5 text-xs text-muted">
       Of this repository&rsquo;s last {plural(typical.samples, "start")}, half were ready within {span(typical.readyP50)}, 95 % within{" "}
       {span(typical.readyP95)}.
     </p>
   );
+}
+
+function NothingUsual() {
+  return <p className="mt-1.5 text-xs text-muted">No other start of this repository is known yet to compare with.</p>;
 }
 
 function Outcome({ start }: { start: Start }) {
@@ -226,7 +231,7 @@ function BarRow({ bar, total, failed }: { bar: Bar; total: number; failed: boole
       <BarIcon state={state} />
       <span className={cx("truncate", state === "now" && "font-medium text-ink")}>{words}</span>
       <span className="text-right text-xs tabular-nums sm:order-1">
-        {ms === undefined ? (state === "todo" ? <span className="sr-only">to come</span> : null) : <Took ms={ms} state={state} />}
+        {state === "todo" ? <span className="sr-only">to come</span> : state === "reached" ? `at ${span(from)}` : <Took ms={ms ?? 0} state={state} />}
       </span>
       <span aria-hidden className="relative col-span-2 col-start-2 h-1.5 rounded-full bg-hover sm:col-span-1 sm:col-start-auto">
         {ms === undefined ? null : (

@@ -29,6 +29,11 @@ describe("the bars of a start", () => {
     expect(waterfall(going, { ...typical, samples: 3 }, now(4), true).bars.some((bar) => bar.slow)).toBe(false);
   });
 
+  it("are compared with nothing while only one start is known, which may be this one", () => {
+    const { bars } = waterfall(start([["requested", 0], ["booting", 1]]), { ...typical, samples: 1 }, now(4), true);
+    expect(bars.some((bar) => bar.usual)).toBe(false);
+  });
+
   it("of one that was ready end with what is known: waiting for words only while a turn runs", () => {
     const ready = start([["queued", 0], ["engine", 2], ["ready", 4]], { outcome: "ready", endedAt: at(4) });
     expect(short(waterfall(ready, undefined, now(60), false).bars).at(-1)).toEqual(["ready", "reached", undefined]);

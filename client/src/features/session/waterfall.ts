@@ -57,7 +57,9 @@ export function waterfall(start: Start, typical: Typical | undefined, now: numbe
   if (!first) return { bars: [], total: 1 };
   const began = Date.parse(first.at);
   const at = (time: string) => Math.max(0, Date.parse(time) - began);
-  const usual = new Map(typical?.spans.map((span) => [span.point, { p50: span.p50, p95: span.p95 }]));
+  // One start, which may be this one, says nothing about what is usual.
+  const spans = typical && typical.samples > 1 ? typical.spans : [];
+  const usual = new Map(spans.map((span) => [span.point, { p50: span.p50, p95: span.p95 }]));
   // A clock that runs behind the server's must not make a part end before it began.
   const latest = start.marks.at(-1) ?? first;
   const present = Math.max(now - began, at(latest.at));
