@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::time::Duration;
 
 use errand_protocol::runner::{RunnerEvent, RunnerSetup};
 use errand_protocol::session::StartStep;
@@ -18,9 +17,6 @@ use crate::relay::{self, Relay};
 use crate::snapshot::restore;
 use crate::snapshot::transfer::Transfer;
 use crate::state::{ConversationNote, StateFile};
-
-/// Bringing a snapshot's files back may take so long.
-const RESTORING: Duration = Duration::from_mins(2);
 
 /// Making the workspace: a clone or an empty repository, then what a snapshot adds.
 struct Preparation {
@@ -55,7 +51,7 @@ impl Preparation {
             return Ok(cloned);
         };
         let files = restore::files(&self.config, &self.state, &self.transfer, source);
-        let restored = tokio::time::timeout(RESTORING, files).await;
+        let restored = tokio::time::timeout(restore::LIMIT, files).await;
         let trouble = match restored {
             Ok(Ok(())) => return git::checked_out(&self.config, self.setup.repo.as_ref()).await,
             Ok(Err(error)) => error.to_string(),

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use errand_protocol::runner::SnapshotSource;
 
@@ -27,6 +28,9 @@ pub enum RestoreError {
     #[error("{0}")]
     Disk(#[from] io::Error),
 }
+
+/// Bringing files back, and then the conversation, may take so long each.
+pub const LIMIT: Duration = Duration::from_mins(2);
 
 fn unpacked(config: &Config) -> PathBuf {
     config.state.join("restore")
@@ -98,14 +102,14 @@ pub async fn conversation(
         workspace: config.workspace.display().to_string(),
         title: title.map(str::to_owned),
     };
-    match replay.run(api).await {
-        Ok(()) => Some(root),
-        Err(error) => {
-            tracing::warn!(%error, "the conversation could not be restored");
-            note.losses.push(format!(
-                "The agent does not remember the conversation: it could not be given to the engine ({error})."
-            ));
-            None
-        }
-    }
+    let trouble = match tokio::time::timeout(LIMIT, replay.run(api)).await {
+        Ok(Ok(())) => return Some(root),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it took longer than two minutes".to_owned(),
+    };
+    tracing::warn!(trouble, "the conversation could not be restored");
+    note.losses.push(format!(
+        "The agent does not remember the conversation: it could not be given to the engine ({trouble})."
+    ));
+    None
 }

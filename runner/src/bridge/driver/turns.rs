@@ -2,7 +2,7 @@
 
 use errand_protocol::ids::{PartId, TurnId};
 use errand_protocol::runner::{RunnerEvent, RunnerSetup};
-use errand_protocol::session::{FileChange, TurnOutcome, Usage};
+use errand_protocol::session::{FileChange, Usage};
 use errand_protocol::text::ModelId;
 use errand_protocol::time::Timestamp;
 
@@ -52,7 +52,7 @@ impl Bridge {
             Ok(noted) => noted,
             Err(error) => {
                 tracing::error!(%error, "the turn could not be noted");
-                return Vec::new();
+                return never_begun(run.turn, Ending::failed(cause::not_noted(&error)));
             }
         };
         if mapper.turn() != Some(&run.turn) {
@@ -85,17 +85,7 @@ impl Bridge {
         let waits = self.next.as_ref().is_some_and(|run| &run.turn == turn);
         if waits {
             self.next = None;
-            let finished = RunnerEvent::TurnFinished {
-                turn_id: turn.clone(),
-                outcome: TurnOutcome::Aborted,
-                cause: Some(cause::aborted()),
-                usage: Usage::default(),
-                files: Vec::new(),
-            };
-            return vec![
-                Output::Event(RunnerEvent::TurnAccepted { turn_id: turn.clone() }),
-                Output::Event(finished),
-            ];
+            return never_begun(turn.clone(), Ending::aborted());
         }
         let Some(mapper) = self.mapper.as_mut().filter(|mapper| mapper.turn() == Some(turn)) else {
             return Vec::new();
@@ -204,6 +194,21 @@ pub(super) fn offers(setup: &RunnerSetup, model: &ModelId) -> bool {
         .providers
         .get(provider)
         .is_some_and(|provider| provider.models.iter().any(|model| model.id == name))
+}
+
+/// The whole of a turn that no engine saw.
+fn never_begun(turn_id: TurnId, ending: Ending) -> Vec<Output> {
+    let accepted = RunnerEvent::TurnAccepted {
+        turn_id: turn_id.clone(),
+    };
+    let finished = RunnerEvent::TurnFinished {
+        turn_id,
+        outcome: ending.outcome,
+        cause: ending.cause,
+        usage: Usage::default(),
+        files: Vec::new(),
+    };
+    vec![Output::Event(accepted), Output::Event(finished)]
 }
 
 /// The ids of a turn's prompt, chosen once and noted before the engine sees them; and whether they were known.
