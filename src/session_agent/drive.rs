@@ -16,6 +16,8 @@ const NEAREST_ALARM_MS: i64 = 20;
 /// While a remote call is on its way, look again after this; should the object be evicted meanwhile, the alarm wakes
 /// it and the call is made again.
 const CALL_GUARD_MS: i64 = 30_000;
+/// When the database could not be read or written, the object looks again after this.
+const AFTER_A_FAILURE: Duration = Duration::from_secs(10);
 
 impl From<Rejection> for ApiError {
     fn from(rejection: Rejection) -> Self {
@@ -86,6 +88,7 @@ impl Agent {
         if let Err(error) = store::apply(&self.sql, &effects) {
             // Memory is ahead of the disk now: forget it; the next step loads what is true.
             self.session.replace(None);
+            self.wake_later();
             return Err(error.into());
         }
         let logged = effects.iter().any(|effect| matches!(effect, Effect::Append(_)));
@@ -186,16 +189,21 @@ impl Agent {
             Err(error) => {
                 log::error!("alarm: {}", error.source.unwrap_or(error.message));
                 // Not an error of the handler: the platform would retry six times and then never again.
-                self.alarm.set(None);
-                let agent = Rc::clone(self);
-                self.state.wait_until(async move {
-                    let again = agent.state.storage().set_alarm(Duration::from_secs(10)).await;
-                    if let Err(error) = again {
-                        log::error!("alarm: {error}");
-                    }
-                });
+                self.wake_later();
             }
         }
+    }
+
+    /// The database failed, and nobody knows which deadline is next: look again in a while.
+    fn wake_later(self: &Rc<Self>) {
+        self.alarm.set(None);
+        let agent = Rc::clone(self);
+        self.state.wait_until(async move {
+            let again = agent.state.storage().set_alarm(AFTER_A_FAILURE).await;
+            if let Err(error) = again {
+                log::error!("alarm: {error}");
+            }
+        });
     }
 
     /// Reads from the loaded session.

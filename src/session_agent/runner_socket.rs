@@ -124,16 +124,11 @@ impl Agent {
 
     /// After the object was woken: the connection that the machine had welcomed, if it is still there.
     pub(super) fn find_runner(&self) -> Option<ConnId> {
-        self.state.get_websockets_with_tag(RUNNER).iter().find_map(|ws| {
-            let Some(Peer::Runner(peer)) = sockets::attachment::<Peer>(ws) else {
-                return None;
-            };
-            if !peer.welcomed {
-                return None;
-            }
-            self.remember_runner(ws, &peer);
-            Some(peer.conn)
-        })
+        // Others may be left that were replaced and have not closed yet.
+        let conn = self.session.borrow().as_ref()?.known_runner()?.clone();
+        let (ws, peer) = self.runner_by_conn(&conn).filter(|(_, peer)| peer.welcomed)?;
+        self.remember_runner(&ws, &peer);
+        Some(conn)
     }
 
     fn runner_by_conn(&self, conn: &ConnId) -> Option<(WebSocket, RunnerPeer)> {
