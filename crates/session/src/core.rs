@@ -279,6 +279,10 @@ pub struct Spool {
     pub id: SpoolId,
     /// Highest contiguous number that is stored.
     pub acked: u64,
+    /// The last hello said that the spool ends here, before `acked`: it was cut short, or that hello is an old one that
+    /// came late. The next event on the same connection tells which: none comes after an old hello.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<u64>,
     /// The connection whose hello was stored last, unless it was dropped since: any other has to say hello again.
     pub conn: Option<ConnId>,
     /// Of which generation the runner was whose hello was stored last.
@@ -293,7 +297,10 @@ pub struct Spool {
     pub no_turn_after: Option<u64>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference; no finding on 32 bits"
+)]
 const fn is_zero(number: &u64) -> bool {
     *number == 0
 }

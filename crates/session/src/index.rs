@@ -16,7 +16,7 @@ pub(crate) struct Glance {
     activity: Activity,
     title: Title,
     cause: Option<Cause>,
-    queue: u32,
+    queue: usize,
     isolation: Option<Isolation>,
     archived: bool,
 }
@@ -27,16 +27,17 @@ impl Session {
         self.core.index.stale && !self.live.indexed
     }
 
+    /// What lists show now; cheaper than a whole summary, because every step asks twice.
     pub(crate) fn glance(&self) -> Glance {
-        let summary = self.summary();
+        let core = &self.core;
         Glance {
-            phase: summary.phase,
-            activity: summary.activity,
-            title: summary.title,
-            cause: summary.cause,
-            queue: summary.queue,
-            isolation: summary.isolation,
-            archived: summary.archived_at.is_some(),
+            phase: core.life.phase(),
+            activity: self.activity(),
+            title: core.title.clone(),
+            cause: core.life.cause().cloned(),
+            queue: self.queue.len(),
+            isolation: core.isolation,
+            archived: core.archived_at.is_some(),
         }
     }
 }

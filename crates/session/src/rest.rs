@@ -177,6 +177,7 @@ impl Step<'_, '_> {
                 })
                 .cause = None;
         }
+        self.offers_end_with_turn();
         self.lose_turn(Cause::new("terminated", "The session was ended."));
         for placed in std::mem::take(&mut self.s.queue) {
             self.withdrawn(placed, by.clone());

@@ -81,6 +81,12 @@ impl Step<'_, '_> {
         });
     }
 
+    /// Whether a hello is older than what is stored of the same spool.
+    fn is_stale(&self, hello: &Hello) -> bool {
+        let spool = self.s.core.spool.as_ref();
+        spool.is_some_and(|spool| spool.id == hello.spool_id && hello.last_rseq < spool.acked)
+    }
+
     fn hello(&mut self, conn: &ConnId, hello: Hello) {
         let wanted = match self.s.core.life {
             // Between two tries, only one that was thought not to be made.
@@ -103,6 +109,10 @@ impl Step<'_, '_> {
                 // Another process with the same token. The first one is alive; this one has no business here.
                 return self.refuse(conn, CloseCode::Replaced);
             }
+            if self.is_stale(&hello) {
+                // It was said before what this runner has written since, on a connection that was slow.
+                return self.refuse(conn, CloseCode::Silent);
+            }
             self.refuse(&old, CloseCode::Silent);
         }
         self.s.live.runner = Some(conn.clone());
@@ -112,8 +122,8 @@ impl Step<'_, '_> {
         self.sandbox_ran();
         self.forget_looks();
         let known = self.s.core.spool.take().filter(|_| same_spool);
-        // A spool that ends before what we stored was cut short: its next number is the one that counts.
-        let acked = known.as_ref().map_or(0, |spool| spool.acked).min(hello.last_rseq);
+        let acked = known.as_ref().map_or(0, |spool| spool.acked);
+        let cut = Some(hello.last_rseq).filter(|last| *last < acked);
         let known = known.filter(|spool| spool.generation == hello.generation);
         let inherited = known.map_or(hello.last_rseq, |spool| spool.inherited);
         let ours = self.s.core.turn.as_ref().map(|turn| &turn.id);
@@ -121,16 +131,18 @@ impl Step<'_, '_> {
         self.s.core.spool = Some(Spool {
             id: hello.spool_id,
             acked,
+            cut,
             conn: Some(conn.clone()),
             generation: hello.generation,
             inherited,
             written: hello.last_rseq,
-            no_turn_after: (!works_on_it).then_some(hello.last_rseq),
+            // What a spool says that ends too early counts for nothing.
+            no_turn_after: (!works_on_it && cut.is_none()).then_some(hello.last_rseq),
         });
         self.fx.push(Effect::Welcome {
             conn: conn.clone(),
             generation: self.s.core.generation,
-            acked,
+            acked: cut.unwrap_or(acked),
         });
         if works_on_it {
             self.turn_accepted();
@@ -185,6 +197,10 @@ impl Step<'_, '_> {
 
     fn numbered(&mut self, rseq: u64, body: RunnerEvent) {
         let Some(spool) = &mut self.s.core.spool else { return };
+        if let Some(end) = spool.cut.filter(|end| rseq == *end + 1) {
+            // It was cut short indeed: its next number is the one that counts.
+            spool.acked = end;
+        }
         if rseq > spool.acked + 1 {
             // Something between is missing: the runner resends from what `welcome` says.
             self.drop_runner(CloseCode::Silent);
@@ -193,6 +209,7 @@ impl Step<'_, '_> {
         let fresh = rseq == spool.acked + 1;
         if fresh {
             spool.acked = rseq;
+            spool.cut = None;
             self.dirty = true;
             self.s.live.replayed_at = self.cx.now;
             self.apply(body);

@@ -177,6 +177,12 @@ impl Session {
         self.live.runner.as_ref()
     }
 
+    /// The connection that the runner's last stored hello came on: after a wake-up, the one to look for among the sockets
+    /// that survived. Others may be left that were replaced and have not closed yet.
+    pub fn known_runner(&self) -> Option<&ConnId> {
+        self.core.spool.as_ref()?.conn.as_ref()
+    }
+
     /// Whether `stored` is what [`crate::store::load`] must give back for this session: all but what lives in memory
     /// only (connections, calls that are on their way, text of open parts that is not saved yet).
     pub fn persisted_eq(&self, stored: &Self) -> bool {

@@ -164,6 +164,17 @@ impl Step<'_, '_> {
         self.log(EventBody::PromptSteered { prompt_id, turn_id });
     }
 
+    /// The turn is about to end for good, and no spool will tell what the runner had taken in for it: what it may have
+    /// taken in ends with it.
+    pub(crate) fn offers_end_with_turn(&mut self) {
+        let turn_id = self.s.core.turn.as_ref().map(|turn| turn.id.clone());
+        for prompt_id in self.unanswered(|_| true) {
+            if let Some(turn_id) = turn_id.clone() {
+                self.steer_accepted(turn_id, prompt_id);
+            }
+        }
+    }
+
     /// The runner does not take it: it waits for a turn of its own.
     pub(crate) fn steer_refused(&mut self, turn_id: &TurnId, prompt_id: &PromptId) {
         if self.s.core.turn.as_ref().is_some_and(|turn| turn.id == *turn_id) {

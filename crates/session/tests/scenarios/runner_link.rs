@@ -255,6 +255,35 @@ fn a_spool_that_was_cut_short_goes_on_where_it_ends() {
 }
 
 #[test]
+fn a_hello_that_comes_late_takes_nothing_back() {
+    let (mut h, turn) = Harness::running();
+    for number in 1..=3 {
+        h.event(title(number));
+    }
+    let stored = h.spooled() - 1;
+    let late = |frame: &mut RunnerFrame| of_spool(frame, 1, stored - 2);
+    hello_with(&mut h, late);
+    assert_eq!(h.closed, [(conn(9), CloseCode::Silent)], "the living connection stays");
+    assert_eq!(h.session.runner(), Some(&conn(1)));
+    h.lose_runner();
+    hello_with(&mut h, |frame| {
+        late(frame);
+        if let RunnerFrame::Hello { turn, .. } = frame {
+            *turn = None;
+        }
+    });
+    assert_eq!(h.turn(), Some(turn), "an old hello does not know the turn yet");
+    h.step(errand_session::Input::RunnerGone { conn: conn(9) }).unwrap();
+    h.evict(false);
+    h.hello(10, true, h.turn());
+    assert_eq!(
+        h.welcomes.last(),
+        Some(&stored),
+        "what was acked is not asked for again"
+    );
+}
+
+#[test]
 fn a_silent_runner_is_lost_and_pings_keep_it() {
     let (mut h, _) = Harness::running();
     h.pass(300_000);

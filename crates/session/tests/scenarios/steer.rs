@@ -182,3 +182,18 @@ fn an_abort_ends_what_was_taken_in_too() {
         (PromptState::Aborted, PromptState::Running)
     );
 }
+
+#[test]
+fn a_prompt_that_the_runner_may_have_taken_in_is_not_called_withdrawn_by_the_end() {
+    let (mut h, turn) = Harness::running();
+    h.prompt("waits");
+    h.command(steer("s")).unwrap();
+    assert_eq!(offered(&mut h), [prompt_id("s")]);
+    h.command(Command::Terminate {}).unwrap();
+    assert_eq!(
+        (h.state_of("s"), h.state_of("waits")),
+        (PromptState::Aborted, PromptState::Withdrawn)
+    );
+    h.event(taken(&turn, "s"));
+    assert_eq!(h.state_of("s"), PromptState::Aborted);
+}
