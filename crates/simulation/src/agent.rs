@@ -10,18 +10,12 @@ use errand_protocol::runner::AgentFrame;
 use errand_protocol::viewer::ServerFrame;
 use errand_session::{Core, Cx, Effect, Input, Rejection, SandboxCall, Session, Timings};
 
+use crate::event::Event;
 use crate::make::{new_session, setup, time, token};
 use crate::net::{ConnNo, Down, Peer, State};
 use crate::rng::Rng;
 use crate::store::Store;
-use crate::world::{Event, World};
-
-/// An alarm is never set nearer than this.
-const NEAREST_ALARM: i64 = 20;
-/// While a remote call is on its way, look again after this.
-const CALL_GUARD: i64 = 30_000;
-/// When a step could not be stored, look again after this.
-const FAILED_ALARM: i64 = 10_000;
+use crate::world::World;
 
 /// The agent.
 #[derive(Debug)]
@@ -35,9 +29,9 @@ pub struct Agent {
     /// How long states may last.
     pub timings: Timings,
     /// When the alarm is set, as far as memory knows.
-    alarm: Option<i64>,
+    pub alarm: Option<i64>,
     /// What waits for a transaction to become durable.
-    held: VecDeque<(u64, Held)>,
+    pub held: VecDeque<(u64, Held)>,
     /// A transaction takes up to so long to become durable.
     pub disk: i64,
     /// The next transaction fails.
@@ -49,12 +43,13 @@ pub struct Agent {
     /// The transactions that were not taken back, with their effects, when somebody wants to know.
     pub recorded: Option<Vec<(u64, Vec<Effect>)>>,
     ids: u64,
-    rng: Rng,
+    /// Its own chance.
+    pub rng: Rng,
 }
 
 /// What is to leave the object.
 #[derive(Debug)]
-enum Held {
+pub enum Held {
     Frame(ConnNo, Down),
     Call(SandboxCall),
     Index,
@@ -126,7 +121,9 @@ impl World {
         if self.agent.session.is_some() {
             return;
         }
-        let Some(json) = self.agent.store.core_json() else { return };
+        let Some(json) = self.agent.store.core_json() else {
+            return;
+        };
         let core: Core = serde_json::from_str(json).unwrap();
         let stored = self.agent.store.stored(core);
         self.agent.session = Some(Session::from_stored(stored, time(self.now)));
@@ -135,10 +132,17 @@ impl World {
         let _ = self.step(Input::Restored { runner });
     }
 
-    /// A socket that the machine had welcomed, if one is still there.
+    /// The socket that the machine knows the runner by, if it is still there; else another one that was welcomed once.
     fn find_runner(&mut self) -> Option<ConnId> {
-        let all: Vec<ConnId> = self.net.at_agent().filter(|(_, c)| c.welcomed).map(|(_, c)| c.id.clone()).collect();
-        (!all.is_empty()).then(|| all[self.agent.rng.below(all.len())].clone())
+        let known = self.agent.session.as_ref().and_then(Session::known_runner);
+        let all: Vec<&ConnId> = self
+            .net
+            .at_agent()
+            .filter(|(_, c)| c.welcomed)
+            .map(|(_, c)| &c.id)
+            .collect();
+        let same = all.iter().find(|id| Some(**id) == known);
+        same.or_else(|| all.first()).map(|id| (*id).clone())
     }
 
     /// Something happened: one step, which nobody waits for.
@@ -156,7 +160,10 @@ impl World {
 
     fn step(&mut self, input: Input) -> Option<Result<(), Rejection>> {
         self.say(|| format!("step {input:?}"));
-        let watched = self.net.at_agent().any(|(_, conn)| matches!(conn.peer, Peer::Viewer(_)));
+        let watched = self
+            .net
+            .at_agent()
+            .any(|(_, conn)| matches!(conn.peer, Peer::Viewer(_)));
         let repeated = self.is_repeated(&input);
         let agent = &mut self.agent;
         let session = agent.session.as_mut()?;
@@ -177,7 +184,10 @@ impl World {
             Ok(effects) => {
                 if repeated {
                     let changed = effects.iter().find(|effect| effect.is_durable() && !benign(effect));
-                    assert!(changed.is_none(), "repeated: a command that was carried out did something again: {changed:?}");
+                    assert!(
+                        changed.is_none(),
+                        "repeated: a command that was carried out did something again: {changed:?}"
+                    );
                 }
                 self.carry_out(effects).then_some(Ok(()))
             }
@@ -229,7 +239,7 @@ impl World {
     }
 
     /// Begins a transaction and knows when it will be durable.
-    fn begin(&mut self) -> u64 {
+    pub fn begin(&mut self) -> u64 {
         let number = self.agent.store.begin();
         let took = self.agent.disk;
         if took > 0 {
@@ -251,7 +261,12 @@ impl World {
     /// A transaction is durable, and all before it.
     pub fn durable(&mut self, number: u64) {
         self.agent.store.settle(number);
-        while self.agent.held.front().is_some_and(|(tx, _)| self.agent.store.is_durable(*tx)) {
+        while self
+            .agent
+            .held
+            .front()
+            .is_some_and(|(tx, _)| self.agent.store.is_durable(*tx))
+        {
             if let Some((_, held)) = self.agent.held.pop_front() {
                 self.leave(held);
             }
@@ -282,7 +297,12 @@ impl World {
         match effect {
             Effect::Viewers(frame) => self.to_viewers(frame),
             Effect::Runner(frame) => {
-                let conn = self.agent.session.as_ref().and_then(|s| s.runner()).and_then(|id| self.net.by_id(id));
+                let conn = self
+                    .agent
+                    .session
+                    .as_ref()
+                    .and_then(|s| s.runner())
+                    .and_then(|id| self.net.by_id(id));
                 if let Some(conn) = conn {
                     self.hold(Held::Frame(conn, Down::Agent(frame)));
                 }
@@ -323,7 +343,10 @@ impl World {
     /// To all viewers, in order with everything else that leaves.
     pub fn to_viewers(&mut self, frame: ServerFrame) {
         let frame = Rc::new(frame);
-        let viewers = self.net.at_agent().filter(|(_, conn)| matches!(conn.peer, Peer::Viewer(_)));
+        let viewers = self
+            .net
+            .at_agent()
+            .filter(|(_, conn)| matches!(conn.peer, Peer::Viewer(_)));
         let viewers: Vec<ConnNo> = viewers.map(|(number, _)| number).collect();
         for conn in viewers {
             self.hold(Held::Frame(conn, Down::Server(Rc::clone(&frame))));
@@ -339,100 +362,6 @@ impl World {
     pub fn accept(&mut self, conn: ConnNo) {
         self.net.conn_mut(conn).agent = State::Open;
         self.hold(Held::Frame(conn, Down::Accepted));
-    }
-
-    fn set_alarm(&mut self) {
-        let now = self.now;
-        let agent = &mut self.agent;
-        let Some(session) = &agent.session else { return };
-        let deadline = session.next_deadline(&agent.timings).map(|(at, _)| at.millis());
-        let guard = session.awaits_outcome().then_some(now + CALL_GUARD);
-        let Some(at) = deadline.into_iter().chain(guard).min() else { return };
-        let at = at.max(now + NEAREST_ALARM);
-        if agent.alarm.is_some_and(|set| set <= at && set > now - 60_000) {
-            return;
-        }
-        agent.alarm = Some(at);
-        agent.store.set_alarm(Some(at));
-        self.plan_alarm();
-    }
-
-    fn plan_alarm(&mut self) {
-        if let Some(at) = self.agent.store.alarm() {
-            let fires = at.max(self.now) + self.agent.late_alarms;
-            self.at(fires, Event::Alarm(at));
-        }
-    }
-
-    /// The platform's alarm. It is cleared together with what its handler stores.
-    pub fn alarm(&mut self, at: i64) {
-        if self.agent.store.alarm() != Some(at) {
-            return;
-        }
-        self.begin();
-        self.agent.store.set_alarm(None);
-        self.agent.alarm = None;
-        self.deadline();
-    }
-
-    /// The handler of the alarm; harmless at any time.
-    pub fn deadline(&mut self) {
-        self.load();
-        let runner = self.agent.session.as_ref().and_then(|s| s.runner()).and_then(|id| self.net.by_id(id));
-        let seen = runner.and_then(|conn| self.net.conn(conn).pinged).map(time);
-        self.input(Input::Deadline { runner_seen: seen });
-    }
-
-    /// A step could not be stored: memory is ahead of the disk and is dropped. The next step loads what is true, and an
-    /// alarm sees to it that there is one.
-    fn forget(&mut self) {
-        self.agent.session = None;
-        let again = self.now + FAILED_ALARM;
-        self.agent.alarm = Some(again);
-        self.agent.store.set_alarm(Some(again));
-        self.plan_alarm();
-    }
-
-    /// The object is put out of memory while nothing happens. Sockets stay open, or not.
-    pub fn evict(&mut self, sockets: bool) {
-        if let Some(last) = self.agent.store.pending() {
-            self.durable(last);
-        }
-        self.say(|| format!("the agent is evicted, sockets survive: {sockets}"));
-        self.agent.session = None;
-        self.agent.life += 1;
-        self.agent.alarm = None;
-        if !sockets {
-            self.drop_sockets();
-        }
-    }
-
-    /// The process of the object dies: what is not durable never happened.
-    pub fn crash(&mut self) {
-        self.say(|| "the agent crashes".to_owned());
-        self.agent.session = None;
-        self.agent.life += 1;
-        self.agent.alarm = None;
-        self.agent.held.clear();
-        let store = &self.agent.store;
-        if let Some(recorded) = &mut self.agent.recorded {
-            recorded.retain(|(number, _)| store.is_durable(*number));
-        }
-        if self.agent.store.crash() {
-            self.recount();
-        }
-        self.drop_sockets();
-        self.plan_alarm();
-    }
-
-    fn drop_sockets(&mut self) {
-        let all: Vec<ConnNo> = self.net.at_agent().map(|(number, _)| number).collect();
-        for conn in all {
-            let hears = self.agent.rng.span(1, 5_000) - 1;
-            self.net.conn_mut(conn).agent = State::Closed;
-            self.net.cut(conn, false);
-            self.later(hears, Event::Broken { conn, agent: false });
-        }
     }
 }
 

@@ -5,9 +5,10 @@
 use errand_protocol::session::{Phase, PromptMode, PromptState};
 use errand_protocol::viewer::Command;
 
+use crate::event::Event;
 use crate::faults::ask;
 use crate::make::{answer, prompt_id};
-use crate::world::{Event, World};
+use crate::world::World;
 
 /// Between two looks.
 const EVERY: i64 = 5_000;
@@ -42,7 +43,11 @@ impl World {
             self.calm_down();
         }
         self.load();
-        assert!(self.now - self.care.since < PATIENCE, "stuck: it does not come to rest: {}", self.situation());
+        assert!(
+            self.now - self.care.since < PATIENCE,
+            "stuck: it does not come to rest: {}",
+            self.situation()
+        );
         self.check_overdue();
         if self.settled() {
             self.next_stage();
@@ -87,7 +92,10 @@ impl World {
     }
 
     fn phase(&self) -> Phase {
-        self.agent.session.as_ref().map_or(Phase::Idle, |session| session.core().life.phase())
+        self.agent
+            .session
+            .as_ref()
+            .map_or(Phase::Idle, |session| session.core().life.phase())
     }
 
     fn situation(&self) -> String {
@@ -99,19 +107,25 @@ impl World {
         let Some(session) = &self.agent.session else { return };
         let phase = session.phase_deadline(&self.agent.timings);
         let overdue = phase.is_some_and(|at| at.millis() + SLACK < self.now);
-        assert!(!overdue || self.now - self.care.since < 2 * SLACK, "overdue: {}", self.situation());
+        assert!(
+            !overdue || self.now - self.care.since < 2 * SLACK,
+            "overdue: {}",
+            self.situation()
+        );
     }
 
     /// Whether nothing is left to do.
     fn settled(&self) -> bool {
-        let Some(session) = &self.agent.session else { return false };
+        let Some(session) = &self.agent.session else {
+            return false;
+        };
         let core = session.core();
         let phase = core.life.phase();
         let rests = phase.resting() || phase == Phase::Running;
         let idle = core.turn.is_none() && (self.ledger.queue.is_empty() || phase == Phase::Error);
-        let heard = self.viewers.iter().filter(|viewer| viewer.wants);
-        let head = session.head_seq().0;
-        let heard = heard.fold(true, |all, viewer| all && viewer.last == head && viewer.unanswered.is_empty());
+        let last = session.head_seq().0;
+        let mut wanting = self.viewers.iter().filter(|viewer| viewer.wants);
+        let heard = wanting.all(|viewer| viewer.last == last && viewer.unanswered.is_empty());
         rests && idle && heard && core.calls.is_empty() && self.agent.quiet() && self.drained(phase)
     }
 
@@ -120,7 +134,11 @@ impl World {
         if phase != Phase::Running {
             return true;
         }
-        let connected = self.agent.session.as_ref().is_some_and(|session| session.runner().is_some());
+        let connected = self
+            .agent
+            .session
+            .as_ref()
+            .is_some_and(|session| session.runner().is_some());
         let mut spools = self.host.running().filter_map(|(_, sandbox)| sandbox.disk.as_ref());
         connected && spools.all(|disk| disk.spool.base() == disk.spool.last())
     }
@@ -160,8 +178,13 @@ impl World {
             }
             Stage::LastPrompt => {
                 let id = prompt_id(self.counts.prompts);
-                let Some(entry) = self.ledger.prompts.get(&id) else { return };
-                let ended = matches!(entry.state, PromptState::Done | PromptState::Failed | PromptState::Aborted);
+                let Some(entry) = self.ledger.prompts.get(&id) else {
+                    return;
+                };
+                let ended = matches!(
+                    entry.state,
+                    PromptState::Done | PromptState::Failed | PromptState::Aborted
+                );
                 assert!(ended, "stuck: the last prompt never ran: {:?}", entry.state);
                 self.audit();
                 if self.seed.is_multiple_of(4) {

@@ -6,9 +6,10 @@ use errand_protocol::session::TurnOutcome;
 use errand_protocol::transcript::{Part, PartBody, ToolStatus};
 
 use crate::disk::{AskRecord, MessageRecord, PartRecord, PartState, TurnRecord};
+use crate::event::Event;
 use crate::make::{ask, cause, interaction_id, message_id, part_id, time};
 use crate::rng::Rng;
-use crate::world::{Event, World};
+use crate::world::World;
 
 /// An engine's process.
 #[derive(Debug)]
@@ -24,7 +25,13 @@ pub struct Engine {
     rng: Rng,
 }
 
-const TEXTS: [&str; 5] = ["tёxt😀", "a", "lines\nand lines\n", "é", "to be longer than the others 🙂 "];
+const TEXTS: [&str; 5] = [
+    "tёxt😀",
+    "a",
+    "lines\nand lines\n",
+    "é",
+    "to be longer than the others 🙂 ",
+];
 
 impl World {
     /// A new engine process.
@@ -42,7 +49,9 @@ impl World {
     /// The engine gets a turn's prompt. The same one again changes nothing.
     pub fn engine_takes(&mut self, at: usize, turn: &TurnId, text: &str) {
         let prompt = self.truth.prompt_of(turn);
-        let Some((disk, engine)) = self.host.disk_and_engine(at) else { return };
+        let Some((disk, engine)) = self.host.disk_and_engine(at) else {
+            return;
+        };
         if disk.record.turns.contains_key(turn) {
             return;
         }
@@ -61,7 +70,9 @@ impl World {
 
     /// The engine gets a further prompt during a turn.
     pub fn engine_steers(&mut self, at: usize, turn: &TurnId, prompt: &PromptId, text: &str) {
-        let Some((disk, engine)) = self.host.disk_and_engine(at) else { return };
+        let Some((disk, engine)) = self.host.disk_and_engine(at) else {
+            return;
+        };
         if disk.record.steered.contains_key(prompt) || engine.turn.as_ref() != Some(turn) {
             return;
         }
@@ -82,7 +93,9 @@ impl World {
 
     /// The engine will do something in a while.
     pub fn plan_work(&mut self, at: usize, engine: u64) {
-        let Some((_, state)) = self.host.disk_and_engine(at) else { return };
+        let Some((_, state)) = self.host.disk_and_engine(at) else {
+            return;
+        };
         let slowest = if state.rng.one_in(12) { 20_000 } else { 900 };
         let delay = state.rng.span(1, slowest);
         self.later(delay, Event::Work(at, engine));
@@ -91,13 +104,17 @@ impl World {
     /// The engine does its next thing.
     pub fn work(&mut self, at: usize, number: u64) {
         let now = self.now;
-        let Some((disk, engine)) = self.host.disk_and_engine(at) else { return };
+        let Some((disk, engine)) = self.host.disk_and_engine(at) else {
+            return;
+        };
         if engine.number != number || engine.stuck {
             return;
         }
         let Some(turn) = engine.turn.clone() else { return };
         let disk_number = disk.number;
-        let Some(record) = disk.record_mut().turns.get_mut(&turn) else { return };
+        let Some(record) = disk.record_mut().turns.get_mut(&turn) else {
+            return;
+        };
         if record.asks() {
             return;
         }
@@ -115,7 +132,11 @@ impl World {
         } else {
             close_message(record);
             let failed = rng.one_in(10).then(|| cause("model_auth"));
-            let outcome = if failed.is_some() { TurnOutcome::Failed } else { TurnOutcome::Done };
+            let outcome = if failed.is_some() {
+                TurnOutcome::Failed
+            } else {
+                TurnOutcome::Done
+            };
             record.ended = Some((outcome, failed));
             record.works = false;
             engine.turn = None;
@@ -126,7 +147,9 @@ impl World {
 
     /// The engine is told to stop a turn.
     pub fn engine_stops(&mut self, at: usize, turn: &TurnId) {
-        let Some((disk, engine)) = self.host.disk_and_engine(at) else { return };
+        let Some((disk, engine)) = self.host.disk_and_engine(at) else {
+            return;
+        };
         if engine.deaf || engine.turn.as_ref() != Some(turn) {
             return;
         }
@@ -207,7 +230,9 @@ fn begin(record: &mut TurnRecord, rng: &mut Rng, now: i64, number: u64, disk: u3
         });
         return;
     }
-    let Some(message) = record.messages.last_mut() else { return };
+    let Some(message) = record.messages.last_mut() else {
+        return;
+    };
     let body = match rng.below(3) {
         0 => PartBody::Tool {
             tool: "bash".to_owned(),

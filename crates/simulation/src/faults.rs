@@ -5,11 +5,12 @@ use errand_protocol::runner::{RunnerEvent, RunnerFrame};
 use errand_protocol::session::{Place, PromptMode, StartStep};
 use errand_protocol::viewer::Command;
 
+use crate::event::Event;
 use crate::host::Boot;
 use crate::make::{answer, cause, prompt_id};
 use crate::net::{Peer, State, Up};
 use crate::story::{Act, Cut};
-use crate::world::{Event, World};
+use crate::world::World;
 
 /// When a browser notices that nothing comes any more.
 const BROWSER_NOTICES: i64 = 45_000;
@@ -68,18 +69,40 @@ impl World {
             }
             Act::Edit(viewer, which) => {
                 let text = format!("edited {which}").parse().unwrap();
-                (viewer, Command::EditPrompt { prompt_id: self.some_prompt(which), text })
+                (
+                    viewer,
+                    Command::EditPrompt {
+                        prompt_id: self.some_prompt(which),
+                        text,
+                    },
+                )
             }
-            Act::Withdraw(viewer, which) => (viewer, Command::WithdrawPrompt { prompt_id: self.some_prompt(which) }),
+            Act::Withdraw(viewer, which) => (
+                viewer,
+                Command::WithdrawPrompt {
+                    prompt_id: self.some_prompt(which),
+                },
+            ),
             Act::Move { viewer, which, to } => {
                 let place = match to % 3 {
                     0 => Place::First,
                     1 => Place::Last,
                     _ => Place::Before(self.some_prompt(to / 3)),
                 };
-                (viewer, Command::MovePrompt { prompt_id: self.some_prompt(which), to: place })
+                (
+                    viewer,
+                    Command::MovePrompt {
+                        prompt_id: self.some_prompt(which),
+                        to: place,
+                    },
+                )
             }
-            Act::Promote(viewer, which) => (viewer, Command::PromotePrompt { prompt_id: self.some_prompt(which) }),
+            Act::Promote(viewer, which) => (
+                viewer,
+                Command::PromotePrompt {
+                    prompt_id: self.some_prompt(which),
+                },
+            ),
             Act::Abort { viewer, other } => {
                 let turn_id = other.then(|| TurnId::from_body("other").unwrap());
                 (viewer, Command::Abort { turn_id })
@@ -105,7 +128,10 @@ impl World {
     fn answer_ask(&mut self, viewer: u32, which: u32) {
         let number = self.viewer(viewer);
         let asks = &self.viewers[number].asks;
-        let known: Vec<_> = asks.iter().map(|(id, ask)| (id.clone(), answer(ask, which as usize / 7))).collect();
+        let known: Vec<_> = asks
+            .iter()
+            .map(|(id, ask)| (id.clone(), answer(ask, which as usize / 7)))
+            .collect();
         if known.is_empty() {
             return;
         }
@@ -152,14 +178,16 @@ impl World {
     fn ghost(&mut self, which: u32) {
         let Some(at) = self.host.pick(which) else { return };
         let sandbox = &self.host.sandboxes[at];
-        let (Some(disk), Some(runner)) = (&sandbox.disk, &sandbox.runner) else { return };
+        let (Some(disk), Some(runner)) = (&sandbox.disk, &sandbox.runner) else {
+            return;
+        };
         let (generation, ready) = (sandbox.generation, runner.ready);
         let frame = RunnerFrame::Hello {
             protocol: errand_protocol::PROTOCOL_VERSION,
             generation,
             spool_id: disk.spool.id.clone(),
             last_rseq: disk.spool.last(),
-            turn: disk.spool.reported.turn.clone(),
+            turn: crate::runner::working_on(runner, disk),
             ready,
             version: String::new(),
         };
@@ -205,7 +233,11 @@ impl World {
             Act::SandboxDies { which, files_too } => {
                 let all: Vec<usize> = self.host.running().map(|(at, _)| at).collect();
                 let with_disk = self.host.sandboxes.iter().rposition(|s| s.disk.is_some());
-                let at = if all.is_empty() { with_disk } else { Some(all[which as usize % all.len()]) };
+                let at = if all.is_empty() {
+                    with_disk
+                } else {
+                    Some(all[which as usize % all.len()])
+                };
                 match at {
                     Some(at) if files_too => self.sandbox_lost(at),
                     Some(at) => self.sandbox_ends(at),
@@ -214,7 +246,9 @@ impl World {
             }
             Act::MachineDies => {
                 let all: Vec<usize> = self.host.running().map(|(at, _)| at).collect();
-                all.into_iter().for_each(|at| self.sandbox_ends(at));
+                for at in all {
+                    self.sandbox_ends(at);
+                }
             }
             Act::Stuck { which, abort_too } => {
                 let Some(at) = self.host.pick(which) else { return };
@@ -259,7 +293,7 @@ impl World {
 }
 
 /// A prompt.
-pub fn ask(prompt_id: &errand_protocol::ids::PromptId, mode: PromptMode) -> Command {
+pub(crate) fn ask(prompt_id: &errand_protocol::ids::PromptId, mode: PromptMode) -> Command {
     Command::Prompt {
         prompt_id: prompt_id.clone(),
         text: format!("please {prompt_id}").parse().unwrap(),

@@ -4,21 +4,20 @@
 //! Calls about one sandbox are carried out in the order in which they were made, as a host behind one address does.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
-use errand_protocol::ids::{Generation, PromptId, SnapshotId, TurnId};
-use errand_protocol::limits::SNAPSHOT_RUNTIME;
-use errand_protocol::runner::RunnerEvent;
+use errand_protocol::ids::{Generation, SnapshotId};
 use errand_protocol::sandbox::{SandboxError, SandboxErrorKind, SandboxState, SandboxStatus};
 use errand_session::SandboxCall;
 
-use crate::disk::{Disk, Record};
+use crate::disk::Disk;
 use crate::engine::Engine;
-use crate::make::{cause, refusal, snapshot_id, status};
+use crate::event::Event;
+use crate::make::{refusal, status};
 use crate::rng::Rng;
 use crate::runner::Runner;
 use crate::story::Calls;
-use crate::world::{Event, World};
+use crate::uploads::Saved;
+use crate::world::World;
 
 /// How long the agent waits for an answer.
 const LIMIT: i64 = 10_000;
@@ -75,19 +74,6 @@ pub struct Sandbox {
     resume: Option<String>,
 }
 
-/// An uploaded snapshot.
-#[derive(Debug, Clone)]
-pub struct Saved {
-    /// The engine's record.
-    pub record: Rc<Record>,
-    /// The runner's notes.
-    pub turns: BTreeMap<TurnId, bool>,
-    /// Of steered prompts too.
-    pub steers: BTreeMap<PromptId, TurnId>,
-    /// The last turn that is in it.
-    pub last: Option<TurnId>,
-}
-
 impl Host {
     /// With no sandbox yet.
     pub fn new(seed: u64) -> Self {
@@ -117,7 +103,9 @@ impl Host {
     }
 
     fn status(&self, name: &str) -> SandboxStatus {
-        let state = self.place(name).map_or(SandboxState::Gone, |at| self.sandboxes[at].state);
+        let state = self
+            .place(name)
+            .map_or(SandboxState::Gone, |at| self.sandboxes[at].state);
         status(name, state)
     }
 
@@ -129,7 +117,11 @@ impl Host {
 
     /// One of those that have a runner.
     pub fn pick(&self, which: u32) -> Option<usize> {
-        let all: Vec<usize> = self.running().filter(|(_, s)| s.runner.is_some()).map(|(at, _)| at).collect();
+        let all: Vec<usize> = self
+            .running()
+            .filter(|(_, s)| s.runner.is_some())
+            .map(|(at, _)| at)
+            .collect();
         (!all.is_empty()).then(|| all[which as usize % all.len()])
     }
 }
@@ -138,33 +130,44 @@ impl World {
     /// The agent's call leaves the building.
     pub fn call_provider(&mut self, call: SandboxCall) {
         let life = self.agent.life;
-        let (now, calm) = (self.now, self.calm);
+        let (began, gentle) = (self.now, self.calm);
         let host = &mut self.host;
-        let trouble = host.trouble.pop().filter(|_| !calm);
-        let way = host.rng.span(1, if calm { 10 } else { 200 });
-        let down = host.down_until > now + way;
+        let trouble = host.trouble.pop().filter(|_| !gentle);
+        let way = host.rng.span(1, if gentle { 10 } else { 200 });
+        let down = host.down_until > began + way;
         let (acts, says) = match trouble {
             Some(Calls::Refused(kind)) => (false, Some(Some(kind))),
             Some(Calls::DoneAndRefused(kind)) => (true, Some(Some(kind))),
             Some(Calls::DoneAndLost) => (true, None),
             Some(Calls::Lost) => (false, None),
-            Some(Calls::Late(_) | Calls::Twice(_)) => (true, Some(None)),
             None if down => (false, None),
-            None => (true, Some(None)),
+            Some(Calls::Late(_) | Calls::Twice(_)) | None => (true, Some(None)),
         };
         let late = if let Some(Calls::Late(by)) = trouble { by } else { 0 };
-        let due = (now + way + late).max(host.busy.get(call.name()).map_or(0, |at| at + 1));
+        let due = (began + way + late).max(host.busy.get(call.name()).map_or(0, |at| at + 1));
         if acts {
             host.busy.insert(call.name().to_owned(), due);
         }
-        let again = if let Some(Calls::Twice(after)) = trouble { Some(after) } else { None };
+        let again = if let Some(Calls::Twice(after)) = trouble {
+            Some(after)
+        } else {
+            None
+        };
         self.say(|| format!("call {call:?}, {trouble:?}"));
         let told = match says {
             Some(kind) => Told::At(due, kind),
             None => Told::Never,
         };
         if acts {
-            self.at(due, Event::Provider { life, call, told, again });
+            self.at(
+                due,
+                Event::Provider {
+                    life,
+                    call,
+                    told,
+                    again,
+                },
+            );
         } else {
             self.provider_answers(life, call, told);
         }
@@ -228,7 +231,11 @@ impl World {
     fn create(&mut self, name: &str, generation: Generation, resume: Option<String>) {
         self.check_created(name);
         let boot = self.host.boots.pop().filter(|_| !self.calm);
-        let slowest = if self.host.rng.one_in(8) && !self.calm { 20_000 } else { 1_500 };
+        let slowest = if self.host.rng.one_in(8) && !self.calm {
+            20_000
+        } else {
+            1_500
+        };
         let delay = match boot {
             Some(Boot::Slow(by)) => by,
             Some(Boot::Hangs | Boot::Fails { .. }) | None => self.host.rng.span(1, slowest),
@@ -302,71 +309,11 @@ impl World {
     pub fn sandbox_lost(&mut self, at: usize) {
         self.sandbox_ends(at);
         self.host.sandboxes[at].state = SandboxState::Gone;
+        self.truth.vanished.insert(self.host.sandboxes[at].name.clone());
         if let Some(disk) = self.host.sandboxes[at].disk.take() {
             self.say(|| format!("disk {} is lost for good", disk.number));
             self.truth.lost.insert(disk.number);
         }
-    }
-
-    /// The runner saves the work outside the sandbox.
-    pub fn upload(&mut self, at: usize, asked: bool) {
-        let sandbox = &mut self.host.sandboxes[at];
-        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &sandbox.disk) else { return };
-        if runner.uploading {
-            return;
-        }
-        if let Some((snapshot_id, turn_id)) = disk.snapshot.clone().filter(|(_, turn)| *turn == disk.last_turn) {
-            if asked {
-                self.saved(at, snapshot_id, turn_id);
-            }
-            return;
-        }
-        runner.uploading = true;
-        let slowest = if self.calm { 1_000 } else { 20_000 };
-        let (number, delay) = (runner.number, runner.rng.span(10, slowest));
-        self.later(delay, Event::Uploaded(at, number));
-    }
-
-    /// An upload ended.
-    pub fn uploaded(&mut self, at: usize, number: u64) {
-        let sandbox = &mut self.host.sandboxes[at];
-        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &mut sandbox.disk) else { return };
-        if runner.number != number {
-            return;
-        }
-        runner.uploading = false;
-        if self.host.failing_uploads > 0 {
-            self.host.failing_uploads -= 1;
-            self.report(at, RunnerEvent::SnapshotFailed { cause: cause("upload") });
-        } else {
-            self.counts.snapshots += 1;
-            let id = snapshot_id(self.counts.snapshots);
-            let last = disk.last_turn.clone();
-            disk.snapshot = Some((id.clone(), last.clone()));
-            let saved = Saved {
-                record: Rc::clone(&disk.record),
-                turns: disk.turns.clone(),
-                steers: disk.steers.clone(),
-                last: last.clone(),
-            };
-            self.host.snapshots.insert(id.clone(), saved);
-            self.saved(at, id, last);
-        }
-        self.pump(at);
-        self.leave_if_saved(at);
-    }
-
-    fn saved(&mut self, at: usize, snapshot_id: SnapshotId, turn_id: Option<TurnId>) {
-        let (bytes, runtime) = (1, SNAPSHOT_RUNTIME);
-        self.report(
-            at,
-            RunnerEvent::SnapshotSaved {
-                snapshot_id,
-                turn_id,
-                bytes,
-                runtime,
-            },
-        );
     }
 }
 

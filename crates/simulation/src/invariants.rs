@@ -3,8 +3,9 @@
 
 use errand_protocol::event::Event;
 use errand_protocol::ids::{InteractionId, PartId, PromptId, UserId};
-use errand_protocol::interaction::Answer;
+use errand_protocol::interaction::{Answer, Resolution};
 use errand_protocol::session::{Phase, PromptState};
+use errand_protocol::startup::Watchdog;
 use errand_protocol::transcript::Part;
 use errand_protocol::viewer::ClientFrame;
 use errand_session::{Core, Effect, Session};
@@ -41,11 +42,16 @@ impl World {
     /// After every step.
     pub fn check_step(&mut self, effects: &[Effect]) {
         self.counts.steps += 1;
+        self.check_verdicts(effects);
         let saved = effects.iter().any(|effect| matches!(effect, Effect::SaveCore(_)));
         let Some(session) = &self.agent.session else { return };
         let stored = self.agent.store.core_json().unwrap_or_default();
         if !saved {
-            assert_eq!(core_json(session), stored, "unsaved: the state changed and was not stored");
+            assert_eq!(
+                core_json(session),
+                stored,
+                "unsaved: the state changed and was not stored"
+            );
         }
         let core = if self.trace.on() || self.counts.steps.is_multiple_of(READ_BACK) {
             serde_json::from_str::<Core>(stored).unwrap()
@@ -61,11 +67,26 @@ impl World {
         self.check_turn(session);
     }
 
+    /// In a world that behaves no turn runs until its time is up.
+    fn check_verdicts(&self, effects: &[Effect]) {
+        let late =
+            |effect: &&Effect| matches!(effect, Effect::AddVerdict(verdict) if verdict.watchdog == Watchdog::TurnTotal);
+        let verdict = effects.iter().find(late).filter(|_| self.calm);
+        assert!(
+            verdict.is_none(),
+            "stuck: nothing is wrong, and a turn does not end: {verdict:?}"
+        );
+    }
+
     /// A command was refused.
     pub fn check_unchanged(&self) {
         if let Some(session) = &self.agent.session {
             let stored = self.agent.store.core_json().unwrap_or_default();
-            assert_eq!(core_json(session), stored, "refused: a refused command changed something");
+            assert_eq!(
+                core_json(session),
+                stored,
+                "refused: a refused command changed something"
+            );
         }
     }
 
@@ -89,7 +110,10 @@ impl World {
             assert!(core.interactions.is_empty(), "open: a question without a turn");
         }
         if matches!(phase, Phase::Idle | Phase::Paused) {
-            assert!(self.ledger.queue.is_empty(), "stuck: a prompt waits and nothing moves in {phase:?}");
+            assert!(
+                self.ledger.queue.is_empty(),
+                "stuck: a prompt waits and nothing moves in {phase:?}"
+            );
         }
     }
 
@@ -97,11 +121,22 @@ impl World {
     pub fn check_welcome(&self, conn: ConnNo) {
         let Some(session) = &self.agent.session else { return };
         let generation = self.net.conn(conn).generation;
-        assert_eq!(generation, session.generation(), "two runners: one of another generation is welcomed");
-        let live = self.net.at_agent().filter(|(other, c)| *other != conn && c.welcomed && c.agent == State::Open);
+        assert_eq!(
+            generation,
+            session.generation(),
+            "two runners: one of another generation is welcomed"
+        );
+        let live = self
+            .net
+            .at_agent()
+            .filter(|(other, c)| *other != conn && c.welcomed && c.agent == State::Open);
         for (other, old) in live {
             let same = old.generation == generation || self.agent.closes(other);
-            assert!(same, "two runners: generations {:?} and {generation:?} are welcomed at once", old.generation);
+            assert!(
+                same,
+                "two runners: generations {:?} and {generation:?} are welcomed at once",
+                old.generation
+            );
         }
     }
 
@@ -112,28 +147,52 @@ impl World {
         let Some(entry) = self.ledger.prompts.get(prompt) else {
             panic!("invented: nobody asked {prompt}");
         };
-        assert_ne!(entry.state, PromptState::Withdrawn, "run: {prompt} was taken back before");
-        assert_eq!(entry.text, text, "stale: {prompt} is run with another text than the log has");
+        assert_ne!(
+            entry.state,
+            PromptState::Withdrawn,
+            "run: {prompt} was taken back before"
+        );
+        assert_eq!(
+            entry.text, text,
+            "stale: {prompt} is run with another text than the log has"
+        );
     }
 
     /// An engine gets an answer.
     pub fn check_answer(&self, id: &InteractionId, answer: &Answer) {
-        let booked = self.ledger.asks.get(id).and_then(Option::as_ref);
-        assert_eq!(booked, Some(&Some(answer.clone())), "answered: the engine hears another answer to {id} than the log has");
+        let booked = match self.ledger.asks.get(id) {
+            Some(Some(Resolution::Answered { answer, .. } | Resolution::Expired { answer })) => Some(answer),
+            _ => None,
+        };
+        assert_eq!(
+            booked,
+            Some(answer),
+            "answered: the engine hears another answer to {id} than the log has"
+        );
     }
 
     /// The provider makes a sandbox.
     pub fn check_created(&self, name: &str) {
         let before = self.host.sandboxes.iter().any(|sandbox| sandbox.name == name);
-        assert!(!before || !self.truth.lost.is_empty(), "made twice: {name} was removed before");
+        assert!(
+            !before || self.truth.vanished.contains(name),
+            "made twice: {name} was removed before"
+        );
     }
 
     /// The provider removes a sandbox with its disk because it was told to.
     pub fn disk_removed(&mut self, disk: &Disk) {
-        let over = self.agent.session.as_ref().is_some_and(|s| s.core().life.phase() == Phase::Terminated);
+        let over = self
+            .agent
+            .session
+            .as_ref()
+            .is_some_and(|s| s.core().life.phase() == Phase::Terminated);
         let stored = self.agent.store.core_json().unwrap_or_default();
         let over = over || stored.contains("\"phase\":\"terminated\"");
-        assert!(over || disk.record.turns.is_empty(), "lost work: a sandbox that was worked in is removed");
+        assert!(
+            over || disk.record.turns.is_empty(),
+            "lost work: a sandbox that was worked in is removed"
+        );
         self.truth.lost.insert(disk.number);
     }
 
@@ -146,13 +205,19 @@ impl World {
     /// A viewer sees an event.
     pub fn check_event(&self, event: &Event) {
         let stored = self.agent.store.event(event.seq);
-        assert!(stored.is_some_and(|stored| **stored == *event), "taken back: a viewer sees what is not in the log: {event:?}");
+        assert!(
+            stored.is_some_and(|stored| **stored == *event),
+            "taken back: a viewer sees what is not in the log: {event:?}"
+        );
     }
 
     /// A viewer sees this of an open part.
     pub fn check_said(&self, id: &PartId, text: &str) {
         let real = self.truth.parts.get(id);
-        assert!(real.is_some_and(|real| real.said(text)), "garbled: a viewer sees {text:?} of {id}, of {real:?}");
+        assert!(
+            real.is_some_and(|real| real.said(text)),
+            "garbled: a viewer sees {text:?} of {id}, of {real:?}"
+        );
     }
 
     /// A viewer sees a part's end.
@@ -166,7 +231,10 @@ impl World {
         let Some(session) = &self.agent.session else { return };
         let phase = session.core().life.phase();
         for id in &self.truth.accepted {
-            assert!(self.ledger.prompts.contains_key(id), "lost: {id} was accepted, and the log has none");
+            assert!(
+                self.ledger.prompts.contains_key(id),
+                "lost: {id} was accepted, and the log has none"
+            );
         }
         for (id, entry) in &self.ledger.prompts {
             let handed = self.truth.handed.get(id).map_or(0, Vec::len);
@@ -189,7 +257,7 @@ impl World {
     /// Everything that engines completed is in the transcript, as they have it.
     fn audit_parts(&self) {
         for (id, real) in &self.truth.parts {
-            if self.truth.lost.contains(&real.disk) {
+            if real.unread || self.truth.lost.contains(&real.disk) {
                 continue;
             }
             if let Some(done) = &real.done {
@@ -201,8 +269,16 @@ impl World {
 
     fn audit_viewers(&self, session: &Session) {
         for viewer in self.viewers.iter().filter(|viewer| viewer.wants) {
-            assert_eq!(viewer.last, session.head_seq().0, "behind: a viewer has not got everything");
-            assert!(viewer.open.is_empty(), "transcript: a viewer still sees open parts {:?}", viewer.open);
+            assert_eq!(
+                viewer.last,
+                session.head_seq().0,
+                "behind: a viewer has not got everything"
+            );
+            assert!(
+                viewer.open.is_empty(),
+                "transcript: a viewer still sees open parts {:?}",
+                viewer.open
+            );
         }
     }
 

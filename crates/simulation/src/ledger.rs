@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use errand_protocol::event::{Event, EventBody};
 use errand_protocol::ids::{InteractionId, PartId, PromptId, TurnId};
-use errand_protocol::interaction::{Answer, Resolution};
+use errand_protocol::interaction::Resolution;
 use errand_protocol::session::{Place, PromptMode, PromptState, TurnOutcome};
 use errand_protocol::transcript::Part;
 
@@ -23,7 +23,7 @@ pub struct Ledger {
     pub turn: Option<(TurnId, PromptId)>,
     turns: BTreeSet<TurnId>,
     /// Questions; how they were settled.
-    pub asks: BTreeMap<InteractionId, Option<Option<Answer>>>,
+    pub asks: BTreeMap<InteractionId, Option<Resolution>>,
     open: BTreeSet<PartId>,
     /// Parts that ended, as they ended last.
     pub ended: BTreeMap<PartId, Part>,
@@ -125,7 +125,11 @@ impl Ledger {
         let runs = self.turn.as_ref().is_some_and(|(current, _)| current == turn);
         assert!(runs || self.turns.contains(turn), "steered: {turn} never ran");
         let entry = self.waits(id);
-        entry.state = if runs { PromptState::Steered } else { PromptState::Failed };
+        entry.state = if runs {
+            PromptState::Steered
+        } else {
+            PromptState::Failed
+        };
         entry.steered = Some(turn.clone());
         self.queue.retain(|other| other != id);
     }
@@ -133,7 +137,11 @@ impl Ledger {
     fn turn_started(&mut self, turn: &TurnId, prompt: &PromptId) {
         assert!(self.turn.is_none(), "two turns: {turn} begins while another runs");
         assert!(self.turns.insert(turn.clone()), "twice: {turn} began before");
-        assert_eq!(self.queue.first(), Some(prompt), "order: the first of the queue runs next");
+        assert_eq!(
+            self.queue.first(),
+            Some(prompt),
+            "order: the first of the queue runs next"
+        );
         self.waits(prompt).state = PromptState::Running;
         self.queue.remove(0);
         self.turn = Some((turn.clone(), prompt.clone()));
@@ -142,7 +150,11 @@ impl Ledger {
     fn turn_finished(&mut self, turn: &TurnId, outcome: TurnOutcome) {
         let (current, prompt) = self.turn.take().unwrap();
         assert_eq!(&current, turn, "two turns: another one ends than runs");
-        assert!(self.open.is_empty(), "open: parts are left open by their turn: {:?}", self.open);
+        assert!(
+            self.open.is_empty(),
+            "open: parts are left open by their turn: {:?}",
+            self.open
+        );
         let unsettled = self.asks.iter().find(|(_, settled)| settled.is_none());
         assert!(unsettled.is_none(), "open: a question outlives its turn: {unsettled:?}");
         let state = match outcome {
@@ -161,11 +173,7 @@ impl Ledger {
         let ask = self.asks.get_mut(id);
         let open = ask.as_ref().is_some_and(|settled| settled.is_none());
         assert!(open, "resolved twice: {id}");
-        let answer = match resolution {
-            Resolution::Answered { answer, .. } | Resolution::Expired { answer } => Some(answer.clone()),
-            Resolution::Cancelled {} => None,
-        };
-        *ask.unwrap() = Some(answer);
+        *ask.unwrap() = Some(resolution.clone());
     }
 
     fn part_finished(&mut self, part: &Part, truth: &Truth) {
@@ -175,7 +183,11 @@ impl Ledger {
         };
         let whole = real.done.as_ref() == Some(part);
         let said = real.said(part.streaming_text().unwrap_or_default());
-        assert!(whole || said, "invented: the engine never said what the log has of {}", part.id);
+        assert!(
+            whole || said,
+            "invented: the engine never said what the log has of {}",
+            part.id
+        );
         let old = self.ended.insert(part.id.clone(), part.clone());
         let was_whole = old.is_some_and(|old| real.done == Some(old));
         assert!(whole || !was_whole, "cut: {} was complete before", part.id);

@@ -19,12 +19,15 @@ mod agent;
 mod calm;
 mod disk;
 mod engine;
+mod event;
 mod faults;
 mod host;
 mod invariants;
 mod ledger;
+mod lives;
 pub mod make;
 mod net;
+mod news;
 mod report;
 pub mod rng;
 mod runner;
@@ -33,6 +36,7 @@ pub mod store;
 pub mod story;
 pub mod trace;
 mod truth;
+mod uploads;
 mod viewer;
 pub mod world;
 
@@ -55,7 +59,11 @@ impl Finding {
     pub fn kind(&self) -> &str {
         let first = self.message.lines().find(|line| line.contains(':'));
         let text = first.unwrap_or(&self.message);
-        text.split_once(": ").map_or(text, |(_, rest)| if text.starts_with("assertion") { rest } else { text })
+        text.split_once(": ")
+            .map_or(
+                text,
+                |(_, rest)| if text.starts_with("assertion") { rest } else { text },
+            )
             .split(':')
             .next()
             .unwrap_or(text)

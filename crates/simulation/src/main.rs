@@ -90,7 +90,10 @@ fn one(seed: u64, whole: bool) -> ExitCode {
 }
 
 /// Many seeds, on all cores.
-#[expect(clippy::disallowed_methods, reason = "native only: how long it takes is what is measured")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "native only: how long it takes is what is measured"
+)]
 fn many(options: &Options) -> ExitCode {
     let began = Instant::now();
     let next = AtomicU64::new(options.from);
@@ -128,7 +131,11 @@ fn many(options: &Options) -> ExitCode {
         findings.len(),
         options.threads
     );
-    if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if findings.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// The first of each kind at length, the others by their seeds.

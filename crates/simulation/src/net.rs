@@ -13,7 +13,7 @@ use crate::make::conn_id;
 use crate::rng::Rng;
 
 /// Number of a connection.
-pub type ConnNo = usize;
+pub(crate) type ConnNo = usize;
 
 /// Who is at the other end than the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +115,11 @@ impl<T> Lane<T> {
 
     fn pop(&mut self, now: i64) -> Option<T> {
         let due = self.items.front().is_some_and(|(at, _)| *at <= now);
-        if due { self.items.pop_front().map(|(_, item)| item) } else { None }
+        if due {
+            self.items.pop_front().map(|(_, item)| item)
+        } else {
+            None
+        }
     }
 }
 
@@ -178,7 +182,8 @@ impl Net {
     /// Numbers of those whose other end believes in them.
     pub fn live(&self, wanted: impl Fn(Peer) -> bool) -> Vec<ConnNo> {
         let conns = self.conns.iter().enumerate();
-        let live = conns.filter(|(_, c)| wanted(c.peer) && !c.cut && c.agent != State::Closed && c.other != State::Closed);
+        let live =
+            conns.filter(|(_, c)| wanted(c.peer) && !c.cut && c.agent != State::Closed && c.other != State::Closed);
         live.map(|(number, _)| number).collect()
     }
 

@@ -8,17 +8,21 @@ use errand_protocol::session::{Cause, TurnOutcome, Usage};
 use errand_protocol::transcript::{Part, PartBody};
 use errand_runner::streams;
 
-use crate::disk::{Disk, PartState, TurnRecord};
+use crate::disk::{Disk, PartState};
+use crate::event::Event;
 use crate::make::{cause, time};
+use crate::news::{news, unread};
 use crate::runner::Runner;
-use crate::world::{Event, World};
+use crate::world::World;
 
 impl World {
     /// Writes an event to the spool.
     pub fn report(&mut self, at: usize, event: RunnerEvent) {
         self.say(|| format!("runner in {at} writes {event:?}"));
         let sandbox = &mut self.host.sandboxes[at];
-        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &mut sandbox.disk) else { return };
+        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &mut sandbox.disk) else {
+            return;
+        };
         let mut opened = None;
         match &event {
             RunnerEvent::PartStarted { part, .. } => {
@@ -49,9 +53,11 @@ impl World {
             let engine = self.new_engine();
             self.host.sandboxes[at].engine = Some(engine);
         }
-        let Some(runner) = &mut self.host.sandboxes[at].runner else { return };
+        let Some(runner) = &mut self.host.sandboxes[at].runner else {
+            return;
+        };
         runner.ready = true;
-        let posting = runner.posting.clone();
+        let (posting, stopping) = (runner.posting.clone(), runner.stopping.take());
         self.report(
             at,
             match crashed {
@@ -63,6 +69,9 @@ impl World {
         if let Some((turn, text)) = posting {
             self.post(at, turn, text);
         }
+        if let Some(turn) = stopping {
+            self.later(0, Event::Stop(at, turn));
+        }
         self.start_next(at);
         self.pump(at);
     }
@@ -70,7 +79,9 @@ impl World {
     /// A turn is to run. The same one again changes nothing.
     pub fn told_run(&mut self, at: usize, turn: TurnId, text: String) {
         let sandbox = &mut self.host.sandboxes[at];
-        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &sandbox.disk) else { return };
+        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &sandbox.disk) else {
+            return;
+        };
         let current = current(runner, disk);
         if current == Some(&turn) || disk.turns.get(&turn) == Some(&true) {
             return;
@@ -81,7 +92,9 @@ impl World {
 
     fn start_next(&mut self, at: usize) {
         let sandbox = &mut self.host.sandboxes[at];
-        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &mut sandbox.disk) else { return };
+        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &mut sandbox.disk) else {
+            return;
+        };
         if !runner.ready || current(runner, disk).is_some() {
             return;
         }
@@ -92,9 +105,15 @@ impl World {
 
     /// The prompt goes to the engine.
     fn post(&mut self, at: usize, turn: TurnId, text: String) {
-        let Some(runner) = &mut self.host.sandboxes[at].runner else { return };
+        let Some(runner) = &mut self.host.sandboxes[at].runner else {
+            return;
+        };
         runner.posting = Some((turn.clone(), text));
-        let delay = if runner.rng.one_in(8) { runner.rng.span(1, 5_000) } else { runner.rng.span(1, 60) };
+        let delay = if runner.rng.one_in(8) {
+            runner.rng.span(1, 5_000)
+        } else {
+            runner.rng.span(1, 60)
+        };
         let number = runner.number;
         self.later(delay, Event::Post(at, number, turn));
     }
@@ -104,7 +123,9 @@ impl World {
         let sandbox = &mut self.host.sandboxes[at];
         let Some(runner) = &mut sandbox.runner else { return };
         let posting = runner.posting.clone().filter(|(posting, _)| posting == turn);
-        let Some((_, text)) = posting.filter(|_| runner.number == number && runner.ready) else { return };
+        let Some((_, text)) = posting.filter(|_| runner.number == number && runner.ready) else {
+            return;
+        };
         if sandbox.engine.is_none() {
             return;
         }
@@ -115,7 +136,9 @@ impl World {
 
     /// The engine's answer to the post.
     pub fn post_answered(&mut self, at: usize, number: u64, turn: &TurnId) {
-        let Some(runner) = &mut self.host.sandboxes[at].runner else { return };
+        let Some(runner) = &mut self.host.sandboxes[at].runner else {
+            return;
+        };
         let same = runner.posting.as_ref().is_some_and(|(posting, _)| posting == turn);
         if runner.number != number || !same || !runner.ready {
             return;
@@ -127,20 +150,29 @@ impl World {
     }
 
     /// A prompt is to be taken in by the turn that runs. The same one again is answered again.
-    pub fn told_steer(&mut self, at: usize, turn: TurnId, prompt: PromptId, text: &str) {
+    pub fn told_steer(&mut self, at: usize, turn: &TurnId, prompt: &PromptId, text: &str) {
         let sandbox = &mut self.host.sandboxes[at];
-        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &mut sandbox.disk) else { return };
+        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &mut sandbox.disk) else {
+            return;
+        };
         let (turn_id, prompt_id) = (turn.clone(), prompt.clone());
-        if let Some(taken) = disk.steers.get(&prompt) {
+        if let Some(taken) = disk.steers.get(prompt) {
             let turn_id = taken.clone();
             self.report(at, RunnerEvent::SteerAccepted { turn_id, prompt_id });
-        } else if runner.ready && sandbox.engine.is_some() && disk.spool.reported.turn.as_ref() == Some(&turn) {
+        } else if runner.ready && sandbox.engine.is_some() && disk.spool.reported.turn.as_ref() == Some(turn) {
             disk.steers.insert(prompt.clone(), turn.clone());
             self.report(at, RunnerEvent::SteerAccepted { turn_id, prompt_id });
-            self.engine_steers(at, &turn, &prompt, text);
+            self.engine_steers(at, turn, prompt, text);
         } else {
             let cause = cause("no_such_turn");
-            self.report(at, RunnerEvent::SteerRefused { turn_id, prompt_id, cause });
+            self.report(
+                at,
+                RunnerEvent::SteerRefused {
+                    turn_id,
+                    prompt_id,
+                    cause,
+                },
+            );
         }
         self.pump(at);
     }
@@ -148,18 +180,24 @@ impl World {
     /// A turn is to stop.
     pub fn told_abort(&mut self, at: usize, turn: &TurnId) {
         let sandbox = &mut self.host.sandboxes[at];
-        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &sandbox.disk) else { return };
+        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &sandbox.disk) else {
+            return;
+        };
         if runner.next.as_ref().is_some_and(|(next, _)| next == turn) {
             runner.next = None;
             self.report(at, RunnerEvent::TurnAccepted { turn_id: turn.clone() });
             self.end_turn(at, turn, TurnOutcome::Aborted, Some(cause("aborted")));
         } else if current(runner, disk) == Some(turn) {
             if runner.ready {
-                let delay = if runner.rng.one_in(8) { 20_000 } else { runner.rng.span(1, 500) };
+                let delay = if runner.rng.one_in(8) {
+                    20_000
+                } else {
+                    runner.rng.span(1, 500)
+                };
                 self.later(delay, Event::Stop(at, turn.clone()));
             } else {
-                runner.posting = None;
-                self.end_turn(at, turn, TurnOutcome::Aborted, Some(cause("aborted")));
+                // What the engine has completed is reported first, once it is up.
+                runner.stopping = Some(turn.clone());
             }
         }
         self.pump(at);
@@ -172,7 +210,9 @@ impl World {
         let Some(engine) = &sandbox.engine else { return };
         let number = engine.number;
         let asks = disk.record_mut().turns.values_mut().flat_map(|turn| &mut turn.asks);
-        let Some(ask) = asks.into_iter().find(|ask| ask.id == *id && ask.open) else { return };
+        let Some(ask) = asks.into_iter().find(|ask| ask.id == *id && ask.open) else {
+            return;
+        };
         ask.open = false;
         self.check_answer(id, &answer);
         self.truth.answers.insert(id.clone(), answer);
@@ -183,8 +223,12 @@ impl World {
     /// The engine did something: what of it is new is reported.
     pub fn engine_did(&mut self, at: usize) {
         let sandbox = &mut self.host.sandboxes[at];
-        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &sandbox.disk) else { return };
-        let Some(turn) = disk.spool.reported.turn.clone().filter(|_| runner.ready) else { return };
+        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &sandbox.disk) else {
+            return;
+        };
+        let Some(turn) = disk.spool.reported.turn.clone().filter(|_| runner.ready) else {
+            return;
+        };
         let now = self.now;
         let record = disk.record.turns.get(&turn);
         let events = record.map_or_else(Vec::new, |record| news(disk, &turn, record));
@@ -205,8 +249,12 @@ impl World {
     /// Follows the texts of open parts.
     fn stream(&mut self, at: usize, turn: &TurnId) {
         let sandbox = &mut self.host.sandboxes[at];
-        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &sandbox.disk) else { return };
-        let Some(record) = disk.record.turns.get(turn) else { return };
+        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &sandbox.disk) else {
+            return;
+        };
+        let Some(record) = disk.record.turns.get(turn) else {
+            return;
+        };
         let parts = record.messages.iter().flat_map(|message| &message.parts);
         for part in parts.filter(|part| part.state == PartState::Open) {
             runner.streams.set(&part.part.id, &part.text);
@@ -216,7 +264,9 @@ impl World {
     /// Parts that were being written are closed with what is known of them.
     fn cut_off(&mut self, at: usize, turn: &TurnId, now: i64) {
         let sandbox = &self.host.sandboxes[at];
-        let (Some(runner), Some(disk)) = (&sandbox.runner, &sandbox.disk) else { return };
+        let (Some(runner), Some(disk)) = (&sandbox.runner, &sandbox.disk) else {
+            return;
+        };
         let reported = &disk.spool.reported;
         let open = reported.open_parts().into_iter().filter_map(|id| {
             let mark = reported.parts.get(&id)?;
@@ -240,10 +290,16 @@ impl World {
     /// The engine will not come back: the turn that it had is over.
     pub fn engine_gone(&mut self, at: usize) {
         let sandbox = &mut self.host.sandboxes[at];
-        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &sandbox.disk) else { return };
+        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &sandbox.disk) else {
+            return;
+        };
         let turn = current(runner, disk).cloned();
         runner.posting = None;
         if let Some(turn) = turn {
+            // What an engine completed unheard cannot be read without one.
+            for id in unread(disk, &turn) {
+                self.truth.unread(&id);
+            }
             self.end_turn(at, &turn, TurnOutcome::Failed, Some(cause("engine_failed")));
         }
     }
@@ -273,59 +329,4 @@ impl World {
 fn current<'a>(runner: &'a Runner, disk: &'a Disk) -> Option<&'a TurnId> {
     let posting = runner.posting.as_ref().map(|(turn, _)| turn);
     posting.or(disk.spool.reported.turn.as_ref())
-}
-
-/// What the record says that was not reported.
-fn news(disk: &Disk, turn: &TurnId, record: &TurnRecord) -> Vec<RunnerEvent> {
-    let reported = &disk.spool.reported;
-    let mut out = Vec::new();
-    for message in &record.messages {
-        let known = reported.messages.get(&message.id);
-        if known.is_none() {
-            out.push(RunnerEvent::MessageStarted {
-                turn_id: turn.clone(),
-                message_id: message.id.clone(),
-            });
-        }
-        for part in &message.parts {
-            let id = &part.part.id;
-            let mark = reported.parts.get(id);
-            let open = mark.and_then(|mark| mark.open.as_ref());
-            let (turn_id, message_id) = (turn.clone(), message.id.clone());
-            let whole = part.part.clone();
-            match part.state {
-                PartState::Open if mark.is_none() || open.is_some_and(|open| *open != part.part) => {
-                    out.push(RunnerEvent::PartStarted { turn_id, message_id, part: whole });
-                }
-                PartState::Done if mark.is_none() || open.is_some() => {
-                    out.push(RunnerEvent::PartFinished { turn_id, message_id, part: whole });
-                }
-                PartState::Gone if open.is_some() => {
-                    out.push(RunnerEvent::PartRemoved { message_id, part_id: id.clone() });
-                }
-                PartState::Open | PartState::Done | PartState::Gone => {}
-            }
-        }
-        if message.done && known != Some(&true) {
-            out.push(RunnerEvent::MessageFinished {
-                turn_id: turn.clone(),
-                message_id: message.id.clone(),
-                cause: None,
-            });
-        }
-    }
-    for ask in &record.asks {
-        let interaction_id = ask.id.clone();
-        match (ask.open, reported.interactions.contains(&ask.id)) {
-            (true, false) => out.push(RunnerEvent::InteractionAsked {
-                interaction_id,
-                turn_id: turn.clone(),
-                part_id: None,
-                ask: ask.ask.clone(),
-            }),
-            (false, true) => out.push(RunnerEvent::InteractionClosed { interaction_id }),
-            (true, true) | (false, false) => {}
-        }
-    }
-    out
 }

@@ -7,10 +7,12 @@ use errand_protocol::session::StartStep;
 use errand_runner::link::core::{Action, Greeting, Input, Link};
 use errand_runner::streams::Streams;
 
+use crate::disk::Disk;
+use crate::event::Event;
 use crate::make::time;
 use crate::net::{ConnNo, Down, Peer, State, Up};
 use crate::rng::Rng;
-use crate::world::{Event, World};
+use crate::world::World;
 
 /// A runner's process.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub struct Runner {
     pub next: Option<(TurnId, String)>,
     /// The turn whose prompt is on its way to the engine.
     pub posting: Option<(TurnId, String)>,
+    /// The turn that is to be stopped once the engine is up.
+    pub stopping: Option<TurnId>,
     /// The snapshot to begin with on an empty disk.
     pub source: Option<SnapshotId>,
     /// A snapshot is being uploaded.
@@ -58,6 +62,15 @@ impl World {
     pub fn start_runner(&mut self, at: usize) {
         self.counts.runners += 1;
         let number = self.counts.runners;
+        let sandbox = &self.host.sandboxes[at];
+        // A prompt that the engine got a moment before the last process ended is known by its note.
+        let unreported = sandbox.engine.as_ref().and_then(|engine| engine.turn.clone());
+        let unreported = unreported.filter(|turn| {
+            sandbox
+                .disk
+                .as_ref()
+                .is_some_and(|d| d.spool.reported.turn.as_ref() != Some(turn))
+        });
         self.host.sandboxes[at].runner = Some(Runner {
             number,
             link: Link::new(String::new()),
@@ -66,7 +79,8 @@ impl World {
             start: None,
             ready: false,
             next: None,
-            posting: None,
+            posting: unreported.map(|turn| (turn, String::new())),
+            stopping: None,
             source: None,
             uploading: false,
             leaving: false,
@@ -79,7 +93,9 @@ impl World {
 
     /// The runner's process ends; its connection with it, which the agent hears of sooner or later.
     pub fn stop_runner(&mut self, at: usize) {
-        let Some(runner) = self.host.sandboxes[at].runner.take() else { return };
+        let Some(runner) = self.host.sandboxes[at].runner.take() else {
+            return;
+        };
         self.say(|| format!("runner {} ends", runner.number));
         if let Some(conn) = runner.conn {
             self.hang_up(conn);
@@ -98,7 +114,9 @@ impl World {
     }
 
     fn plan_tick(&mut self, at: usize) {
-        let Some(runner) = &mut self.host.sandboxes[at].runner else { return };
+        let Some(runner) = &mut self.host.sandboxes[at].runner else {
+            return;
+        };
         let mut next = runner.link.next_tick();
         if runner.link.up()
             && let Some(due) = runner.streams.next_due(runner.link.sent())
@@ -116,7 +134,9 @@ impl World {
     /// A timer of the runner's.
     pub fn tick(&mut self, at: usize, number: u64) {
         let now = self.now;
-        let Some(runner) = &mut self.host.sandboxes[at].runner else { return };
+        let Some(runner) = &mut self.host.sandboxes[at].runner else {
+            return;
+        };
         if runner.number != number || runner.tick > now {
             return;
         }
@@ -131,12 +151,14 @@ impl World {
     fn link(&mut self, at: usize, input: Input) {
         let now = self.now;
         let sandbox = &mut self.host.sandboxes[at];
-        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &sandbox.disk) else { return };
+        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &sandbox.disk) else {
+            return;
+        };
         let greeting = Greeting {
             generation: sandbox.generation,
             spool: disk.spool.id.clone(),
             last: disk.spool.last(),
-            turn: disk.spool.reported.turn.clone(),
+            turn: working_on(runner, disk),
             ready: runner.ready,
         };
         #[expect(clippy::cast_precision_loss, reason = "a rough fraction")]
@@ -150,7 +172,9 @@ impl World {
     fn act(&mut self, at: usize, action: Action) {
         let sandbox = &mut self.host.sandboxes[at];
         let generation = sandbox.generation;
-        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &mut sandbox.disk) else { return };
+        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &mut sandbox.disk) else {
+            return;
+        };
         match action {
             Action::Dial(_) => {
                 let old = runner.conn.take();
@@ -189,7 +213,9 @@ impl World {
     /// A ping is answered by the platform without waking the agent.
     fn ping(&mut self, at: usize) {
         let now = self.now;
-        let Some(conn) = self.host.sandboxes[at].runner.as_ref().and_then(|runner| runner.conn) else { return };
+        let Some(conn) = self.host.sandboxes[at].runner.as_ref().and_then(|runner| runner.conn) else {
+            return;
+        };
         let conn = self.net.conn_mut(conn);
         if !conn.cut && conn.agent == State::Open {
             conn.pinged = Some(now);
@@ -205,7 +231,11 @@ impl World {
 
     /// Something arrived at a runner.
     pub fn at_runner(&mut self, at: usize, conn: ConnNo, item: Down) {
-        if self.host.sandboxes[at].runner.as_ref().is_none_or(|runner| runner.conn != Some(conn)) {
+        if self.host.sandboxes[at]
+            .runner
+            .as_ref()
+            .is_none_or(|runner| runner.conn != Some(conn))
+        {
             return;
         }
         match item {
@@ -222,7 +252,11 @@ impl World {
 
     /// A runner hears that its connection is over.
     pub fn runner_closed(&mut self, at: usize, conn: ConnNo, code: Option<u16>) {
-        if self.host.sandboxes[at].runner.as_ref().is_none_or(|runner| runner.conn != Some(conn)) {
+        if self.host.sandboxes[at]
+            .runner
+            .as_ref()
+            .is_none_or(|runner| runner.conn != Some(conn))
+        {
             return;
         }
         self.send_up(conn, Up::Close);
@@ -236,13 +270,19 @@ impl World {
         let now = self.now;
         loop {
             let sandbox = &mut self.host.sandboxes[at];
-            let (Some(runner), Some(disk)) = (&mut sandbox.runner, &mut sandbox.disk) else { return };
+            let (Some(runner), Some(disk)) = (&mut sandbox.runner, &mut sandbox.disk) else {
+                return;
+            };
             if runner.conn.is_none() || !runner.link.up() {
                 break;
             }
             let frame = if let Some(rseq) = runner.link.next_event(disk.spool.last()) {
                 let body = disk.spool.event(rseq).clone();
-                RunnerFrame::Event { rseq, at: time(now), body }
+                RunnerFrame::Event {
+                    rseq,
+                    at: time(now),
+                    body,
+                }
             } else if let Some(delta) = runner.streams.next(now, runner.link.sent()) {
                 RunnerFrame::Delta(delta)
             } else if runner.streams.flush(now) {
@@ -257,18 +297,36 @@ impl World {
 
     /// The start goes on.
     pub fn start_step(&mut self, at: usize, number: u64) {
-        let Some(runner) = &mut self.host.sandboxes[at].runner else { return };
+        let Some(runner) = &mut self.host.sandboxes[at].runner else {
+            return;
+        };
         if runner.number != number {
             return;
         }
-        let Some(step) = runner.start.as_mut().and_then(Vec::pop) else { return };
-        let delay = if runner.rng.one_in(15) { runner.rng.span(100, 90_000) } else { runner.rng.span(1, 900) };
+        let Some(step) = runner.start.as_mut().and_then(Vec::pop) else {
+            return;
+        };
+        let delay = if runner.rng.one_in(15) {
+            runner.rng.span(100, 90_000)
+        } else {
+            runner.rng.span(1, 900)
+        };
         match step {
             Start::Clone => {
-                self.report(at, RunnerEvent::Step { step: StartStep::Cloning });
+                self.report(
+                    at,
+                    RunnerEvent::Step {
+                        step: StartStep::Cloning,
+                    },
+                );
                 self.make_workspace(at);
             }
-            Start::Engine => self.report(at, RunnerEvent::Step { step: StartStep::Engine }),
+            Start::Engine => self.report(
+                at,
+                RunnerEvent::Step {
+                    step: StartStep::Engine,
+                },
+            ),
             Start::Ready => {
                 let adopted = self.host.sandboxes[at].engine.is_some();
                 self.engine_up(at, adopted, None);
@@ -278,35 +336,22 @@ impl World {
         self.later(delay, Event::Start(at, number));
     }
 
-    fn make_workspace(&mut self, at: usize) {
-        let sandbox = &mut self.host.sandboxes[at];
-        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &mut sandbox.disk) else { return };
-        if std::mem::replace(&mut disk.made, true) {
-            return;
-        }
-        let Some(id) = runner.source.take() else { return };
-        let saved = self.host.snapshots.get(&id);
-        assert!(saved.is_some(), "lost snapshot: a runner is to begin with {id}, which was removed or never saved");
-        let Some(saved) = saved.cloned() else { return };
-        disk.record = saved.record;
-        disk.record_mut().turns.values_mut().for_each(crate::disk::TurnRecord::stop);
-        disk.turns = saved.turns;
-        disk.steers = saved.steers;
-        disk.turns.values_mut().for_each(|over| *over = true);
-        disk.snapshot = Some((id.clone(), saved.last.clone()));
-        disk.last_turn = saved.last;
-        self.report(at, RunnerEvent::SnapshotRestored { snapshot_id: id, loss: None });
-    }
-
     /// What the agent tells the runner.
     fn told(&mut self, at: usize, frame: AgentFrame) {
-        let Some(runner) = &mut self.host.sandboxes[at].runner else { return };
+        let Some(runner) = &mut self.host.sandboxes[at].runner else {
+            return;
+        };
         match frame {
             AgentFrame::Saved { part_id, len } => runner.streams.saved(&part_id, len),
             AgentFrame::Resend { part_id, from } => runner.streams.resend(&part_id, from),
             AgentFrame::Run { turn_id, text, .. } => self.told_run(at, turn_id, text.into()),
-            AgentFrame::Steer { turn_id, prompt_id, text, .. } => {
-                self.told_steer(at, turn_id, prompt_id, &String::from(text));
+            AgentFrame::Steer {
+                turn_id,
+                prompt_id,
+                text,
+                ..
+            } => {
+                self.told_steer(at, &turn_id, &prompt_id, &String::from(text));
             }
             AgentFrame::Abort { turn_id } => self.told_abort(at, &turn_id),
             AgentFrame::Resolve { interaction_id, answer } => {
@@ -327,9 +372,18 @@ impl World {
 
     /// The process that was told to end does so, once it has saved what there is.
     pub fn leave_if_saved(&mut self, at: usize) {
-        let Some(runner) = &self.host.sandboxes[at].runner else { return };
+        let Some(runner) = &self.host.sandboxes[at].runner else {
+            return;
+        };
         if runner.leaving && !runner.uploading {
             self.sandbox_ends(at);
         }
     }
+}
+
+/// The turn that the engine works on, as far as the runner knows.
+pub(crate) fn working_on(runner: &Runner, disk: &Disk) -> Option<TurnId> {
+    let posted = runner.posting.as_ref().map(|(turn, _)| turn);
+    let posted = posted.filter(|turn| disk.record.turns.contains_key(*turn));
+    disk.spool.reported.turn.as_ref().or(posted).cloned()
 }

@@ -153,8 +153,8 @@ impl Store {
                     self.note(Undo::Start(old));
                 }
             }
-            Effect::AddVerdict(_) => {}
-            Effect::Viewers(_)
+            Effect::AddVerdict(_)
+            | Effect::Viewers(_)
             | Effect::Runner(_)
             | Effect::Welcome { .. }
             | Effect::GrantToken { .. }
@@ -193,10 +193,7 @@ impl Store {
     pub fn stored(&self, core: Core) -> Stored {
         let waits = |placed: &&Rc<Placed>| {
             let state = placed.prompt.state;
-            matches!(
-                state,
-                PromptState::Queued | PromptState::Running | PromptState::Steered
-            )
+            matches!(state, PromptState::Queued | PromptState::Running | PromptState::Steered)
         };
         let mut prompts: Vec<Placed> = self.prompts.values().filter(waits).map(|p| (**p).clone()).collect();
         prompts.sort_by_key(|placed| placed.position);

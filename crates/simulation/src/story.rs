@@ -23,13 +23,26 @@ pub enum Act {
     // People.
     Attach(u32),
     Detach(u32, bool),
-    Prompt { viewer: u32, steer: bool },
+    Prompt {
+        viewer: u32,
+        steer: bool,
+    },
     Edit(u32, u32),
     Withdraw(u32, u32),
-    Move { viewer: u32, which: u32, to: u32 },
+    Move {
+        viewer: u32,
+        which: u32,
+        to: u32,
+    },
     Promote(u32, u32),
-    Abort { viewer: u32, other: bool },
-    Answer { viewer: u32, which: u32 },
+    Abort {
+        viewer: u32,
+        other: bool,
+    },
+    Answer {
+        viewer: u32,
+        which: u32,
+    },
     Pause(u32),
     Resume(u32),
     Archive(u32),
@@ -37,15 +50,23 @@ pub enum Act {
     Retry(u32),
     Rename(u32, u32),
     Terminate(u32),
-    Repeat { viewer: u32, which: u32 },
+    Repeat {
+        viewer: u32,
+        which: u32,
+    },
     // The network.
     Cut(Cut),
     CutViewer(Cut),
-    Slow { which: u32, by: i64 },
+    Slow {
+        which: u32,
+        by: i64,
+    },
     Ghost(u32),
     // The SessionAgent.
     Crash,
-    Evict { sockets: bool },
+    Evict {
+        sockets: bool,
+    },
     DiskFull,
     SlowDisk(i64),
     Spurious,
@@ -53,17 +74,35 @@ pub enum Act {
     RegistryDown(i64),
     // The provider.
     HostDown(i64),
-    Calls { count: u32, how: Calls },
+    Calls {
+        count: u32,
+        how: Calls,
+    },
     Answered(u32),
-    BootFails { taken_over: bool },
+    BootFails {
+        taken_over: bool,
+    },
     BootHangs,
     SlowBoot(i64),
     // Sandboxes.
-    RunnerDies { which: u32, comes_back: bool, engine_too: bool },
-    EngineDies { which: u32, for_good: bool },
-    SandboxDies { which: u32, files_too: bool },
+    RunnerDies {
+        which: u32,
+        comes_back: bool,
+        engine_too: bool,
+    },
+    EngineDies {
+        which: u32,
+        for_good: bool,
+    },
+    SandboxDies {
+        which: u32,
+        files_too: bool,
+    },
     MachineDies,
-    Stuck { which: u32, abort_too: bool },
+    Stuck {
+        which: u32,
+        abort_too: bool,
+    },
     UploadsFail(u32),
 }
 

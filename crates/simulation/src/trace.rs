@@ -28,12 +28,17 @@ impl Trace {
     pub fn say(&self, now: i64, line: impl FnOnce() -> String) {
         if let Some(lines) = &self.lines {
             let at = now - START;
-            lines.borrow_mut().push(format!("{:>6}.{:03} {}", at / 1000, at % 1000, line()));
+            lines
+                .borrow_mut()
+                .push(format!("{:>6}.{:03} {}", at / 1000, at % 1000, line()));
         }
     }
 
     /// All of it.
     pub fn lines(&self) -> Vec<String> {
-        self.lines.as_ref().map(|lines| lines.borrow().clone()).unwrap_or_default()
+        self.lines
+            .as_ref()
+            .map(|lines| lines.borrow().clone())
+            .unwrap_or_default()
     }
 }

@@ -18,6 +18,8 @@ pub struct Truth {
     pub parts: BTreeMap<PartId, TruePart>,
     /// Disks that were lost for good.
     pub lost: BTreeSet<u32>,
+    /// Sandboxes that were lost without anybody having removed them.
+    pub vanished: BTreeSet<String>,
     /// What engines were told of their questions.
     pub answers: BTreeMap<InteractionId, Answer>,
     /// Prompts of which a viewer knows that they were accepted.
@@ -35,6 +37,8 @@ pub struct TruePart {
     pub done: Option<Part>,
     /// Taken back.
     pub removed: bool,
+    /// Completed while no runner listened, by an engine that never came up again.
+    pub unread: bool,
 }
 
 impl TruePart {
@@ -48,7 +52,10 @@ impl Truth {
     /// The prompt of a turn.
     pub fn prompt_of(&self, turn: &TurnId) -> PromptId {
         let known = self.turns.get(turn);
-        assert!(known.is_some(), "unknown turn: a runner is told of {turn}, which no durable event names");
+        assert!(
+            known.is_some(),
+            "unknown turn: a runner is told of {turn}, which no durable event names"
+        );
         known.cloned().unwrap()
     }
 
@@ -83,6 +90,11 @@ impl Truth {
     /// It was taken back.
     pub fn removed(&mut self, id: &PartId) {
         self.part(id).removed = true;
+    }
+
+    /// Nobody heard of it, and nobody can ask for it any more.
+    pub fn unread(&mut self, id: &PartId) {
+        self.part(id).unread = true;
     }
 
     /// How often a prompt was handed over on disks that are not lost.

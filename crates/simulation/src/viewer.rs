@@ -12,9 +12,10 @@ use errand_protocol::session::Person;
 use errand_protocol::viewer::{ClientFrame, Command, Delta, OpenPart, ServerFrame};
 use errand_session::Input;
 
+use crate::event::Event;
 use crate::make::person;
 use crate::net::{ConnNo, Down, Peer, State, Up};
-use crate::world::{Event, World};
+use crate::world::World;
 
 /// A browser's tab.
 #[derive(Debug)]
@@ -79,7 +80,12 @@ impl World {
             return;
         }
         let after = viewer.known.then_some(viewer.last);
-        let conn = self.net.dial(self.seed, Peer::Viewer(number), errand_protocol::ids::Generation(0), self.calm);
+        let conn = self.net.dial(
+            self.seed,
+            Peer::Viewer(number),
+            errand_protocol::ids::Generation(0),
+            self.calm,
+        );
         self.viewers[number].conn = Some(conn);
         self.send_up(conn, Up::Open(after));
         self.later(15_000, Event::Impatient(number, conn));
@@ -158,7 +164,11 @@ impl World {
         };
         let hello = session.hello(from.next(), Vec::new());
         let log = self.agent.store.log();
-        let events: Vec<LogEvent> = log.iter().skip(usize::try_from(from.0).unwrap()).map(|e| (**e).clone()).collect();
+        let events: Vec<LogEvent> = log
+            .iter()
+            .skip(usize::try_from(from.0).unwrap())
+            .map(|e| (**e).clone())
+            .collect();
         self.accept(conn);
         self.to_viewer(conn, hello);
         for page in events.chunks(100) {
@@ -247,7 +257,9 @@ impl World {
 
     fn answered_command(&mut self, number: usize, id: &CommandId, ack: bool) {
         let viewer = &mut self.viewers[number];
-        let Some(at) = viewer.unanswered.iter().position(|frame| frame.id == *id) else { return };
+        let Some(at) = viewer.unanswered.iter().position(|frame| frame.id == *id) else {
+            return;
+        };
         let frame = viewer.unanswered.remove(at);
         if ack {
             let by = viewer.person.id.clone();
@@ -261,7 +273,11 @@ impl World {
 
     fn greeted(&mut self, number: usize, head: u64, first: u64, open: &[OpenPart]) {
         let viewer = &mut self.viewers[number];
-        assert!(!viewer.known || head >= viewer.last, "taken back: the log ends at {head}, a viewer has seen {}", viewer.last);
+        assert!(
+            !viewer.known || head >= viewer.last,
+            "taken back: the log ends at {head}, a viewer has seen {}",
+            viewer.last
+        );
         if !viewer.known || first > viewer.last + 1 {
             viewer.last = first - 1;
             viewer.open.clear();
@@ -274,7 +290,9 @@ impl World {
     fn caught_up(&mut self, number: usize) {
         let viewer = &mut self.viewers[number];
         let last = viewer.last;
-        let Some((_, open)) = viewer.awaiting.take_if(|(head, _)| *head <= last) else { return };
+        let Some((_, open)) = viewer.awaiting.take_if(|(head, _)| *head <= last) else {
+            return;
+        };
         let mut before = std::mem::take(&mut viewer.open);
         for part in open {
             let id = part.part.id.clone();
@@ -286,13 +304,20 @@ impl World {
             self.viewers[number].open.insert(id, Shown { text, gap: false });
         }
         let gone = before.keys().next();
-        assert!(gone.is_none(), "taken back: an open part that a viewer sees is no longer open: {gone:?}");
+        assert!(
+            gone.is_none(),
+            "taken back: an open part that a viewer sees is no longer open: {gone:?}"
+        );
     }
 
     fn shown(&mut self, number: usize, event: &LogEvent) {
         let seq = event.seq.0;
         let viewer = &mut self.viewers[number];
-        assert!(seq <= viewer.last + 1, "gap: a viewer has events up to {}, and gets {seq}", viewer.last);
+        assert!(
+            seq <= viewer.last + 1,
+            "gap: a viewer has events up to {}, and gets {seq}",
+            viewer.last
+        );
         self.check_event(event);
         if seq <= self.viewers[number].last {
             return;
@@ -318,8 +343,14 @@ impl World {
     }
 
     fn preview(&mut self, number: usize, delta: &Delta) {
-        let Some(shown) = self.viewers[number].open.get_mut(&delta.part_id) else { return };
-        let had: Vec<u16> = if delta.reset { Vec::new() } else { shown.text.encode_utf16().collect() };
+        let Some(shown) = self.viewers[number].open.get_mut(&delta.part_id) else {
+            return;
+        };
+        let had: Vec<u16> = if delta.reset {
+            Vec::new()
+        } else {
+            shown.text.encode_utf16().collect()
+        };
         let offset = delta.offset as usize;
         if !delta.reset && (shown.gap || offset > had.len()) {
             shown.gap = true;

@@ -3,13 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use errand_protocol::ids::{InteractionId, TurnId};
-use errand_protocol::interaction::Answer;
-use errand_protocol::sandbox::{SandboxError, SandboxStatus};
-use errand_session::{Input, SandboxCall};
+use errand_session::Input;
 
 use crate::agent::Agent;
-use crate::host::{Boot, Host, Told};
+use crate::event::{Due, Event};
+use crate::host::Host;
 use crate::ledger::Ledger;
 use crate::make::START;
 use crate::net::{ConnNo, Down, Net, Peer, State, Up};
@@ -20,91 +18,6 @@ use crate::viewer::Viewer;
 
 /// A story that does not come to its end after so many events goes round in a circle.
 const MAX_EVENTS: u64 = 60_000;
-
-/// What is to happen.
-#[derive(Debug)]
-pub enum Event {
-    /// Something arrives at the agent.
-    Up(ConnNo),
-    /// Something arrives at the other end.
-    Down(ConnNo),
-    /// An end hears that its connection is gone.
-    Broken { conn: ConnNo, agent: bool },
-    /// A transaction is durable.
-    Durable(u64),
-    /// The alarm that was set to this time.
-    Alarm(i64),
-    /// A call arrives at the provider.
-    Provider {
-        life: u64,
-        call: SandboxCall,
-        told: Told,
-        again: Option<i64>,
-    },
-    /// Its outcome arrives.
-    Outcome {
-        life: u64,
-        call: SandboxCall,
-        outcome: Result<SandboxStatus, SandboxError>,
-    },
-    /// The registry answers.
-    Indexed { life: u64, ok: bool },
-    /// A sandbox boots.
-    Boot(usize, Option<Boot>),
-    /// A runner's timer.
-    Tick(usize, u64),
-    /// A runner's start goes on.
-    Start(usize, u64),
-    /// A prompt reaches the engine.
-    Post(usize, u64, TurnId),
-    /// The engine's answer to it.
-    Posted(usize, u64, TurnId),
-    /// The engine works.
-    Work(usize, u64),
-    /// It is told to stop.
-    Stop(usize, TurnId),
-    /// It gets an answer.
-    Answer(usize, InteractionId, Answer),
-    /// An upload ends.
-    Uploaded(usize, u64),
-    /// A runner that was told to end has waited long enough.
-    Leave(usize, u64),
-    /// A runner's process comes back.
-    Respawn(usize),
-    /// An engine comes back.
-    Reborn(usize, u64, bool),
-    /// A viewer dials again.
-    Redial(usize),
-    /// A viewer gives a dial up.
-    Impatient(usize, ConnNo),
-    /// The story's next move is due, if it is still this one.
-    Move(usize),
-    /// People look after the session, once the story is told.
-    Care,
-}
-
-struct Due {
-    at: i64,
-    number: u64,
-    event: Event,
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
-}
-impl Eq for Due {}
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.number).cmp(&(other.at, other.number))
-    }
-}
 
 /// How many of each there were.
 #[derive(Debug, Default)]
@@ -263,7 +176,9 @@ impl World {
     }
 
     fn make_move(&mut self) {
-        let Some(next) = self.story.moves.get(self.made).copied() else { return };
+        let Some(next) = self.story.moves.get(self.made).copied() else {
+            return;
+        };
         self.made += 1;
         self.say(|| format!("MOVE {:?}", next.act));
         self.perform(next.act);
@@ -306,7 +221,12 @@ impl World {
             Event::Broken { conn, agent } => self.broken(conn, agent),
             Event::Durable(number) => self.durable(number),
             Event::Alarm(at) => self.alarm(at),
-            Event::Provider { life, call, told, again } => self.provider(life, call, told, again),
+            Event::Provider {
+                life,
+                call,
+                told,
+                again,
+            } => self.provider(life, call, told, again),
             Event::Outcome { life, call, outcome } => self.outcome(life, call, outcome),
             Event::Indexed { life, ok } => {
                 if life == self.agent.life {
@@ -342,7 +262,9 @@ impl World {
     }
 
     fn arrive_up(&mut self, number: ConnNo) {
-        let Some(item) = self.net.arrived_up(self.now, number) else { return };
+        let Some(item) = self.net.arrived_up(self.now, number) else {
+            return;
+        };
         let conn = self.net.conn(number);
         let (peer, id, state) = (conn.peer, conn.id.clone(), conn.agent);
         match item {
@@ -377,7 +299,9 @@ impl World {
     }
 
     fn arrive_down(&mut self, number: ConnNo) {
-        let Some(item) = self.net.arrived_down(self.now, number) else { return };
+        let Some(item) = self.net.arrived_down(self.now, number) else {
+            return;
+        };
         match self.net.conn(number).peer {
             Peer::Runner(at) => self.at_runner(at, number, item),
             Peer::Viewer(viewer) => self.at_viewer(viewer, number, &item),

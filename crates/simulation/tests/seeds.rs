@@ -1,5 +1,12 @@
 //! Some thousands of stories, the same ones every time. More of them: `npm run simulate`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
 use errand_simulation::story::Story;
 use errand_simulation::{shrink, tell, tell_traced};
 
@@ -13,7 +20,11 @@ fn whatever_goes_wrong_nothing_is_lost_and_nothing_is_stuck() {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let finding = std::thread::scope(|scope| {
-        let search = |first: u64| (first..count).step_by(usize::try_from(threads).unwrap()).find_map(wrong);
+        let search = |first: u64| {
+            (first..count)
+                .step_by(usize::try_from(threads).unwrap())
+                .find_map(wrong)
+        };
         let searches: Vec<_> = (0..threads).map(|first| scope.spawn(move || search(first))).collect();
         searches.into_iter().find_map(|search| search.join().unwrap())
     });
@@ -30,7 +41,11 @@ fn wrong(seed: u64) -> Option<String> {
     let short = shrink(&story, finding.kind());
     let (result, lines) = tell_traced(&short);
     let message = result.err().unwrap_or(finding).message;
-    Some(format!("seed {seed}: {message}\n{}\n{:?}", lines.join("\n"), short.moves))
+    Some(format!(
+        "seed {seed}: {message}\n{}\n{:?}",
+        lines.join("\n"),
+        short.moves
+    ))
 }
 
 #[test]

@@ -1,13 +1,20 @@
 //! The simulation's model of the storage against the real SQL: after the same stories, crashes included, both hold the
 //! same session, the same log, the same prompts and the same commands.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+use errand_protocol::ids::Seq;
 use errand_session::sql::{Row, Sql, SqlError, Value};
 use errand_session::{Effect, Session, store};
 use errand_simulation::make::time;
 use errand_simulation::story::Story;
 use errand_simulation::trace::Trace;
 use errand_simulation::world::World;
-use errand_protocol::ids::Seq;
 use rusqlite::types::Value as Lite;
 use rusqlite::{Connection, params_from_iter};
 
@@ -84,7 +91,10 @@ fn compare(seed: u64) {
     for (_, effects) in &recorded {
         for effect in effects {
             if let Effect::Remember { by, id } = effect {
-                assert!(store::command(&db, by, id).unwrap() && model.knows(by, id), "seed {seed}");
+                assert!(
+                    store::command(&db, by, id).unwrap() && model.knows(by, id),
+                    "seed {seed}"
+                );
             }
         }
     }
