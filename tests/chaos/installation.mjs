@@ -103,6 +103,11 @@ export class Installation {
     });
   }
 
+  /** Kinds of faults that this machine does not allow. */
+  get missing() {
+    return [...(this.ownDisk ? [] : ['full disk (mounting one needs root)']), ...(this.clock.env ? [] : ['clock jump (needs Linux and cc)'])];
+  }
+
   /** What the installation itself did not manage. */
   problems = [];
 

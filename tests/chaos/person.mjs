@@ -98,8 +98,8 @@ export class Person {
 
   async #act({ act, prompts }) {
     if (act === 'rest') return pause(REST_MS);
-    // Refused while something runs, which is fine.
-    if (act === 'pause') return this.request(`${this.path}/pause`, { method: 'POST', body: {} });
+    // Refused while something runs, which is fine; the next prompt undoes either.
+    if (act === 'pause' || act === 'archive') return this.request(`${this.path}/${act}`, { method: 'POST', body: {} });
     const asked = [];
     for (const prompt of prompts) {
       if (act === 'steer' && asked.length > 0) await this.#begun(asked[0]);
@@ -108,6 +108,7 @@ export class Person {
     const last = `${this.path}/prompts/${asked.at(-1).id}`;
     if (act === 'withdraw') await this.#mayBeLate(last, { method: 'DELETE' });
     if (act === 'promote') await this.#mayBeLate(last, { method: 'PATCH', body: { promote: true } });
+    if (act === 'move') await this.#mayBeLate(last, { method: 'PATCH', body: { to: 'first' } });
     if (act === 'promote') asked[0].aborted = true;
     if (act === 'abort') await this.#abort(asked[0]);
     for (const prompt of asked) await this.ended(prompt);

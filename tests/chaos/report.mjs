@@ -63,6 +63,7 @@ export function table(result) {
     `chaos: ${faults.length} faults on ${options.sessions} sessions in ${seconds} s, seed ${options.seed}`,
     '',
     ...byKind(faults).map(([kind, count]) => line(kind, count)),
+    ...result.missing.map((what) => `  not possible here: ${what}`),
     '',
     line('prompts', turns.prompts, `${turns.done} done, ${turns.failed} failed, ${turns.aborted} aborted, ${turns.withdrawn} withdrawn`),
     ...Object.entries(turns.causes).map(([cause, count]) => line(`  failed: ${cause}`, count)),

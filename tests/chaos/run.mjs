@@ -24,13 +24,13 @@ export async function chaos(options) {
   const began = Date.now();
   const note = options.note ?? (() => {});
   const installation = await Installation.start();
-  const result = { options, findings: [], faults: [], timings: installation.system.context.vars.TIMINGS };
+  const result = { options, findings: [], faults: [], timings: installation.system.context.vars.TIMINGS, missing: installation.missing };
   try {
     note(`the installation runs in ${installation.system.home}`);
     const people = await crowd(installation, options);
     const working = people.map((person) => person.play().catch((error) => person.problems.push({ kind: 'lost', what: error.message })));
     await atMost(WARM_UP_MS, Promise.all(people.map((person) => person.viewer.until(() => person.viewer.events.some(({ type }) => type === 'turn.finished')))));
-    note('every session has done something');
+    note('the faults begin');
     result.faults = await strikeAll({
       installation, people, seed: options.seed, count: options.faults, kinds: options.kinds,
       deadline: Date.now() + options.minutes * 60_000,

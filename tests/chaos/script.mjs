@@ -32,7 +32,9 @@ const ACTS = [
   [1, { act: 'abort', prompts: ['lines'] }],
   [2, { act: 'steer', prompts: ['tools', 'bash'] }],
   [1, { act: 'promote', prompts: ['slow', 'write', 'bash'] }],
+  [1, { act: 'move', prompts: ['lines', 'write', 'bash'] }],
   [1, { act: 'pause', prompts: [] }],
+  [1, { act: 'archive', prompts: [] }],
   [1, { act: 'rest', prompts: [] }],
 ];
 
