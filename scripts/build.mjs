@@ -58,7 +58,8 @@ export async function buildWorker(tools) {
         what: 'worker-build',
       });
       // The names of functions are a ninth of what is sent to Cloudflare; wasm-bindgen needs them until here.
-      await run(bin('wasm-opt'), ['-all', '--strip-debug', '--strip-producers', wasm, '-o', wasm], { cwd: ROOT, what: 'wasm-opt' });
+      const smaller = ['-Os', '--dae-optimizing', '--memory-packing', '--strip-debug', '--strip-producers'];
+      await run(bin('wasm-opt'), ['-all', ...smaller, wasm, '-o', wasm], { cwd: ROOT, what: 'wasm-opt' });
     }),
   );
 }

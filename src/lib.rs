@@ -26,6 +26,7 @@ use worker::{Context, Env, event};
 #[event(start)]
 fn start() {
     platform::log::start();
+    platform::microtasks::use_promises();
 }
 
 #[event(fetch)]

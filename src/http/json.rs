@@ -75,7 +75,9 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     if first.is_some_and(|byte| *byte != b'{') {
         return Err(ApiError::bad_request("the body must be a JSON object"));
     }
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let text =
+        std::str::from_utf8(bytes).map_err(|_| ApiError::bad_request("the body is not valid JSON: not UTF-8"))?;
+    let mut reader = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         judge(&path, &error.into_inner())

@@ -83,16 +83,16 @@ pub async fn post_raw<B: Serialize>(
 /// Bad request when it is not that: then one of us is of another version.
 pub async fn read_command<T: DeserializeOwned>(request: &mut Request) -> Result<T, ApiError> {
     let body = request.bytes().await?;
-    serde_json::from_slice(&body).map_err(|error| ApiError::bad_request(format!("not this command: {error}")))
+    super::json::read(&body).map_err(|error| ApiError::bad_request(format!("not this command: {error}")))
 }
 
 async fn read<R: DeserializeOwned>(mut response: Response) -> Result<R, ApiError> {
     let status = response.status_code();
     let bytes = response.bytes().await?;
     if (200..300).contains(&status) {
-        return Ok(serde_json::from_slice(&bytes)?);
+        return Ok(super::json::read(&bytes)?);
     }
-    match serde_json::from_slice::<ErrorBody>(&bytes) {
+    match super::json::read::<ErrorBody>(&bytes) {
         Ok(body) => Err(ApiError::from(body.error)),
         Err(_) => Err(ApiError::internal(format!("an object answered {status}"))),
     }

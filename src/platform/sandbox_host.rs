@@ -52,7 +52,7 @@ pub async fn health(config: &Config, limit: Duration) -> worker::Result<HostHeal
     let mut response = rpc::fetch(request, limit).await?;
     let status = response.status_code();
     let body = rpc::in_time(response.bytes(), limit).await?;
-    serde_json::from_slice(&body)
+    super::json::read(&body)
         .map_err(|error| worker::Error::RustError(format!("the sandbox host answers {status}, and no health: {error}")))
 }
 

@@ -149,7 +149,7 @@ fn split(token: &str) -> Option<(&str, &str, &str)> {
 }
 
 fn read_claims(payload: &str) -> Option<Claims> {
-    serde_json::from_slice(&Base64UrlUnpadded::decode_vec(payload).ok()?).ok()
+    super::json::read(&Base64UrlUnpadded::decode_vec(payload).ok()?).ok()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use errand_protocol::close::CloseCode;
 use errand_protocol::ids::ConnId;
-use errand_protocol::limits::{CHECK_EVERY_BYTES, MAX_UNREAD_BYTES};
+use errand_protocol::limits::{CHECK_EVERY_BYTES, MAX_UNREAD_BYTES, MAX_VIEWERS};
 use errand_protocol::session::Person;
 use errand_protocol::viewer::ServerFrame;
 use worker::{Delay, WebSocket};
@@ -23,6 +23,9 @@ use crate::platform::{clock, sockets};
 
 /// Tag of viewers' sockets.
 const VIEWER: &str = "viewer";
+
+/// So many connections of one person may be cut off and not gone yet.
+const MAX_CUT_OFF: usize = 4;
 
 /// What fan-out remembers between frames. In memory only: after hibernation it begins anew.
 #[derive(Default)]
@@ -40,6 +43,8 @@ struct Reader {
     viewer: Viewer,
     /// Up to where it has read, or began to.
     seen: u64,
+    /// It was cut off, and the connection lasts: the platform keeps what it did not read until its end is gone.
+    cut: bool,
 }
 
 /// What was sent to all viewers, in bytes.
@@ -77,7 +82,12 @@ impl Agent {
         let seen = self.fan_out.stream.get().sent;
         let sockets = self.state.get_websockets_with_tag(VIEWER).into_iter();
         let readers = sockets.filter_map(|ws| match sockets::attachment::<Peer>(&ws) {
-            Some(Peer::Viewer(viewer)) => Some(Reader { ws, viewer, seen }),
+            Some(Peer::Viewer(viewer)) => Some(Reader {
+                ws,
+                viewer,
+                seen,
+                cut: false,
+            }),
             Some(Peer::Runner(_)) | None => None,
         });
         readers.collect()
@@ -85,14 +95,25 @@ impl Agent {
 
     /// How many are looking.
     pub(super) fn viewer_count(&self) -> usize {
-        self.with_readers(|readers| readers.len())
+        self.with_readers(|readers| readers.iter().filter(|reader| !reader.cut).count())
+    }
+
+    /// Whether one more of this person's may look: not when too many do, nor when too many of theirs were cut off and
+    /// are still connected, for those hold memory.
+    pub(super) fn has_room_for(&self, person: &Person) -> bool {
+        self.with_readers(|readers| {
+            let cut = readers
+                .iter()
+                .filter(|reader| reader.cut && reader.viewer.person == *person);
+            readers.len() < MAX_VIEWERS && cut.count() < MAX_CUT_OFF
+        })
     }
 
     /// Who is looking, each person once.
     pub(super) fn presence(&self) -> Vec<Person> {
         self.with_readers(|readers| {
             let mut people: Vec<Person> = Vec::new();
-            for Reader { viewer, .. } in readers {
+            for Reader { viewer, .. } in readers.iter().filter(|reader| !reader.cut) {
                 if !people.contains(&viewer.person) {
                     people.push(viewer.person.clone());
                 }
@@ -108,13 +129,20 @@ impl Agent {
         self.state.accept_websocket_with_tags(ws, &[VIEWER]);
         ws.serialize_attachment(Peer::Viewer(viewer.clone()))?;
         let (ws, seen) = (ws.clone(), self.fan_out.stream.get().sent);
-        self.with_readers(|readers| readers.push(Reader { ws, viewer, seen }));
+        self.with_readers(|readers| {
+            readers.push(Reader {
+                ws,
+                viewer,
+                seen,
+                cut: false,
+            });
+        });
         Ok(())
     }
 
     /// A viewer is no longer there.
     pub(super) fn viewer_left(self: &Rc<Self>, conn: &ConnId) {
-        self.drop_readers(|reader| reader.viewer.conn == *conn);
+        self.change_readers(|readers| readers.retain(|reader| reader.viewer.conn != *conn));
     }
 
     /// A viewer has read up to `seen`.
@@ -127,10 +155,10 @@ impl Agent {
         });
     }
 
-    /// Forgets those for whom `gone` holds, and tells the others.
-    fn drop_readers(self: &Rc<Self>, mut gone: impl FnMut(&Reader) -> bool) {
+    /// Changes who reads, and tells the others when somebody is no longer among them.
+    fn change_readers(self: &Rc<Self>, change: impl FnOnce(&mut Vec<Reader>)) {
         let before = self.presence();
-        self.with_readers(|readers| readers.retain(|reader| !gone(reader)));
+        self.with_readers(change);
         let presence = self.presence();
         if presence != before {
             self.to_viewers(ServerFrame::Presence { presence });
@@ -185,7 +213,10 @@ impl Agent {
         let Some(text) = sockets::to_text(frame) else {
             return false;
         };
-        self.with_readers(|readers| sockets::send_text_to_all(readers.iter().map(|reader| &reader.ws), &text));
+        self.with_readers(|readers| {
+            let open = readers.iter().filter(|reader| !reader.cut);
+            sockets::send_text_to_all(open.map(|reader| &reader.ws), &text);
+        });
         let mut stream = self.fan_out.stream.get();
         let due = stream.add(text.len());
         self.fan_out.stream.set(stream);
@@ -195,14 +226,16 @@ impl Agent {
     /// Asks all viewers how far they are, and cuts off who did not say for too long.
     fn check_readers(self: &Rc<Self>) {
         let stream = self.fan_out.stream.get();
-        self.drop_readers(|reader| {
-            let late = stream.too_far_from(reader.seen);
-            if late {
-                log::info!(session = self.state.id().name().unwrap_or_default(); "a viewer reads too slowly and is cut off");
-                sockets::close(&reader.ws, CloseCode::Overloaded);
-            }
-            late
-        });
+        let late = |reader: &Reader| !reader.cut && stream.too_far_from(reader.seen);
+        if self.with_readers(|readers| readers.iter().any(late)) {
+            self.change_readers(|readers| {
+                for reader in readers.iter_mut().filter(|reader| late(reader)) {
+                    log::info!(session = self.state.id().name().unwrap_or_default(); "a viewer reads too slowly and is cut off");
+                    sockets::close(&reader.ws, CloseCode::Overloaded);
+                    reader.cut = true;
+                }
+            });
+        }
         self.send_one(&ServerFrame::Check { sent: stream.sent });
     }
 }

@@ -18,7 +18,7 @@ use super::Agent;
 use crate::http::error::ApiError;
 use crate::platform::rpc::{self, ApplyCommand};
 use crate::platform::signal::{Signal, Waiter};
-use crate::platform::{clock, ids, sandbox_host};
+use crate::platform::{clock, ids, json, sandbox_host};
 use crate::session_registry::commands::SampleCommand;
 
 /// How long the provider may take to answer; the work itself is asynchronous.
@@ -45,9 +45,9 @@ impl Agent {
             return Ok(gone(name_of(call)));
         }
         if (200..300).contains(&answer.status) {
-            return serde_json::from_slice(&answer.body).map_err(|_| transient("The sandbox host answered nonsense."));
+            return json::read(&answer.body).map_err(|_| transient("The sandbox host answered nonsense."));
         }
-        Err(serde_json::from_slice::<SandboxErrorBody>(&answer.body).map_or_else(
+        Err(json::read::<SandboxErrorBody>(&answer.body).map_or_else(
             |_| transient(&format!("The sandbox host answered {}.", answer.status)),
             |body| body.error,
         ))

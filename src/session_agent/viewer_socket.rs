@@ -5,7 +5,7 @@ use std::rc::Rc;
 use errand_protocol::api::ErrorCode;
 use errand_protocol::close::CloseCode;
 use errand_protocol::ids::{CommandId, ConnId, Seq};
-use errand_protocol::limits::{FIRST_PAGE, MAX_CLIENT_FRAME_BYTES, MAX_EVENT_PAGE, MAX_VIEWERS};
+use errand_protocol::limits::{FIRST_PAGE, MAX_CLIENT_FRAME_BYTES, MAX_EVENT_PAGE};
 use errand_protocol::session::Person;
 use errand_protocol::viewer::{ClientFrame, SEEN, ServerFrame};
 use errand_session::{Input, store};
@@ -33,7 +33,7 @@ impl Agent {
     /// that no event falls between.
     pub(super) fn accept_viewer(self: &Rc<Self>, request: &Request, person: Person) -> Result<Response, ApiError> {
         sockets::require_upgrade(request)?;
-        if self.viewer_count() >= MAX_VIEWERS {
+        if !self.has_room_for(&person) {
             return Err(ApiError::new(
                 ErrorCode::RateLimited,
                 "too many people are watching this session",

@@ -21,9 +21,7 @@ use std::time::Duration;
 
 use errand_protocol::ids::{OrgId, UserId};
 use serde::Serialize;
-use worker::{
-    DurableObject, Env, Request, Response, State, WebSocket, WebSocketIncomingMessage, durable_object, wasm_bindgen,
-};
+use worker::{DurableObject, Env, Request, Response, State, durable_object, wasm_bindgen};
 
 use self::commands::{
     ChangedCommand, ChangesCommand, ListCommand, Listening, RecentReposCommand, SampleCommand, SubscribeCommand,
@@ -42,7 +40,7 @@ const COALESCE: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_mins(1);
 
 /// See the module.
-#[durable_object]
+#[durable_object(alarm)]
 pub struct SessionRegistry {
     state: State,
     env: Env,
@@ -76,19 +74,6 @@ impl DurableObject for SessionRegistry {
             log::error!("projection: {}", error.source.unwrap_or(error.message));
         }
         Response::empty()
-    }
-
-    async fn websocket_message(&self, socket: WebSocket, _: WebSocketIncomingMessage) -> worker::Result<()> {
-        // It never accepts sockets; should one appear, it goes.
-        socket.close(Some(1000), Some(""))
-    }
-
-    async fn websocket_close(&self, socket: WebSocket, _: usize, _: String, _: bool) -> worker::Result<()> {
-        socket.close(Some(1000), Some(""))
-    }
-
-    async fn websocket_error(&self, _: WebSocket, _: worker::Error) -> worker::Result<()> {
-        Ok(())
     }
 }
 
