@@ -162,11 +162,17 @@ export class Draft {
     });
   }
 
-  openPart(turnId: string, messageId: string, part: Part, keepText: boolean): void {
-    const known = keepText ? this.part(part.id) : undefined;
-    const had = known ? streamingText(known) : "";
-    this.putPart(turnId, messageId, had.length > streamingText(part).length ? withText(part, had) : part);
-    const gap = keepText && (this.fold.open[part.id]?.gap ?? false);
+  /**
+   * A part is being written. Its text so far may be behind what was shown already: what is saved of it lags, and after a
+   * crash that is all there is until the runner has sent the rest again. `whole`: none of that text is missing.
+   */
+  openPart(turnId: string, messageId: string, part: Part, whole: boolean): void {
+    const known = this.part(part.id);
+    const shown = known ? streamingText(known) : "";
+    const told = streamingText(part);
+    const ahead = shown.length > told.length && shown.startsWith(told);
+    this.putPart(turnId, messageId, ahead ? withText(part, shown) : part);
+    const gap = !whole && (this.fold.open[part.id]?.gap ?? false);
     (this.fold.open = this.map(this.fold.open))[part.id] = { turnId, messageId, gap };
   }
 
@@ -217,9 +223,11 @@ export class Draft {
       return;
     }
     if (reset && where.gap) (this.fold.open = this.map(this.fold.open))[partId] = { ...where, gap: false };
-    const news = text.slice(had.length - offset);
-    if (news === "" && !reset) return;
-    this.putPart(where.turnId, where.messageId, withText(part, had + news));
+    // What is known already is not appended again; where it disagrees, the text was written anew since.
+    const agrees = had.startsWith(text.slice(0, had.length - offset), offset);
+    const next = agrees ? had + text.slice(had.length - offset) : had.slice(0, offset) + text;
+    if (next === had && !reset) return;
+    this.putPart(where.turnId, where.messageId, withText(part, next));
   }
 
   prompt(prompt: Prompt): void {

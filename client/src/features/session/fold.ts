@@ -34,7 +34,7 @@ export interface Beside {
 export function overlay(fold: Fold, beside: Beside): Fold {
   const draft = new Draft(fold);
   for (const prompt of beside.prompts) if (!(prompt.id in fold.prompts)) draft.prompt(prompt);
-  for (const { turnId, messageId, part } of beside.open) draft.openPart(turnId, messageId, part, false);
+  for (const { turnId, messageId, part } of beside.open) draft.openPart(turnId, messageId, part, true);
   for (const interaction of beside.interactions) draft.ask(interaction);
   return draft.done();
 }
@@ -69,7 +69,7 @@ function apply(draft: Draft, event: Event): void {
     case "message.finished":
       return draft.message(event.turnId, event.messageId, event.cause);
     case "part.started":
-      return draft.openPart(event.turnId, event.messageId, event.part, true);
+      return draft.openPart(event.turnId, event.messageId, event.part, false);
     case "part.finished":
       return draft.finishPart(event.turnId, event.messageId, event.part);
     case "part.removed":

@@ -34,6 +34,15 @@ function streaming(): SessionState {
   ]);
 }
 
+/** The greeting of a page that comes back, with so much of the open text part. */
+function greetingOf(text: string) {
+  return hello({
+    headSeq: 10,
+    firstSeq: 11,
+    openParts: [{ turnId: "trn_1", messageId: "msg_2", part: part("prt_2", 0, { type: "text", text }) }],
+  });
+}
+
 describe("the fold", () => {
   it("is the same whether events come in one page, one by one, or from the middle with older ones later", () => {
     const whole = fresh();
@@ -130,6 +139,14 @@ describe("deltas", () => {
     expect(textOf(state, "prt_2")).toBe("New");
   });
 
+  it("that disagree with what is shown replace it from there: the text was written anew meanwhile", () => {
+    const before = reduce(streaming(), [{ type: "delta", partId: "prt_2", offset: 3, text: "works very well" }]);
+    const after = reduce(before, [greetingOf("It works"), { type: "delta", partId: "prt_2", offset: 8, text: ", mostly." }]);
+    expect(textOf(after, "prt_2")).toBe("It works, mostly.");
+    const on = reduce(after, [{ type: "delta", partId: "prt_2", offset: 17, text: " So." }]);
+    expect(textOf(on, "prt_2")).toBe("It works, mostly. So.");
+  });
+
   it("count UTF-16 units", () => {
     const state = reduce(streaming(), [
       { type: "delta", partId: "prt_2", offset: 3, text: "🙂" },
@@ -193,6 +210,28 @@ describe("a greeting", () => {
       { type: "events", events: LOG.slice(0, 2) },
     ]);
     expect(state.queue.map((p) => p.text)).toEqual(["edited since"]);
+  });
+
+  it("that is behind what is shown takes nothing back, and what comes again is not doubled", () => {
+    const before = reduce(streaming(), [{ type: "delta", partId: "prt_2", offset: 3, text: "works very well" }]);
+    const resumed = reduce(before, [greetingOf("It works")]);
+    expect(textOf(resumed, "prt_2")).toBe("It works very well");
+    const again = reduce(resumed, [{ type: "delta", partId: "prt_2", offset: 8, text: " very" }]);
+    expect(textOf(again, "prt_2")).toBe("It works very well");
+    const on = reduce(again, [{ type: "delta", partId: "prt_2", offset: 13, text: " well indeed" }]);
+    expect(textOf(on, "prt_2")).toBe("It works very well indeed");
+    expect(textOf(reduce(before, [greetingOf("It works very well and is")]), "prt_2")).toBe("It works very well and is");
+  });
+
+  it("fills the gap that a lost connection left", () => {
+    const gap = reduce(streaming(), [{ type: "delta", partId: "prt_2", offset: 9, text: "!" }]);
+    const on = reduce(gap, [greetingOf("It "), { type: "delta", partId: "prt_2", offset: 3, text: "works." }]);
+    expect(textOf(on, "prt_2")).toBe("It works.");
+  });
+
+  it("whose text is another one replaces what is shown", () => {
+    const before = reduce(streaming(), [{ type: "delta", partId: "prt_2", offset: 3, text: "works" }]);
+    expect(textOf(reduce(before, [greetingOf("Is")]), "prt_2")).toBe("Is");
   });
 
   it("knows the text of a prompt that was queued before the page", () => {
