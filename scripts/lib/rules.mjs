@@ -30,7 +30,7 @@ async function impureDependencies() {
 }
 
 function mayHoldSql(file) {
-  return file.startsWith('src/d1/') || /(^|\/)(store|schema)(\.rs|\/)/.test(file) || /(^|\/)tests\//.test(file);
+  return file.startsWith('src/d1/') || /(^|\/)(store|schema)(\.rs|\/)/.test(file) || /(^|\/)tests(\/|\.rs$)/.test(file);
 }
 
 /** Lines below `dir` that match, outside the files that may hold them and outside of tests at a file's end. */
