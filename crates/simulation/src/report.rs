@@ -25,7 +25,7 @@ impl World {
         };
         let mut opened = None;
         match &event {
-            RunnerEvent::PartStarted { part, .. } => {
+            RunnerEvent::PartStarted { part, .. } if disk.spool.reported.open_part(&part.id).is_none() => {
                 let tool = matches!(part.body, PartBody::Tool { .. });
                 let every = if tool { streams::TOOL_EVERY } else { streams::TEXT_EVERY };
                 opened = part.streaming_text().map(|_| (part.id.clone(), every));
@@ -257,7 +257,16 @@ impl World {
         };
         let parts = record.messages.iter().flat_map(|message| &message.parts);
         for part in parts.filter(|part| part.state == PartState::Open) {
-            runner.streams.set(&part.part.id, &part.text);
+            let id = &part.part.id;
+            if matches!(part.part.body, PartBody::Tool { .. }) {
+                runner
+                    .streams
+                    .follow(id, &part.text, disk.spool.last(), streams::TOOL_EVERY);
+            } else if let Some(more) = runner.streams.text(id).and_then(|had| part.text.strip_prefix(had)) {
+                // Prose is told piece by piece: whoever has missed some does not follow it any more.
+                let more = more.to_owned();
+                runner.streams.append(id, &more);
+            }
         }
     }
 
