@@ -66,14 +66,32 @@ impl World {
             },
         );
         self.engine_did(at);
-        if let Some((turn, text)) = posting {
-            self.post(at, turn, text);
+        match posting {
+            Some((turn, _)) if stopping.as_ref() == Some(&turn) => self.stop_unreported(at, &turn),
+            Some((turn, text)) => self.post(at, turn, text),
+            None => {}
         }
         if let Some(turn) = stopping {
             self.later(0, Event::Stop(at, turn));
         }
         self.start_next(at);
         self.pump(at);
+    }
+
+    /// A turn of which nothing was reported is to stop: what the engine made of it, if it has it, is told first.
+    fn stop_unreported(&mut self, at: usize, turn: &TurnId) {
+        let sandbox = &mut self.host.sandboxes[at];
+        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &sandbox.disk) else {
+            return;
+        };
+        runner.posting = None;
+        let begun = disk.record.turns.contains_key(turn);
+        self.report(at, RunnerEvent::TurnAccepted { turn_id: turn.clone() });
+        if begun {
+            self.engine_did(at);
+        } else {
+            self.end_turn(at, turn, TurnOutcome::Aborted, Some(cause("aborted")));
+        }
     }
 
     /// A turn is to run. The same one again changes nothing.
@@ -100,6 +118,7 @@ impl World {
         }
         let Some((turn, text)) = runner.next.take() else { return };
         disk.turns.entry(turn.clone()).or_insert(false);
+        disk.noted = Some((turn.clone(), text.clone()));
         self.post(at, turn, text);
     }
 
