@@ -80,7 +80,7 @@ export function StartupDetails({ sessionId, live, waitSeq, turnRuns, onRemedy }:
           <h3 className="font-medium">Earlier starts</h3>
           {earlier.map((start) => (
             <details key={`${start.generation}-${start.attempt}`} data-testid="earlier-start" className="border-b py-1.5 text-sm last:border-b-0">
-              <summary className="flex items-center rounded-sm pointer-coarse:min-h-11">
+              <summary className="rounded-sm pointer-coarse:py-3">
                 <Outcome start={start} />
               </summary>
               <Bars start={start} typical={data.typical} answering={false} />
@@ -317,7 +317,7 @@ function Verdicts({ verdicts }: { verdicts: readonly Verdict[] }) {
       <VerdictList verdicts={verdicts.slice(0, VERDICTS_SHOWN)} />
       {verdicts.length <= VERDICTS_SHOWN ? null : (
         <details className="text-sm">
-          <summary className="flex items-center rounded-sm py-1 text-muted pointer-coarse:min-h-11">{plural(verdicts.length - VERDICTS_SHOWN, "earlier one")}</summary>
+          <summary className="rounded-sm py-1 text-muted pointer-coarse:py-3">{plural(verdicts.length - VERDICTS_SHOWN, "earlier one")}</summary>
           <VerdictList verdicts={verdicts.slice(VERDICTS_SHOWN)} />
         </details>
       )}
