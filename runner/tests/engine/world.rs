@@ -244,9 +244,18 @@ impl World {
     }
 
     pub fn kill_engine(&self) {
+        self.signal_engine("-KILL");
+    }
+
+    /// It hangs: its process lives, and does nothing.
+    pub fn stop_engine(&self) {
+        self.signal_engine("-STOP");
+    }
+
+    fn signal_engine(&self, signal: &str) {
         let engine = self.state().get().engine.unwrap();
-        let killed = Command::new("kill").args(["-9", &engine.pid.to_string()]).status();
-        assert!(killed.unwrap().success());
+        let sent = Command::new("kill").args([signal, &engine.pid.to_string()]).status();
+        assert!(sent.unwrap().success());
     }
 
     /// As a host ends it.
