@@ -91,6 +91,8 @@ pub struct Bridge {
     repeated: bool,
     /// The turn was to be stopped while no engine was up: the one that is up now is stopped once this reading is done.
     stop_after: Option<u64>,
+    /// So many calls are stopping the engine: they would stop the next turn as well.
+    stops: u32,
     crash: Option<Cause>,
 }
 
@@ -125,6 +127,7 @@ impl Bridge {
             posts: 0,
             repeated: false,
             stop_after: None,
+            stops: 0,
             crash: None,
         }
     }
@@ -288,11 +291,20 @@ impl Bridge {
             Outcome::Answered(request) => self.event(EngineEvent::Settled(request), Source::Live, streams, now),
             Outcome::Checked { idle } => {
                 self.checking = false;
-                if idle && self.turn().is_some() && self.handed_over() && self.ending_at.is_none() {
-                    self.read_record(Source::Resumed);
-                }
+                self.checked(idle);
                 Vec::new()
             }
+            Outcome::Stopped => {
+                self.stops -= 1;
+                self.checked(true);
+                self.start_next(streams, now)
+            }
+        }
+    }
+
+    fn checked(&mut self, idle: bool) {
+        if idle && self.turn().is_some() && self.handed_over() && self.ending_at.is_none() {
+            self.read_record(Source::Resumed);
         }
     }
 

@@ -34,7 +34,7 @@ impl Bridge {
     }
 
     pub(super) fn start_next(&mut self, streams: &Streams, now: Timestamp) -> Vec<Output> {
-        if self.engine.is_none() || self.turn().is_some() {
+        if self.engine.is_none() || self.turn().is_some() || self.stops > 0 {
             return Vec::new();
         }
         match self.next.take() {
@@ -102,8 +102,9 @@ impl Bridge {
         Vec::new()
     }
 
-    pub(super) fn stop_engine(&self) {
+    pub(super) fn stop_engine(&mut self) {
         if let (Some(api), Some(mapper)) = (self.engine.clone(), &self.mapper) {
+            self.stops += 1;
             calls::stop(api, self.root.clone(), mapper.child_sessions(), self.outcomes.clone());
         }
     }
