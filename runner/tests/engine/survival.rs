@@ -126,6 +126,7 @@ async fn a_turn_that_the_engine_has_and_the_spool_does_not_know_is_gone_on_with(
         .await;
     assert_eq!(last_hello(&world), Some(turn.clone()));
     // Nobody dispatches it again: its hello says that it goes on.
+    world.asked_again().await;
     world.open_gate("gate").await;
     assert_eq!(outcome(&world.agent.turn_finished(&turn).await), crate::world::done());
     assert_eq!(world.texts(), ["before after"]);
@@ -418,6 +419,7 @@ async fn a_prompt_that_the_engine_had_when_the_runner_died_is_not_run_again() {
     world.start_runner();
     world.agent.ready().await;
     world.run(&turn, "[[fast]] [[gate]]");
+    world.asked_again().await;
     world.open_gate("gate").await;
     assert_eq!(
         outcome(&world.agent.turn_finished(&turn).await),

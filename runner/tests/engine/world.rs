@@ -350,6 +350,18 @@ impl World {
         log.texts.clear();
     }
 
+    /// Waits until the model was asked a second time: its first answer was cut off with the runner that relayed it, and a
+    /// gate lets only those go on that wait there.
+    pub async fn asked_again(&self) {
+        for _ in 0..1200 {
+            if self.model_requests().await.len() >= 2 {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("the model was not asked again");
+    }
+
     /// Waits until text of an open part has come.
     pub async fn text_begun(&self) {
         self.agent
