@@ -19,6 +19,21 @@ pub struct StartFailure {
 }
 
 impl StartFailure {
+    /// The work could not be brought back, and is not given up.
+    pub fn restore(detail: &str) -> Self {
+        Self {
+            step: StartStep::Cloning,
+            cause: Cause::new(
+                "restore_failed",
+                format!(
+                    "The work could not be brought back from its snapshot yet: {}. Nothing of it is lost.",
+                    plain(detail)
+                ),
+            ),
+            retryable: true,
+        }
+    }
+
     /// The engine did not come up.
     pub fn engine(detail: &str) -> Self {
         Self {

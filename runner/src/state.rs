@@ -49,6 +49,8 @@ pub struct SnapshotNote {
     pub turns: Vec<TurnMark>,
     /// The last one that was uploaded.
     pub saved: Option<Saved>,
+    /// How often files were tried to be brought back since that last worked.
+    pub attempts: u32,
     /// A conversation that the engine is still to be given, after files were restored.
     pub conversation: Option<ConversationNote>,
 }

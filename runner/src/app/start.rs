@@ -14,7 +14,7 @@ use crate::engine::settings;
 use crate::engine::supervisor::{Supervisor, Workspace};
 use crate::git::{self, CheckedOut};
 use crate::relay::{self, Relay};
-use crate::snapshot::restore;
+use crate::snapshot::restore::{self, Outcome};
 use crate::snapshot::transfer::Transfer;
 use crate::state::{ConversationNote, StateFile};
 
@@ -50,14 +50,12 @@ impl Preparation {
         let Some(source) = &self.setup.snapshot else {
             return Ok(cloned);
         };
-        let files = restore::files(&self.config, &self.state, &self.transfer, source);
-        let restored = tokio::time::timeout(restore::LIMIT, files).await;
-        let trouble = match restored {
-            Ok(Ok(())) => return git::checked_out(&self.config, self.setup.repo.as_ref()).await,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "it took longer than two minutes".to_owned(),
+        let trouble = match restore::files(&self.config, &self.state, &self.transfer, source).await {
+            Outcome::Restored => return git::checked_out(&self.config, self.setup.repo.as_ref()).await,
+            Outcome::NotNow(trouble) => return Err(StartFailure::restore(&trouble)),
+            Outcome::Lost(trouble) => trouble,
         };
-        tracing::warn!(trouble, "the snapshot could not be restored");
+        tracing::warn!(trouble, "the snapshot is of no use");
         self.clear();
         let cloned = self.clone().await?;
         let loss = format!(

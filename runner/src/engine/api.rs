@@ -171,6 +171,12 @@ impl Api {
         Ok(self.get::<Project>("/project/current").await?.id)
     }
 
+    /// Makes the engine read its providers and models. It does so once, when it first needs them; a turn that is stopped
+    /// just then would leave it unable to answer anything.
+    pub async fn read_models(&self) -> Result<(), ApiError> {
+        self.get::<serde::de::IgnoredAny>("/config/providers").await.map(drop)
+    }
+
     /// Gives the engine events of a session as if they had happened here.
     pub async fn replay(&self, directory: &str, events: &[Value]) -> Result<(), ApiError> {
         let body = json!({ "directory": directory, "events": events });

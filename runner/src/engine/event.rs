@@ -42,6 +42,16 @@ pub enum EngineEvent {
     Todos(String, Vec<TodoInfo>),
 }
 
+impl EngineEvent {
+    /// Whether the engine says that it will fail at everything from now on: what it reads once (providers, models) and
+    /// then keeps was interrupted while it was read, and that is what it keeps.
+    pub fn tells_a_broken_engine(&self) -> bool {
+        let Self::Failed(_, error) = self else { return false };
+        let said = error.data.get("message").and_then(Value::as_str);
+        said.is_some_and(|said| said.contains("All fibers interrupted without error"))
+    }
+}
+
 /// What a session is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]

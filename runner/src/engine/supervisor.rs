@@ -169,7 +169,11 @@ impl Supervisor {
                     first = false;
                     unanswered = 0;
                     while let Some(event) = events.next().await {
+                        let broken = event.tells_a_broken_engine();
                         self.news.send(EngineNews::Event(event)).await.ok()?;
+                        if broken {
+                            return Some("it can answer nothing any more".to_owned());
+                        }
                     }
                     tracing::info!("the engine's event stream ended or says nothing; is it still there?");
                 }
@@ -194,6 +198,9 @@ impl Supervisor {
         }
         let (version, events) = tokio::try_join!(api.version(), api.events(self.config.engine_silence))?;
         let session = self.session(api).await?;
+        if !adopted {
+            api.read_models().await?;
+        }
         if let Some(note) = self.state.get().snapshot.conversation {
             restore::clean(&self.config);
             let restored = EngineNews::Restored {

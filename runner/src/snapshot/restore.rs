@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use errand_protocol::runner::SnapshotSource;
 
+use super::archive;
 use super::conversation::Replay;
 use super::meta::{Cut, Meta};
 use super::shadow::Shadow;
-use super::transfer::Transfer;
-use super::{archive, transfer};
+use super::transfer::{Transfer, TransferError};
 use crate::config::Config;
 use crate::engine::api::Api;
 use crate::state::{ConversationNote, StateFile};
@@ -23,10 +23,58 @@ pub enum RestoreError {
     Unusable(String),
     /// It could not be fetched.
     #[error("it could not be fetched: {0}")]
-    Transfer(#[from] transfer::TransferError),
+    Transfer(#[from] TransferError),
     /// The disk or git failed.
     #[error("{0}")]
     Disk(#[from] io::Error),
+    /// It did not come to an end.
+    #[error("it took longer than two minutes")]
+    TooSlow,
+}
+
+impl RestoreError {
+    /// Whether the work is given up for lost, after so many attempts. What may pass is never a reason for that: a network
+    /// or a control plane that does not answer, a full disk. What may be a damaged snapshot as well as a killed git is
+    /// found out by trying.
+    fn is_loss(&self, attempts: u32) -> bool {
+        match self {
+            Self::Unusable(_) | Self::Transfer(TransferError::TooLarge | TransferError::Refused(404 | 410)) => true,
+            Self::Transfer(_) => false,
+            Self::Disk(error) => attempts >= ATTEMPTS && !is_full(error),
+            Self::TooSlow => attempts >= ATTEMPTS,
+        }
+    }
+}
+
+/// An archive that was received whole and cannot be read will not be better the next time.
+fn of_archive(error: io::Error) -> RestoreError {
+    use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
+    let damaged = matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof | Other) && !is_full(&error);
+    if damaged {
+        RestoreError::Unusable(error.to_string())
+    } else {
+        RestoreError::Disk(error)
+    }
+}
+
+/// git tells it in words only.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        || error.to_string().contains("No space left")
+}
+
+/// So often a snapshot is tried that may be damaged.
+const ATTEMPTS: u32 = 3;
+
+/// What came of bringing files back.
+#[derive(Debug)]
+pub enum Outcome {
+    /// They are as they were.
+    Restored,
+    /// The snapshot is of no use: the work goes on without it, and people are told why.
+    Lost(String),
+    /// Not this time: the start is to be tried again.
+    NotNow(String),
 }
 
 /// Bringing files back, and then the conversation, may take so long each.
@@ -43,12 +91,21 @@ pub fn clean(config: &Config) {
 }
 
 /// Brings the files of a snapshot back into a workspace that was just cloned (or made), and notes the conversation for
-/// the engine.
-///
-/// # Errors
-/// When there is no such snapshot, it cannot be used here, or the disk or git fails; the workspace may then be in any
-/// state.
-pub async fn files(
+/// the engine. When they are not restored, the workspace may be in any state.
+pub async fn files(config: &Config, state: &StateFile, transfer: &Transfer, source: &SnapshotSource) -> Outcome {
+    let attempts = state.get().snapshot.attempts + 1;
+    if let Err(error) = state.update(|state| state.snapshot.attempts = attempts) {
+        return Outcome::NotNow(error.to_string());
+    }
+    let restored = tokio::time::timeout(LIMIT, bring_back(config, state, transfer, source)).await;
+    match restored.unwrap_or(Err(RestoreError::TooSlow)) {
+        Ok(()) => Outcome::Restored,
+        Err(error) if error.is_loss(attempts) => Outcome::Lost(error.to_string()),
+        Err(error) => Outcome::NotNow(error.to_string()),
+    }
+}
+
+async fn bring_back(
     config: &Config,
     state: &StateFile,
     transfer: &Transfer,
@@ -58,11 +115,11 @@ pub async fn files(
     let (dir, file) = (unpacked(config), unpacked(config).with_extension("tar.gz"));
     transfer.get(&source.id, &file).await?;
     let (from, to) = (file.clone(), dir.clone());
-    tokio::task::spawn_blocking(move || archive::unpack(&from, &to))
-        .await
-        .map_err(io::Error::other)??;
+    let unpacked = tokio::task::spawn_blocking(move || archive::unpack(&from, &to)).await;
+    unpacked.map_err(io::Error::other)?.map_err(of_archive)?;
     let _ = std::fs::remove_file(file);
-    let meta: Meta = serde_json::from_slice(&std::fs::read(dir.join("meta.json"))?).map_err(io::Error::from)?;
+    let meta: Meta = serde_json::from_slice(&std::fs::read(dir.join("meta.json"))?)
+        .map_err(|error| RestoreError::Unusable(error.to_string()))?;
     if let Some(refusal) = meta.refusal() {
         return Err(RestoreError::Unusable(refusal));
     }
@@ -75,6 +132,7 @@ pub async fn files(
         losses.push(format!("Not kept in the snapshot: {}.", meta.left_out.join("; ")));
     }
     state.update(|state| {
+        state.snapshot.attempts = 0;
         state.snapshot.base.clone_from(&meta.base);
         state.snapshot.turns = meta.turns.into_iter().take(turns).collect();
         state.snapshot.conversation = Some(ConversationNote {
@@ -112,4 +170,40 @@ pub async fn conversation(
         "The agent does not remember the conversation: it could not be given to the engine ({trouble})."
     ));
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_given_up_only_for_what_does_not_pass() {
+        let disk = |kind, text: &str| RestoreError::Disk(io::Error::new(kind, text.to_owned()));
+        let failed = TransferError::Failed("no answer".to_owned());
+        for (error, first, third) in [
+            (
+                RestoreError::Unusable("it is of another runtime".to_owned()),
+                true,
+                true,
+            ),
+            (TransferError::Refused(404).into(), true, true),
+            (TransferError::Refused(409).into(), false, false),
+            (failed.into(), false, false),
+            (
+                TransferError::Disk("No space left on device".to_owned()).into(),
+                false,
+                false,
+            ),
+            (disk(io::ErrorKind::StorageFull, "full"), false, false),
+            (
+                disk(io::ErrorKind::Other, "fatal: unable to write: No space left on device"),
+                false,
+                false,
+            ),
+            (disk(io::ErrorKind::InvalidData, "not a gzip"), false, true),
+            (RestoreError::TooSlow, false, true),
+        ] {
+            assert_eq!((error.is_loss(1), error.is_loss(3)), (first, third), "{error}");
+        }
+    }
 }

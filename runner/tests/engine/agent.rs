@@ -54,6 +54,8 @@ pub struct Log {
     pub snapshots: BTreeMap<String, Bytes>,
     /// Statuses that the next uploads are answered with.
     pub put_statuses: VecDeque<u16>,
+    /// Statuses that the next downloads are answered with.
+    pub get_statuses: VecDeque<u16>,
     pub uploads: usize,
     /// The last request to the model that was not for a title.
     pub llm_body: String,
@@ -106,6 +108,7 @@ impl Agent {
             stalled: false,
             snapshots: BTreeMap::new(),
             put_statuses: VecDeque::new(),
+            get_statuses: VecDeque::new(),
             uploads: 0,
             llm_body: String::new(),
             connection: None,
@@ -269,6 +272,9 @@ impl Server {
             return text(StatusCode::UNAUTHORIZED, "not the token");
         }
         if request.method() == "GET" {
+            if let Some(status) = self.log.lock().unwrap().get_statuses.pop_front() {
+                return text(StatusCode::from_u16(status).unwrap(), "no");
+            }
             let Some(bytes) = self.log.lock().unwrap().snapshots.get(&id).cloned() else {
                 return text(StatusCode::NOT_FOUND, "no such snapshot");
             };

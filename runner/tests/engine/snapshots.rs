@@ -6,6 +6,8 @@ use std::process::Command;
 use errand_protocol::ids::{SnapshotId, TurnId};
 use errand_protocol::runner::{AgentFrame, RunnerEvent, SnapshotSource};
 
+use crate::agent::Log;
+use crate::survival::start_failed;
 use crate::world::{World, done, git, outcome, sample};
 
 /// Waits for the snapshot that was saved with this turn as its last.
@@ -74,19 +76,39 @@ async fn work(world: &mut World, script: &str) -> (TurnId, SnapshotId) {
 
 /// A world on an empty disk that begins with the snapshot of another.
 async fn restored(from: &World, id: &SnapshotId, upto: Option<&TurnId>) -> (World, Option<String>) {
+    let world = on_an_empty_disk(from, id, upto, []).await;
+    let loss = restored_as(&world, id).await;
+    (world, loss)
+}
+
+/// A world on an empty disk that is to begin with the snapshot of another, whose downloads have trouble first.
+async fn on_an_empty_disk<const N: usize>(
+    from: &World,
+    id: &SnapshotId,
+    upto: Option<&TurnId>,
+    troubles: [u16; N],
+) -> World {
     let snapshots = from.agent.log().snapshots.clone();
     let source = SnapshotSource {
         id: id.clone(),
         upto: upto.cloned(),
     };
     let repo = from.setup.repo.clone();
-    let world = World::beginning_with(snapshots, |setup, _| {
+    let prepare = |log: &mut Log| {
+        log.snapshots = snapshots;
+        log.get_statuses.extend(troubles);
+    };
+    World::beginning_with(prepare, |setup, _| {
         setup.repo = repo;
         setup.snapshot = Some(source);
     })
-    .await;
+    .await
+}
+
+/// Waits until it works with the snapshot; gives what was lost.
+async fn restored_as(world: &World, id: &SnapshotId) -> Option<String> {
     world.agent.ready().await;
-    let loss = {
+    {
         let log = world.agent.log();
         let at = |wanted: fn(&RunnerEvent) -> bool| log.events.iter().position(wanted).unwrap();
         let restored = at(|event| matches!(event, RunnerEvent::SnapshotRestored { .. }));
@@ -98,8 +120,20 @@ async fn restored(from: &World, id: &SnapshotId, upto: Option<&TurnId>) -> (Worl
             }
             _ => unreachable!(),
         }
-    };
-    (world, loss)
+    }
+}
+
+#[tokio::test]
+async fn work_that_cannot_be_fetched_now_is_waited_for_and_not_given_up() {
+    let mut first = on_the_sample().await;
+    let (_, id) = work(&mut first, "echo a > a.txt\n").await;
+    let mut world = on_an_empty_disk(&first, &id, None, [503; 4]).await;
+    assert_eq!(start_failed(&world).await, ("restore_failed".to_owned(), true));
+    world.kill_runner();
+    world.kill_engine();
+    world.start_runner();
+    assert_eq!(restored_as(&world, &id).await, None);
+    assert!(world.workspace().join("a.txt").exists());
 }
 
 fn unpack(world: &World, id: &SnapshotId, into: &Path) {

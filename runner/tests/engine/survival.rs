@@ -306,7 +306,7 @@ async fn a_resend_gives_an_open_parts_text_from_the_offset() {
     world.check();
 }
 
-async fn start_failed(world: &World) -> (String, bool) {
+pub async fn start_failed(world: &World) -> (String, bool) {
     world
         .agent
         .event("a failed start", |event| match event {

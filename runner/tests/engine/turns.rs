@@ -367,6 +367,22 @@ async fn an_abort_ends_a_hanging_model_and_what_came_is_kept() {
 }
 
 #[tokio::test]
+async fn an_abort_before_the_engine_has_done_anything_leaves_it_able_to_work() {
+    let mut world = World::ready().await;
+    let turn = world.prompt("[[fast]] [[hang]]");
+    world
+        .agent
+        .event("the turn is taken", |event| {
+            matches!(event, RunnerEvent::TurnAccepted { .. }).then_some(())
+        })
+        .await;
+    world.agent.send(AgentFrame::Abort { turn_id: turn.clone() });
+    assert_eq!(outcome(&world.agent.turn_finished(&turn).await).0, TurnOutcome::Aborted);
+    assert_eq!(outcome(&world.ask("[[fast]] [[bash]]").await), done());
+    world.check();
+}
+
+#[tokio::test]
 async fn an_abort_stops_a_running_command_and_a_waiting_sub_agent() {
     let mut world = asking().await;
     let turn = world.prompt("[[fast]] [[subagent:{\"prompt\":\"[[bash]] wait\"}]]");

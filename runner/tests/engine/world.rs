@@ -17,7 +17,7 @@ use errand_runner::engine::process;
 use errand_runner::state::StateFile;
 use tempfile::TempDir;
 
-use crate::agent::{self, Agent};
+use crate::agent::{self, Agent, Log};
 
 pub struct World {
     /// More environment of the runner.
@@ -142,24 +142,21 @@ impl World {
 
     /// A world; `change` sees the set-up before it is used, and the temporary directory.
     pub async fn with(change: impl FnOnce(&mut RunnerSetup, &Path)) -> Self {
-        Self::beginning_with(BTreeMap::new(), change).await
+        Self::beginning_with(|_| {}, change).await
     }
 
-    /// A world whose control plane has snapshots.
-    pub async fn beginning_with(
-        snapshots: BTreeMap<String, bytes::Bytes>,
-        change: impl FnOnce(&mut RunnerSetup, &Path),
-    ) -> Self {
-        Self::make(snapshots, Vec::new(), change).await
+    /// A world whose control plane is prepared before the runner starts.
+    pub async fn beginning_with(prepare: impl FnOnce(&mut Log), change: impl FnOnce(&mut RunnerSetup, &Path)) -> Self {
+        Self::make(prepare, Vec::new(), change).await
     }
 
     /// A world whose runner has more in its environment.
     pub async fn with_env(env: Vec<(&'static str, String)>) -> Self {
-        Self::make(BTreeMap::new(), env, |_, _| {}).await
+        Self::make(|_| {}, env, |_, _| {}).await
     }
 
     async fn make(
-        snapshots: BTreeMap<String, bytes::Bytes>,
+        prepare: impl FnOnce(&mut Log),
         env: Vec<(&'static str, String)>,
         change: impl FnOnce(&mut RunnerSetup, &Path),
     ) -> Self {
@@ -170,7 +167,7 @@ impl World {
         change(&mut setup, dir.path());
         let (model, model_url) = start_model();
         let agent = Agent::start(setup.clone(), model_url.clone()).await;
-        agent.log().snapshots = snapshots;
+        prepare(&mut agent.log());
         let runner = spawn_runner(dir.path(), &agent, &env);
         Self {
             env,
