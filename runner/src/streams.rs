@@ -131,9 +131,12 @@ impl Streams {
         }
     }
 
-    /// Send again from an offset on.
+    /// Send again from an offset on. Of a text that was rewritten all is sent again: whoever missed some of it may have
+    /// missed that, too.
     pub fn resend(&mut self, part: &PartId, from: u32) {
         if let Some(stream) = self.parts.get_mut(part) {
+            stream.reset |= stream.rewritten;
+            let from = if stream.rewritten { 0 } else { from };
             stream.sent = byte_at(&stream.text, from.min(stream.sent.1));
             stream.last = None;
         }
@@ -323,6 +326,19 @@ mod tests {
         streams.follow(&part(1), "…two three", 4, TOOL_EVERY);
         let delta = streams.next(1_000, 4).unwrap();
         assert_eq!((delta.offset, delta.text.as_str(), delta.reset), (4, " three", false));
+    }
+
+    #[test]
+    fn a_resend_of_a_rewritten_text_is_all_of_it() {
+        let mut streams = one();
+        streams.set(&part(1), "one");
+        streams.next(0, 1).unwrap();
+        streams.set(&part(1), "…two");
+        streams.next(1_000, 1).unwrap();
+        // The rewriting was not stored: the other side still has "one".
+        streams.resend(&part(1), 3);
+        let delta = streams.next(2_000, 1).unwrap();
+        assert_eq!((delta.offset, delta.text.as_str(), delta.reset), (0, "…two", true));
     }
 
     #[test]

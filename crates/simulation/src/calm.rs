@@ -37,6 +37,11 @@ enum Stage {
 }
 
 impl World {
+    /// For how long the world has behaved.
+    pub fn calm_for(&self) -> Option<i64> {
+        self.calm.then(|| self.now - self.care.since)
+    }
+
     /// People look after the session.
     pub fn take_care(&mut self) {
         if self.care.stage == Stage::Told {

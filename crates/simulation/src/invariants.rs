@@ -67,11 +67,14 @@ impl World {
         self.check_turn(session);
     }
 
-    /// In a world that behaves no turn runs until its time is up.
+    /// In a world that has behaved for most of a turn's time no turn runs until that is up.
     fn check_verdicts(&self, effects: &[Effect]) {
         let late =
             |effect: &&Effect| matches!(effect, Effect::AddVerdict(verdict) if verdict.watchdog == Watchdog::TurnTotal);
-        let verdict = effects.iter().find(late).filter(|_| self.calm);
+        let calm = self
+            .calm_for()
+            .is_some_and(|time| time > self.agent.timings.turn_total / 2);
+        let verdict = effects.iter().find(late).filter(|_| calm);
         assert!(
             verdict.is_none(),
             "stuck: nothing is wrong, and a turn does not end: {verdict:?}"

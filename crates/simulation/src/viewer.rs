@@ -357,11 +357,12 @@ impl World {
             return;
         }
         shown.gap = false;
-        let news: Vec<u16> = delta.text.encode_utf16().skip(had.len() - offset).collect();
-        if delta.reset {
-            shown.text.clear();
+        let news: Vec<u16> = delta.text.encode_utf16().collect();
+        let (before, after) = had.split_at(if delta.reset { 0 } else { offset });
+        // What was kept over a greeting that knew less stays only as long as nothing else is said.
+        if delta.reset || !after.starts_with(&news) {
+            shown.text = String::from_utf16_lossy(before) + &delta.text;
         }
-        shown.text.push_str(&String::from_utf16_lossy(&news));
         let text = shown.text.clone();
         self.check_said(&delta.part_id, &text);
     }
