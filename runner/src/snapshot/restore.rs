@@ -2,12 +2,12 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use errand_protocol::runner::SnapshotSource;
 
 use super::archive;
-use super::conversation::Replay;
+use super::conversation::{ConversationError, Replay};
 use super::meta::{Cut, Meta};
 use super::shadow::Shadow;
 use super::transfer::{Transfer, TransferError};
@@ -62,6 +62,10 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
         || error.to_string().contains("No space left")
 }
+
+/// So long an engine that does not take the conversation is asked again. Shorter than a start may take.
+const PATIENCE: Duration = Duration::from_mins(1);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// So often a snapshot is tried that may be damaged.
 const ATTEMPTS: u32 = 3;
@@ -145,6 +149,14 @@ async fn bring_back(
     Ok(())
 }
 
+/// An engine may be in trouble itself: a full disk.
+fn may_pass(error: &ConversationError) -> bool {
+    match error {
+        ConversationError::Engine(_) | ConversationError::Cut(_) => true,
+        ConversationError::Disk(error) => is_full(error),
+    }
+}
+
 /// Gives the engine the noted conversation; gives its session, or adds to the losses why there is none.
 pub async fn conversation(
     config: &Config,
@@ -160,10 +172,18 @@ pub async fn conversation(
         workspace: config.workspace.display().to_string(),
         title: title.map(str::to_owned),
     };
-    let trouble = match tokio::time::timeout(LIMIT, replay.run(api)).await {
-        Ok(Ok(())) => return Some(root),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "it took longer than two minutes".to_owned(),
+    let begun = Instant::now();
+    let trouble = loop {
+        match tokio::time::timeout(LIMIT, replay.clone().run(api)).await {
+            Ok(Ok(())) => return Some(root),
+            // What it has taken already it passes over the next time.
+            Ok(Err(error)) if may_pass(&error) && begun.elapsed() < PATIENCE => {
+                tracing::warn!(%error, "the engine did not take the conversation; once more");
+                tokio::time::sleep(PAUSE).await;
+            }
+            Ok(Err(error)) => break error.to_string(),
+            Err(_) => break "it took longer than two minutes".to_owned(),
+        }
     };
     tracing::warn!(trouble, "the conversation could not be restored");
     note.losses.push(format!(
