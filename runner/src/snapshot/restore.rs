@@ -226,4 +226,12 @@ mod tests {
             assert_eq!((error.is_loss(1), error.is_loss(3)), (first, third), "{error}");
         }
     }
+
+    #[test]
+    fn a_conversation_whose_files_are_damaged_is_not_tried_again() {
+        assert!(!may_pass(
+            &io::Error::other("the conversation is not in the snapshot").into()
+        ));
+        assert!(may_pass(&io::Error::new(io::ErrorKind::StorageFull, "full").into()));
+    }
 }
