@@ -227,6 +227,8 @@ pub struct Config {
     pub origin: String,
     /// `MASTER_KEY`.
     pub master_key: MasterKey,
+    /// `MASTER_KEY_PREVIOUS`: what sealed secrets may still be sealed with, after a rotation.
+    pub previous_master_key: Option<MasterKey>,
     /// `SANDBOX_HOST_URL` and `SANDBOX_HOST_SECRET`.
     pub sandbox_host: SandboxHost,
     /// `RUNNER_URL`: how a runner addresses the control plane, `ws(s)://…`.
@@ -257,6 +259,9 @@ impl Config {
             environment,
             origin: without_slash(&required(env, "ORIGIN")?),
             master_key: required(env, "MASTER_KEY")?.parse()?,
+            previous_master_key: optional(env, "MASTER_KEY_PREVIOUS")
+                .map(|hex| hex.parse())
+                .transpose()?,
             sandbox_host: SandboxHost {
                 url: without_slash(&required(env, "SANDBOX_HOST_URL")?),
                 secret: required(env, "SANDBOX_HOST_SECRET")?.into(),

@@ -1,6 +1,7 @@
 //! The HTTP API (DESIGN §6). Owns: routes, authentication, body limits, errors. Does not: decide what a session may
 //! do — that is the SessionAgent's.
 
+pub(crate) mod allow;
 pub mod auth;
 pub mod error;
 mod forward;

@@ -11,6 +11,7 @@
 //! **Invariant:** an id that was never created leaves no trace in storage; that of a fork which was begun and never made
 //! leaves none after an hour.
 
+mod access;
 pub mod commands;
 mod create;
 mod drive;

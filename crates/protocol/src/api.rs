@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::Role;
 use crate::event::Event;
 use crate::ids::{OrgId, PromptId, Seq, SessionId, TurnId};
 use crate::interaction::Answer;
@@ -117,6 +118,8 @@ pub struct Me {
     pub user: Person,
     /// In which org.
     pub org: OrgInfo,
+    /// What they are there.
+    pub role: Role,
 }
 
 /// An org, to its members.

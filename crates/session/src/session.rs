@@ -13,7 +13,7 @@ use errand_protocol::text::Title;
 use errand_protocol::transcript::{Part, PartBody, ToolStatus};
 use errand_protocol::viewer::ServerFrame;
 
-use crate::core::{Core, Life, Spec, Volatile};
+use crate::core::{Access, Core, Life, Spec, Volatile};
 use crate::effect::{Cx, Effect, Input, Rejection};
 use crate::open_parts::OpenParts;
 use crate::startup::NumberedStart;
@@ -91,7 +91,13 @@ impl Session {
             isolation: core.isolation,
             archived_at: core.archived_at,
             forked_from: core.spec.forked_from.clone(),
+            visibility: core.access.visibility,
         }
+    }
+
+    /// Who may see it besides its owner.
+    pub const fn access(&self) -> &Access {
+        &self.core.access
     }
 
     /// What it is doing, in one word.
