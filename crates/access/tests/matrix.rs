@@ -1,7 +1,12 @@
 //! The whole policy as a table: every action × every kind of caller. A cell is `+` permitted, `.` it does not exist,
 //! `-` known and forbidden, `!` nobody we know.
 
-#![allow(clippy::unwrap_used, clippy::format_push_string, clippy::format_collect, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "tests"
+)]
 
 use std::collections::BTreeMap;
 
