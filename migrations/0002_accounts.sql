@@ -1,12 +1,5 @@
 -- Identities, invitations, groups, API keys, the audit log, settings. See README.md for the rules of changing this.
 
--- The org that people of this installation join; the first of them owns it.
-CREATE TABLE installation (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    org_id TEXT NOT NULL REFERENCES orgs (id),
-    created_at INTEGER NOT NULL
-);
-
 -- Who somebody is at GitHub or Google: by the provider's own id, which is never given to anybody else.
 CREATE TABLE identities (
     provider TEXT NOT NULL CHECK (provider IN ('github', 'google')),

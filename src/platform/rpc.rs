@@ -5,9 +5,11 @@ use std::future::Future;
 use std::time::Duration;
 
 use errand_access::Actor;
+use errand_protocol::access::Visibility;
 use errand_protocol::api::{CreateSession, ErrorBody};
 use errand_protocol::ids::{Generation, OrgId, SessionId};
 use errand_protocol::session::Session;
+use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -42,6 +44,9 @@ pub struct CreateCommand {
     pub id: SessionId,
     /// What is wanted; `model` is always filled in.
     pub request: CreateSession,
+    /// Who sees it from the beginning.
+    #[serde(default)]
+    pub visibility: Visibility,
 }
 
 /// `POST https://do/apply` to a SessionRegistry.
@@ -123,6 +128,22 @@ pub async fn fetch(request: Request, limit: Duration) -> worker::Result<Response
             Err(timeout())
         }
     }
+}
+
+/// The body of an answer; an error when it is longer.
+///
+/// # Errors
+/// When it breaks off, or has more than `max` bytes.
+pub async fn bytes_up_to(response: &mut Response, max: usize) -> worker::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut stream = response.stream()?;
+    while let Some(chunk) = stream.next().await {
+        bytes.extend_from_slice(&chunk?);
+        if bytes.len() > max {
+            return Err(worker::Error::RustError(format!("an answer of more than {max} bytes")));
+        }
+    }
+    Ok(bytes)
 }
 
 /// `work`, or an error when it takes too long.

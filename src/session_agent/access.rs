@@ -51,6 +51,7 @@ pub(super) fn may(session: &Session, principal: Principal<'_>, action: Action) -
 /// at least: whoever may not see the session does not learn which addresses it has.
 pub(super) fn action_of(method: &Method, rest: &[&str]) -> Action {
     match (method, rest) {
+        // What more a change of single fields takes is decided in `writes`.
         (Method::Patch, []) | (Method::Post, ["archive" | "restore"]) => Action::ManageSession,
         (Method::Delete, []) => Action::EndSession,
         (Method::Post, ["prompts" | "abort" | "retry" | "pause" | "resume"] | ["interactions", _])

@@ -21,6 +21,7 @@ mod forked;
 mod pacer;
 mod reads;
 mod remote;
+mod revocation;
 mod routes;
 mod runner_socket;
 mod snapshots;
@@ -66,6 +67,7 @@ struct Agent {
     runner: RefCell<Option<runner_socket::Cached>>,
     /// Who reads the log as a stream.
     readers: sse::Listeners,
+    streams: RefCell<Vec<revocation::Stream>>,
     /// Forks that wait for something to be logged.
     events: sse::Listeners,
     /// Who waits for the registry's next answer.
@@ -93,6 +95,7 @@ impl DurableObject for SessionAgent {
             fan_out: fan_out::FanOut::default(),
             runner: RefCell::new(None),
             readers: sse::Listeners::default(),
+            streams: RefCell::default(),
             events: sse::Listeners::default(),
             told: RefCell::new(None),
         };

@@ -25,6 +25,7 @@ pub(super) async fn serve(agent: &Rc<Agent>, mut request: Request) -> Answer {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     match parts.as_slice() {
         ["create"] => create::create(agent, parse_json(&request.bytes().await?)?).await,
+        ["access-changed"] => agent.access_changed(&rpc::read_command(&mut request).await?),
         ["snapshot-access"] => snapshots::access(agent, &rpc::read_command(&mut request).await?),
         ["last-snapshot"] => snapshots::last(agent, &rpc::read_command(&mut request).await?),
         ["fork-find"] => forked::find(agent, rpc::read_command(&mut request).await?),
@@ -63,7 +64,7 @@ async fn session_route(agent: &Rc<Agent>, actor: &Actor, request: Request, rest:
     match (&request.method(), rest) {
         (Method::Get, []) => reads::summary(agent),
         (Method::Get, ["ws"]) => agent.accept_viewer(&request, actor),
-        (Method::Get, ["events"]) => reads::events(agent, &request),
+        (Method::Get, ["events"]) => reads::events(agent, &request, actor),
         (Method::Get, ["transcript"]) => reads::transcript(agent),
         (Method::Get, ["startup"]) => reads::startup(agent, &request_id).await,
         (Method::Get, rest) => Err(unknown(rest)),

@@ -26,6 +26,9 @@ pub(super) struct Viewer {
     pub(super) conn: ConnId,
     /// Who looks, and what they were when they came.
     pub(super) actor: Actor,
+    /// Their access is over, and the connection lasts until the other end is gone: nothing that comes counts.
+    #[serde(default)]
+    pub(super) over: bool,
 }
 
 impl Agent {
@@ -56,9 +59,11 @@ impl Agent {
         let viewer = Viewer {
             conn: ids::mint(clock::now()),
             actor: actor.clone(),
+            over: false,
         };
         let before = self.presence();
         self.viewer_came(&pair.server, viewer)?;
+        self.make_known(actor);
         let presence = self.presence();
         sockets::send(
             &pair.server,
@@ -74,6 +79,9 @@ impl Agent {
     }
 
     pub(super) fn viewer_message(self: &Rc<Self>, ws: &WebSocket, viewer: &Viewer, message: WebSocketIncomingMessage) {
+        if viewer.over {
+            return;
+        }
         let WebSocketIncomingMessage::String(text) = message else {
             return reject(ws, None, ApiError::bad_request("frames are text"));
         };

@@ -170,6 +170,7 @@ impl Action {
             | Command::Pause {}
             | Command::Resume {} => Self::Prompt,
             Command::Rename { .. } | Command::Archive {} | Command::Restore {} => Self::ManageSession,
+            Command::Share { .. } => Self::ShareSession,
             Command::Terminate {} => Self::EndSession,
         }
     }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::Visibility;
 use crate::ids::{Generation, InteractionId, MessageId, PartId, PromptId, Seq, SnapshotId, TurnId};
 use crate::interaction::{Interaction, Resolution};
 use crate::sandbox::{Isolation, RepoSpec};
@@ -273,6 +274,14 @@ pub enum EventBody {
     SessionArchived {
         /// Put away?
         archived: bool,
+        /// By whom.
+        by: Person,
+    },
+    /// Others see it now, or no longer.
+    #[serde(rename = "session.shared")]
+    SessionShared {
+        /// Who.
+        visibility: Visibility,
         /// By whom.
         by: Person,
     },

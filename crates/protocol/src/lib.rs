@@ -12,6 +12,7 @@
 #![warn(missing_docs)]
 
 pub mod access;
+pub mod accounts;
 pub mod api;
 pub mod bus;
 pub mod close;
@@ -22,6 +23,7 @@ pub mod limits;
 pub mod runner;
 pub mod sandbox;
 pub mod session;
+pub mod settings;
 pub mod startup;
 pub mod text;
 pub mod time;

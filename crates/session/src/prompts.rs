@@ -70,6 +70,13 @@ impl Step<'_, '_> {
                 self.restore(by);
                 Ok(())
             }
+            Command::Share { visibility } => {
+                if self.s.core.access.visibility != visibility {
+                    self.s.core.access.visibility = visibility;
+                    self.log(EventBody::SessionShared { visibility, by });
+                }
+                Ok(())
+            }
             _ if terminated => Err(Rejection::new(ErrorCode::Terminated, "This session has been ended.")),
             Command::EditPrompt { prompt_id, text } => self.edit_prompt(&prompt_id, text),
             Command::WithdrawPrompt { prompt_id } => self.withdraw_prompt(&prompt_id, by),

@@ -90,6 +90,10 @@ fn session_events() -> Vec<EventBody> {
             archived: true,
             by: ada(),
         },
+        EventBody::SessionShared {
+            visibility: errand_protocol::access::Visibility::Org,
+            by: ada(),
+        },
         EventBody::SandboxStep {
             generation: Generation(2),
             step: StartStep::Cloning,
