@@ -56,6 +56,7 @@ pub(super) fn action_of(method: &Method, rest: &[&str]) -> Action {
         (Method::Delete, []) => Action::EndSession,
         (Method::Post, ["prompts" | "abort" | "retry" | "pause" | "resume"] | ["interactions", _])
         | (Method::Patch | Method::Delete, ["prompts", _]) => Action::Prompt,
+        (_, ["shares", ..]) => Action::ShareSession,
         (Method::Post, ["fork"]) => Action::ForkSession,
         _ => Action::ReadSession,
     }

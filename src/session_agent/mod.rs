@@ -24,6 +24,7 @@ mod remote;
 mod revocation;
 mod routes;
 mod runner_socket;
+mod shares;
 mod snapshots;
 mod sse;
 mod viewer_socket;

@@ -10,7 +10,7 @@ use worker::{Method, Request, Response};
 
 use super::access::action_of;
 use super::writes::Write;
-use super::{Agent, create, fork, forked, reads, snapshots};
+use super::{Agent, create, fork, forked, reads, shares, snapshots};
 use crate::http::error::ApiError;
 use crate::http::idempotency;
 use crate::http::json::parse_json;
@@ -35,7 +35,12 @@ pub(super) async fn serve(agent: &Rc<Agent>, mut request: Request) -> Answer {
         ["runner", _] => agent.accept_runner(&request),
         ["api", "sessions", _, rest @ ..] => {
             let actor = actor(&request)?;
-            agent.allow(&actor, action_of(&request.method(), rest))?;
+            // Who redeems a link does not see the session yet: `shares::join` decides.
+            if rest == ["join"] && request.method() == Method::Post {
+                require_session(agent)?;
+            } else {
+                agent.allow(&actor, action_of(&request.method(), rest))?;
+            }
             session_route(agent, &actor, request, rest).await
         }
         _ => Err(ApiError::not_found("address")),
@@ -65,6 +70,7 @@ async fn session_route(agent: &Rc<Agent>, actor: &Actor, request: Request, rest:
         (Method::Get, []) => reads::summary(agent),
         (Method::Get, ["ws"]) => agent.accept_viewer(&request, actor),
         (Method::Get, ["events"]) => reads::events(agent, &request, actor),
+        (Method::Get, ["shares"]) => shares::list(agent),
         (Method::Get, ["transcript"]) => reads::transcript(agent),
         (Method::Get, ["startup"]) => reads::startup(agent, &request_id).await,
         (Method::Get, rest) => Err(unknown(rest)),
@@ -101,6 +107,9 @@ async fn change(
         (Method::Post, ["resume"]) => write.command(Command::Resume {}),
         (Method::Post, ["archive"]) => write.command(Command::Archive {}),
         (Method::Post, ["restore"]) => write.command(Command::Restore {}),
+        (Method::Post, ["shares"]) => shares::make(&write),
+        (Method::Delete, ["shares", id]) => shares::remove(&write, id),
+        (Method::Post, ["join"]) => shares::join(&write),
         (Method::Post, ["fork"]) => fork::fork(&write, request_id).await,
         (_, rest) => Err(unknown(rest)),
     }
@@ -112,9 +121,9 @@ fn unknown(rest: &[&str]) -> ApiError {
         []
         | [
             "ws" | "events" | "transcript" | "startup" | "prompts" | "abort" | "retry" | "pause" | "resume" | "archive"
-            | "restore" | "fork",
+            | "restore" | "fork" | "shares" | "join",
         ]
-        | ["prompts" | "interactions", _] => {
+        | ["prompts" | "interactions" | "shares", _] => {
             ApiError::new(ErrorCode::MethodNotAllowed, "this address does not know that method")
         }
         _ => ApiError::not_found("address"),

@@ -124,11 +124,36 @@ describe('a private session', () => {
 });
 
 describe('routes of an org and of oneself', () => {
+  // In the order of `callers`; the stranger owns an org of their own, in which they may do all of it.
+  const EVERYBODY = [401, 'ok', 'ok', 'ok', 'ok', 'ok', 'ok'];
+  const MEMBERS = [401, 'ok', 403, 'ok', 'ok', 'ok', 'ok'];
+  const ADMINS = [401, 'ok', 403, 403, 'ok', 'ok', 403];
   const ROUTES = [
     ['GET', '/api/sessions', [401, 'ok', 'ok', 'ok', 'ok', 'ok', 'ok']],
     ['POST', '/api/sessions', [401, 'ok', 403, 'ok', 'ok', 'ok', 'ok'], {}],
     ['GET', '/api/repos', [401, 'ok', 'ok', 'ok', 'ok', 'ok', 'ok']],
-    ['GET', '/api/auth/me', [401, 'ok', 'ok', 'ok', 'ok', 'ok', 'ok']],
+    ['GET', '/api/auth/me', EVERYBODY],
+    ['GET', '/api/auth/sign-ins', EVERYBODY],
+    ['GET', '/api/orgs', EVERYBODY],
+    ['POST', '/api/orgs', EVERYBODY, { name: 'Another' }],
+    ['POST', '/api/auth/org', EVERYBODY, { org: 'org_nowhere' }],
+    ['POST', '/api/auth/invitations', EVERYBODY, { code: 'x' }],
+    ['DELETE', '/api/auth/sign-ins/sgn_nowhere', EVERYBODY],
+    ['GET', '/api/keys', MEMBERS],
+    ['POST', '/api/keys', MEMBERS, { name: 'k', scopes: ['sessions:read'] }],
+    ['DELETE', '/api/keys/key_nowhere', MEMBERS],
+    ['GET', '/api/keys?all=true', ADMINS],
+    ['GET', '/api/admin/members', ADMINS],
+    ['PATCH', '/api/admin/members/usr_nowhere', ADMINS, { role: 'viewer' }],
+    ['DELETE', '/api/admin/members/usr_nowhere', ADMINS],
+    ['GET', '/api/admin/invitations', ADMINS],
+    ['POST', '/api/admin/invitations', ADMINS, { role: 'viewer' }],
+    ['DELETE', '/api/admin/invitations/inv_nowhere', ADMINS],
+    ['GET', '/api/admin/audit', ADMINS],
+    ['GET', '/api/admin/settings', ADMINS],
+    ['PUT', '/api/admin/settings', ADMINS, {}],
+    ['GET', '/api/admin/settings/users/usr_nowhere', ADMINS],
+    ['PUT', '/api/admin/settings/users/usr_nowhere', ADMINS, {}],
   ];
   for (const [method, path, expected, body] of ROUTES) {
     test(`${method} ${path}`, async () => {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::access::Visibility;
+use crate::access::{Role, Visibility};
 use crate::ids::{Generation, InteractionId, MessageId, PartId, PromptId, Seq, SnapshotId, TurnId};
 use crate::interaction::{Interaction, Resolution};
 use crate::sandbox::{Isolation, RepoSpec};
@@ -275,6 +275,14 @@ pub enum EventBody {
         /// Put away?
         archived: bool,
         /// By whom.
+        by: Person,
+    },
+    /// Somebody redeemed one of its share links.
+    #[serde(rename = "session.joined")]
+    SessionJoined {
+        /// As what.
+        role: Role,
+        /// Who.
         by: Person,
     },
     /// Others see it now, or no longer.

@@ -24,6 +24,7 @@ pub mod runner;
 pub mod sandbox;
 pub mod session;
 pub mod settings;
+pub mod share;
 pub mod startup;
 pub mod text;
 pub mod time;

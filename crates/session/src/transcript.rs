@@ -69,6 +69,7 @@ impl Fold {
             | EventBody::SessionTitled { .. }
             | EventBody::SessionPhase { .. }
             | EventBody::SessionArchived { .. }
+            | EventBody::SessionJoined { .. }
             | EventBody::SessionShared { .. }
             | EventBody::SandboxStep { .. }
             | EventBody::SandboxReady { .. }

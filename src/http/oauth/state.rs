@@ -143,6 +143,6 @@ mod tests {
     fn the_challenge_is_the_one_of_rfc_7636() {
         let mut attempt = Attempt::new(Provider::GitHub, None, None, Timestamp::from_millis(0));
         attempt.verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".to_owned();
-        assert_eq!(attempt.challenge(), "E9Melhoa2OwvFrEMTJHguCMJSkeEyfNTkDDQdYTWcKw");
+        assert_eq!(attempt.challenge(), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     }
 }

@@ -83,6 +83,7 @@ function apply(draft: Draft, event: Event): void {
     case "session.titled":
     case "session.archived":
     case "session.shared":
+    case "session.joined":
     case "prompt.moved":
     case "sandbox.snapshot":
       return;
