@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use errand_access::AllowList;
 use errand_protocol::api::{ModelInfo, RepoInfo};
 use errand_protocol::ids::{OrgId, SessionId, UserId};
 use errand_protocol::runner::{Dialect, ModelSetup, ProviderSetup};
 use errand_protocol::sandbox::RepoSpec;
+use errand_protocol::settings::{Limit, SettingsPatch};
 use errand_protocol::text::{ModelId, RepoUrl};
 use serde::Deserialize;
 use worker::{Bucket, D1Database, Env, Stub};
@@ -218,6 +220,21 @@ pub struct SandboxHost {
     pub secret: Secret,
 }
 
+/// This installation as an OAuth app of a provider, and where the provider is. No address ends with a slash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OAuthApp {
+    /// The app's id.
+    pub client_id: String,
+    /// The app's secret.
+    pub client_secret: Secret,
+    /// Where people are sent.
+    pub url: String,
+    /// Where codes are exchanged.
+    pub token_url: String,
+    /// Where one asks who somebody is.
+    pub api_url: String,
+}
+
 /// Everything that is configured, and the bindings.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -227,6 +244,17 @@ pub struct Config {
     pub origin: String,
     /// `MASTER_KEY`.
     pub master_key: MasterKey,
+    /// `MASTER_KEY_PREVIOUS`: what sealed secrets may still be sealed with, after a rotation.
+    pub previous_master_key: Option<MasterKey>,
+    /// `GITHUB_CLIENT_ID` and `GITHUB_CLIENT_SECRET`; `GITHUB_URL`, `GITHUB_API_URL` for another GitHub than github.com.
+    pub github: Option<OAuthApp>,
+    /// `GOOGLE_CLIENT_ID` and `GOOGLE_CLIENT_SECRET`; `GOOGLE_URL`, `GOOGLE_TOKEN_URL`, `GOOGLE_API_URL` for tests.
+    pub google: Option<OAuthApp>,
+    /// `ALLOWED_USERS`: who may sign in with one of them. Unset lets nobody in, in development everybody.
+    pub allowed_users: AllowList,
+    /// `SETTINGS`: what the system says of settings (`errand_protocol::settings`), in JSON; orgs and people override it.
+    /// Unset: limits as below, in development none.
+    pub settings: SettingsPatch,
     /// `SANDBOX_HOST_URL` and `SANDBOX_HOST_SECRET`.
     pub sandbox_host: SandboxHost,
     /// `RUNNER_URL`: how a runner addresses the control plane, `ws(s)://…`.
@@ -257,6 +285,33 @@ impl Config {
             environment,
             origin: without_slash(&required(env, "ORIGIN")?),
             master_key: required(env, "MASTER_KEY")?.parse()?,
+            previous_master_key: optional(env, "MASTER_KEY_PREVIOUS")
+                .map(|hex| hex.parse())
+                .transpose()?,
+            github: oauth_app(
+                env,
+                ["GITHUB_CLIENT_ID", "GITHUB_CLIENT_SECRET"],
+                [
+                    ("GITHUB_URL", "https://github.com"),
+                    ("GITHUB_URL", "https://github.com"),
+                    ("GITHUB_API_URL", "https://api.github.com"),
+                ],
+            )?,
+            google: oauth_app(
+                env,
+                ["GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET"],
+                [
+                    ("GOOGLE_URL", "https://accounts.google.com"),
+                    ("GOOGLE_TOKEN_URL", "https://oauth2.googleapis.com"),
+                    ("GOOGLE_API_URL", "https://openidconnect.googleapis.com"),
+                ],
+            )?,
+            allowed_users: match (optional(env, "ALLOWED_USERS"), environment) {
+                (Some(list), _) => AllowList::parse(&list),
+                (None, Environment::Development) => AllowList::parse("*"),
+                (None, Environment::Production) => AllowList::default(),
+            },
+            settings: json(env, "SETTINGS")?.unwrap_or_else(|| usual_settings(environment)),
             sandbox_host: SandboxHost {
                 url: without_slash(&required(env, "SANDBOX_HOST_URL")?),
                 secret: required(env, "SANDBOX_HOST_SECRET")?.into(),
@@ -309,6 +364,17 @@ impl Config {
     }
 }
 
+fn usual_settings(environment: Environment) -> SettingsPatch {
+    match environment {
+        Environment::Development => SettingsPatch::default(),
+        Environment::Production => SettingsPatch {
+            person_concurrent_sessions: Some(Limit::Most(10)),
+            person_daily_sessions: Some(Limit::Most(100)),
+            ..SettingsPatch::default()
+        },
+    }
+}
+
 fn invalid(name: &'static str, why: impl Into<String>) -> ConfigError {
     ConfigError::Invalid { name, why: why.into() }
 }
@@ -326,6 +392,29 @@ fn json<T: serde::de::DeserializeOwned>(env: &Env, name: &'static str) -> Result
     optional(env, name)
         .map(|text| serde_json::from_str(&text).map_err(|e| invalid(name, e.to_string())))
         .transpose()
+}
+
+/// The app whose id and secret have these names; [`None`] when neither is set.
+fn oauth_app(
+    env: &Env,
+    [id, secret]: [&'static str; 2],
+    urls: [(&'static str, &str); 3],
+) -> Result<Option<OAuthApp>, ConfigError> {
+    let (client_id, client_secret) = match (optional(env, id), optional(env, secret)) {
+        (None, None) => return Ok(None),
+        (Some(client_id), Some(client_secret)) => (client_id, client_secret),
+        (None, Some(_)) => return Err(ConfigError::Missing(id)),
+        (Some(_), None) => return Err(ConfigError::Missing(secret)),
+    };
+    let [url, token_url, api_url] =
+        urls.map(|(name, usual)| without_slash(&optional(env, name).unwrap_or_else(|| usual.to_owned())));
+    Ok(Some(OAuthApp {
+        client_id: client_id.trim().to_owned(),
+        client_secret: client_secret.trim().to_owned().into(),
+        url,
+        token_url,
+        api_url,
+    }))
 }
 
 fn without_slash(url: &str) -> String {

@@ -3,6 +3,7 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | `admission` | whether one more session may be made |
 //! | [`config`] | bindings and variables, read once into types |
 //! | [`http`] | routes, authentication, body limits, errors |
 //! | [`d1`] | the database of what spans sessions; all its SQL |
@@ -11,6 +12,7 @@
 //! | [`event_bus`] | Durable Object, one per person: their live feed |
 //! | [`platform`] | clock, ids, cryptography, SQLite, logging, calls between objects |
 
+mod admission;
 pub mod config;
 pub mod d1;
 pub mod event_bus;
@@ -30,6 +32,6 @@ fn start() {
 }
 
 #[event(fetch)]
-async fn fetch(request: worker::Request, env: Env, _: Context) -> worker::Result<worker::web_sys::Response> {
-    http::serve(request, &env).await
+async fn fetch(request: worker::Request, env: Env, context: Context) -> worker::Result<worker::web_sys::Response> {
+    http::serve(request, &env, &context).await
 }

@@ -6,6 +6,8 @@
 
 use std::cell::RefCell;
 
+use errand_access::CredentialId;
+use errand_protocol::close::CloseCode;
 use errand_protocol::ids::OrgId;
 use futures_channel::mpsc::{Receiver, Sender, channel};
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,8 @@ pub(super) struct Position {
     pub(super) org: OrgId,
     /// The last change that it has.
     pub(super) rev: u64,
+    /// What it was opened with.
+    pub(super) credential: CredentialId,
 }
 
 /// A frame for a stream: its position, when it has one, and its JSON.
@@ -93,6 +97,18 @@ impl Listeners {
         }
     }
 
+    /// Ends those for whom `over` holds.
+    pub(super) fn end(&self, state: &State, over: impl Fn(&Position) -> bool) {
+        self.streams.borrow_mut().retain(|stream| !over(&stream.position));
+        for socket in state.get_websockets() {
+            // One from before credentials were noted cannot be told apart: it dials again.
+            if position_of(&socket).is_none_or(|position| over(&position)) {
+                // It may be closed already.
+                let _ = socket.close(Some(CloseCode::Unauthenticated.code()), Some("access changed"));
+            }
+        }
+    }
+
     fn drop_closed(&self) {
         self.streams.borrow_mut().retain(|stream| !stream.frames.is_closed());
     }
@@ -137,6 +153,7 @@ mod tests {
         let position = Position {
             org: "org_1".parse().unwrap(),
             rev,
+            credential: CredentialId::SignIn("sgn_1".parse().unwrap()),
         };
         (Stream { position, frames }, receiver)
     }

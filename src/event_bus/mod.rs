@@ -1,18 +1,23 @@
 //! EventBus: one Durable Object per person, named by the user's id. It owns the person's live feed: their tabs and
 //! scripts listen by WebSocket (hibernating) or SSE, and hear of every change among their sessions.
 //!
-//! It stores nothing. Each listener has its position in the registry's count of changes; the registry rings
+//! It also knows to which sessions the person is connected, so that what they may no longer see ends at once ([`access`]);
+//! that is all it stores. And it counts what the person's API keys ask ([`rate`]). Each listener has its position in the registry's count of changes; the registry rings
 //! (`changed`), the bus fetches what is after the listener that is furthest behind, and gives each what it lacks. So a
 //! listener that resumes with a position needs no special care, and a lost ring loses nothing. The registry rings
 //! only while somebody listens: the bus subscribes for each newcomer and unsubscribes after the last one.
 
+mod access;
 mod listeners;
+pub(crate) mod rate;
 mod sse;
+mod store;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use errand_access::Actor;
 use errand_protocol::bus::BusFrame;
 use errand_protocol::close::CloseCode;
 use errand_protocol::ids::{OrgId, UserId};
@@ -22,11 +27,13 @@ use worker::{
     WebSocketRequestResponsePair, durable_object, wasm_bindgen,
 };
 
+pub use self::access::WatchingCommand;
 use self::listeners::{Listeners, Position};
+use self::rate::{Buckets, SpendCommand};
 use crate::config::Config;
-use crate::http::auth::Actor;
 use crate::http::error::ApiError;
-use crate::platform::rpc;
+use crate::platform::sql::DoSql;
+use crate::platform::{clock, rpc};
 use crate::session_registry::commands::{
     ChangePage, ChangedCommand, ChangesCommand, Listening, SubscribeCommand, Subscribed,
 };
@@ -44,6 +51,9 @@ pub struct EventBus {
 struct Bus {
     state: State,
     env: Env,
+    sql: Result<DoSql, ApiError>,
+    /// What the person's API keys may still ask.
+    buckets: RefCell<Buckets>,
     listeners: Listeners,
     /// Orgs whose changes are being fetched, and whether to fetch once more after that.
     fetching: RefCell<BTreeMap<OrgId, bool>>,
@@ -55,9 +65,13 @@ impl DurableObject for EventBus {
         if let Ok(pair) = WebSocketRequestResponsePair::new("ping", "pong") {
             state.set_websocket_auto_response(&pair);
         }
+        let sql = DoSql::new(state.storage());
+        let sql = store::migrate(&sql).map(|()| sql).map_err(ApiError::from);
         let bus = Bus {
             state,
             env,
+            sql,
+            buckets: RefCell::default(),
             listeners: Listeners::default(),
             fetching: RefCell::default(),
         };
@@ -106,6 +120,13 @@ impl EventBus {
     async fn answer(&self, request: &mut Request, id: &str) -> Result<Response, ApiError> {
         match request.path().as_str() {
             "/changed" => self.changed(rpc::read_command(request).await?),
+            "/watching" => self.bus.watching(&rpc::read_command(request).await?),
+            "/spend" => {
+                let SpendCommand { key } = rpc::read_command(request).await?;
+                let allowance = self.bus.buckets.borrow_mut().spend(&key, clock::now());
+                Ok(Response::from_json(&allowance)?)
+            }
+            "/access-changed" => self.bus.access_changed(rpc::read_command(request).await?, id).await,
             "/api/events/ws" => self.listen_by_socket(request, id).await,
             "/api/events" => self.listen_by_sse(request, id).await,
             _ => Err(ApiError::not_found("address")),
@@ -184,6 +205,7 @@ impl Bus {
             position: Position {
                 org: actor.org,
                 rev: resumed.unwrap_or(rev),
+                credential: actor.credential.id(),
             },
             hello,
         })
@@ -256,6 +278,10 @@ impl Bus {
     ) -> Result<R, ApiError> {
         let config = Config::from_env(&self.env)?;
         rpc::post(&config.registry(org)?, command, body, id).await
+    }
+
+    fn sql(&self) -> Result<&DoSql, ApiError> {
+        self.sql.as_ref().map_err(Clone::clone)
     }
 
     fn user(&self) -> Result<UserId, ApiError> {

@@ -6,46 +6,46 @@
 //! cookie) may change something or open a WebSocket only from our own origin.
 
 use axum::extract::FromRequestParts;
+use errand_access::Actor;
 use errand_protocol::api::ErrorCode;
-use errand_protocol::ids::{OrgId, SessionId};
-use errand_protocol::session::Person;
+use errand_protocol::ids::SessionId;
 use http::header::{AUTHORIZATION, COOKIE, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
-use serde::{Deserialize, Serialize};
 use worker::send::SendFuture;
 
-use super::App;
 use super::error::ApiError;
+use super::{App, Slots, keys, limited};
 use crate::config::{Config, Environment, MasterKey};
-use crate::d1::auth_sessions;
+use crate::d1::{api_keys, auth_sessions};
 use crate::platform::sandbox_token::{self, Audience, Claims};
 use crate::platform::{clock, crypto};
 
 /// Name of the cookie.
 const COOKIE_NAME: &str = "errand_session";
-/// How long a sign-in lasts, from its start.
-pub const SIGN_IN_MS: i64 = 7 * 24 * 60 * 60 * 1000;
-
-/// A person, and the org in which they act.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Actor {
-    /// Who.
-    pub person: Person,
-    /// In which org.
-    pub org: OrgId,
-}
 
 impl FromRequestParts<App> for Actor {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let token = credential(parts, &app.config)?;
-        let hash = token_hash(&token);
-        let found = SendFuture::new(auth_sessions::find(&app.config, &hash, clock::now())).await?;
-        found.ok_or_else(ApiError::unauthenticated)
+        let slots = parts.extensions.get::<Slots>().cloned().unwrap_or_default();
+        SendFuture::new(recognise(&app.config, &token, address(&parts.headers), &slots)).await
     }
+}
+
+/// Whose secret or API key it is. Notes who asks, for the audit log, and counts what API keys ask.
+async fn recognise(config: &Config, token: &str, address: Option<String>, slots: &Slots) -> Result<Actor, ApiError> {
+    let (hash, now) = (token_hash(token), clock::now());
+    let found = if token.starts_with(keys::PREFIX) {
+        api_keys::find(config, &hash, now).await?
+    } else {
+        auth_sessions::find(config, &hash, address.as_deref(), now).await?
+    };
+    let actor = found.ok_or_else(ApiError::unauthenticated)?;
+    slots.audit.note(&actor, address);
+    limited::spend(config, &actor, &slots.rate).await?;
+    Ok(actor)
 }
 
 /// The secret that the request carries.
@@ -67,6 +67,12 @@ pub(super) fn credential_to_end(parts: &Parts, config: &Config) -> Result<Option
         Err(error) if error.code == ErrorCode::Unauthenticated => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// From where the request came, as the platform says.
+pub(super) fn address(headers: &HeaderMap) -> Option<String> {
+    let said = headers.get("cf-connecting-ip")?.to_str().ok()?;
+    said.parse::<std::net::IpAddr>().ok().map(|address| address.to_string())
 }
 
 /// The token of `Authorization: Bearer …`.
@@ -108,13 +114,16 @@ pub(super) fn sandbox(
         .map_err(|error| refused(error.to_string()))
 }
 
-fn cookie_token(headers: &HeaderMap, key: &MasterKey) -> Option<String> {
-    headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
+/// Names and values of the request's cookies.
+pub(super) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    let lines = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    lines
         .flat_map(|line| line.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
+}
+
+pub(super) fn cookie_token(headers: &HeaderMap, key: &MasterKey) -> Option<String> {
+    cookies(headers)
         .filter(|(name, _)| *name == COOKIE_NAME)
         .find_map(|(_, value)| {
             let (token, mac) = value.split_once('.')?;
@@ -132,7 +141,7 @@ pub(super) fn set_cookie(config: &Config, token: &str) -> String {
     format!(
         "{COOKIE_NAME}={token}.{mac}; {}; Max-Age={}",
         attributes(config),
-        SIGN_IN_MS / 1000
+        auth_sessions::LIFETIME_MS / 1000
     )
 }
 

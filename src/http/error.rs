@@ -136,7 +136,8 @@ impl ApiError {
         }
     }
 
-    fn log(&self, request_id: &str) {
+    /// Notes what went wrong inside.
+    pub(crate) fn log(&self, request_id: &str) {
         if let Some(source) = &self.source {
             log::error!(request = request_id; "{source}");
         }

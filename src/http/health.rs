@@ -62,16 +62,23 @@ pub(super) async fn config(State(app): State<App>) -> Result<Response, ApiError>
     };
     let installation = Installation {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        sign_in: match config.environment {
-            Environment::Development => vec!["dev".to_owned()],
-            Environment::Production => Vec::new(),
-        },
+        sign_in: ways_to_sign_in(config),
         models: config.models.infos(),
         sample_repo: config.sample(),
         isolation,
         warning,
     };
     Ok(json_response(StatusCode::OK, &installation))
+}
+
+fn ways_to_sign_in(config: &Config) -> Vec<String> {
+    let ways = [
+        ("github", config.github.is_some()),
+        ("google", config.google.is_some()),
+        ("dev", config.environment == Environment::Development),
+    ];
+    let there = ways.into_iter().filter(|(_, there)| *there);
+    there.map(|(name, _)| name.to_owned()).collect()
 }
 
 /// The outcome of one check. Why it failed is logged; strangers read only that it did.

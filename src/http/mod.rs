@@ -1,15 +1,23 @@
 //! The HTTP API (DESIGN §6). Owns: routes, authentication, body limits, errors. Does not: decide what a session may
 //! do — that is the SessionAgent's.
 
+pub(crate) mod allow;
+mod audit;
 pub mod auth;
 pub mod error;
 mod forward;
 mod health;
 pub(crate) mod idempotency;
 pub mod json;
+mod keys;
+mod limited;
 mod llm;
+mod members;
+mod oauth;
+pub(crate) mod revoke;
 mod router;
 mod sessions;
+mod settings;
 mod sign_in;
 mod snapshots;
 
@@ -23,6 +31,7 @@ use worker::send::SendWrapper;
 use worker::web_sys::ReadableStream;
 use worker::{Env, ResponseBody};
 
+use self::audit::Asked;
 use self::error::ApiError;
 use crate::config::Config;
 use crate::platform::{clock, ids, rpc};
@@ -51,9 +60,15 @@ impl NativeBody {
 }
 
 /// Answers one request. Every answer carries `x-request-id`.
-pub(crate) async fn serve(request: worker::Request, env: &Env) -> worker::Result<worker::web_sys::Response> {
+pub(crate) async fn serve(
+    request: worker::Request,
+    env: &Env,
+    context: &worker::Context,
+) -> worker::Result<worker::web_sys::Response> {
     let id = ids::request_id(clock::now());
-    let mut response = match route(request, env, &id).await {
+    let slots = Slots::default();
+    let asked = Asked::of(&request);
+    let mut response = match route(request, env, &id, &slots).await {
         Ok(response) => response,
         Err(error) => error.into_http_response(&id),
     };
@@ -64,6 +79,12 @@ pub(crate) async fn serve(request: worker::Request, env: &Env) -> worker::Result
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(rpc::REQUEST_ID, value);
+    }
+    slots.rate.show(response.headers_mut());
+    if let Some((org, entry)) = slots.audit.entry(&asked, response.status(), &id)
+        && let Ok(config) = Config::from_env(env)
+    {
+        context.wait_until(async move { audit::write(&config, &org, &entry).await });
     }
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -85,13 +106,21 @@ pub(crate) async fn serve(request: worker::Request, env: &Env) -> worker::Result
     })
 }
 
-async fn route(request: worker::Request, env: &Env, id: &str) -> Result<http::Response<Body>, ApiError> {
+/// What is noted while a request is served, for what comes after the handler.
+#[derive(Debug, Clone, Default)]
+struct Slots {
+    audit: audit::Slot,
+    rate: limited::Slot,
+}
+
+async fn route(request: worker::Request, env: &Env, id: &str, slots: &Slots) -> Result<http::Response<Body>, ApiError> {
     let mut request = worker::HttpRequest::try_from(request)
         .map_err(|_| ApiError::bad_request("the address or a header cannot be read"))?;
     let app = App {
         config: Arc::new(Config::from_env(env)?),
     };
     request.extensions_mut().insert(RequestId(id.to_owned()));
+    request.extensions_mut().insert(slots.clone());
     match router::router(app).call(request).await {
         Ok(response) => Ok(response),
         Err(never) => match never {},

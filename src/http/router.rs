@@ -1,11 +1,11 @@
 //! The flat table of routes.
 
 use axum::Router;
-use axum::routing::{any, get, post};
+use axum::routing::{any, delete, get, patch, post};
 use errand_protocol::api::ErrorCode;
 
 use super::error::ApiError;
-use super::{App, forward, health, llm, sessions, sign_in, snapshots};
+use super::{App, audit, forward, health, keys, llm, members, oauth, sessions, settings, sign_in, snapshots};
 
 /// All routes. Static files and the client's own addresses never reach the Worker; anything else is 404.
 pub(super) fn router(app: App) -> Router {
@@ -15,7 +15,31 @@ pub(super) fn router(app: App) -> Router {
         .route("/api/config", get(health::config))
         .route("/auth/dev", post(sign_in::dev))
         .route("/auth/logout", post(sign_in::logout))
+        .route("/auth/github", get(oauth::to_github))
+        .route("/auth/github/callback", get(oauth::from_github))
+        .route("/auth/google", get(oauth::to_google))
+        .route("/auth/google/callback", get(oauth::from_google))
         // For people and their scripts.
+        .route("/api/auth/sign-ins", get(sign_in::list).delete(sign_in::end_all))
+        .route("/api/auth/sign-ins/{id}", delete(sign_in::end_one))
+        .route("/api/auth/org", post(sign_in::switch_org))
+        .route("/api/auth/invitations", post(members::redeem))
+        .route("/api/orgs", get(members::orgs).post(members::make_org))
+        .route("/api/keys", get(keys::list).post(keys::make))
+        .route("/api/keys/{id}", delete(keys::revoke))
+        .route("/api/admin/members", get(members::list))
+        .route("/api/admin/members/{id}", patch(members::patch).delete(members::remove))
+        .route(
+            "/api/admin/invitations",
+            get(members::list_invitations).post(members::invite),
+        )
+        .route("/api/admin/invitations/{id}", delete(members::uninvite))
+        .route("/api/admin/settings", get(settings::get).put(settings::put))
+        .route(
+            "/api/admin/settings/users/{id}",
+            get(settings::get_of_user).put(settings::put_of_user),
+        )
+        .route("/api/admin/audit", get(audit::read))
         .route("/api/auth/me", get(sign_in::me))
         .route("/api/repos", get(sessions::repos))
         .route("/api/events", get(sessions::events))

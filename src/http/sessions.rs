@@ -3,19 +3,21 @@
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use errand_access::{Action, Actor, Credential};
+use errand_protocol::access::Role;
 use errand_protocol::api::{CreateSession, RepoInfo, RepoList};
 use errand_protocol::ids::SessionId;
 use errand_protocol::text::ModelId;
 use http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
 
-use super::auth::Actor;
 use super::error::{ApiError, json_response};
 use super::json::Json;
-use super::{App, RequestId, forward, idempotency};
+use super::{App, RequestId, allow, forward, idempotency};
+use crate::admission;
 use crate::config::Config;
 use crate::platform::{clock, ids, rpc};
-use crate::session_registry::commands::{ListCommand, RecentReposCommand};
+use crate::session_registry::commands::{ListCommand, RecentReposCommand, Which};
 
 const MAX_LIMIT: u32 = 100;
 const DEFAULT_LIMIT: u32 = 50;
@@ -27,9 +29,10 @@ struct ListQuery {
     cursor: Option<String>,
     q: Option<String>,
     archived: Option<String>,
+    filter: Option<String>,
 }
 
-/// `GET /api/sessions?limit=&cursor=&q=&archived=`.
+/// `GET /api/sessions?limit=&cursor=&q=&archived=&filter=`.
 #[worker::send]
 pub(super) async fn list(
     State(app): State<App>,
@@ -37,9 +40,22 @@ pub(super) async fn list(
     actor: Actor,
     uri: Uri,
 ) -> Result<Response, ApiError> {
+    allow::in_org(&actor, Action::ListSessions)?;
     let query = list_query(&uri)?;
+    let all = query.filter.as_deref() == Some("all");
+    let repo = match &actor.credential {
+        Credential::ApiKey { repo, .. } => repo.clone(),
+        Credential::SignIn { .. } => None,
+    };
     let command = ListCommand {
-        owner: actor.person.id,
+        // What `decide` lets this role see of others' sessions: admins look after all of them.
+        which: match (all, actor.role >= Role::Admin) {
+            (false, _) => Which::Mine,
+            (true, false) => Which::Shared,
+            (true, true) => Which::Everybodys,
+        },
+        repo,
+        viewer: actor.person.id,
         limit: query.limit.unwrap_or(DEFAULT_LIMIT),
         cursor: query.cursor,
         q: query.q.filter(|q| !q.trim().is_empty()),
@@ -62,13 +78,16 @@ pub(super) async fn create(
     headers: HeaderMap,
     Json(mut request): Json<CreateSession>,
 ) -> Result<Response, ApiError> {
+    allow::to_create(&actor, request.repo.as_ref().map(|repo| &repo.url))?;
     request.model = Some(chosen_model(&app.config, request.model.take())?);
     let session = session_id(&actor, &request, &headers)?;
     let stub = app.config.session_agent(&session)?;
+    let settings = admission::admit(&app.config, &actor, &session, &id.0).await?;
     let command = rpc::CreateCommand {
         actor,
         id: session,
         request,
+        visibility: settings.default_visibility,
     };
     Ok(rpc::post_raw(&stub, "create", &command, &id.0).await?.into())
 }
@@ -80,6 +99,7 @@ pub(super) async fn repos(
     Extension(id): Extension<RequestId>,
     actor: Actor,
 ) -> Result<Response, ApiError> {
+    allow::in_org(&actor, Action::ListSessions)?;
     let command = RecentReposCommand {
         owner: actor.person.id,
         limit: RECENT_REPOS,
@@ -101,6 +121,7 @@ pub(super) async fn events(
     actor: Actor,
     request: Request,
 ) -> Result<Response, ApiError> {
+    allow::in_org(&actor, Action::ListenToFeed)?;
     let stub = app.config.event_bus(&actor.person.id)?;
     let vouched = (rpc::ACTOR, serde_json::to_string(&actor)?);
     forward::send(&stub, request, &id, vouched).await
@@ -118,6 +139,9 @@ fn list_query(uri: &Uri) -> Result<ListQuery, ApiError> {
     }
     if !matches!(query.archived.as_deref(), None | Some("true" | "false")) {
         return Err(ApiError::invalid("archived", "archived must be true or false"));
+    }
+    if !matches!(query.filter.as_deref(), None | Some("mine" | "all")) {
+        return Err(ApiError::invalid("filter", "filter must be mine or all"));
     }
     Ok(query)
 }

@@ -1,19 +1,26 @@
 //! Signing in and out, and who one is.
 
-use axum::extract::State;
+use axum::Extension;
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
+use errand_access::{Action, Actor, Credential, CredentialId};
+use errand_protocol::access::Role;
+use errand_protocol::accounts::{SignInList, SwitchOrg};
 use errand_protocol::api::{DevSignIn, Me, SignedIn};
-use errand_protocol::ids::{OrgId, UserId};
-use http::header::{ORIGIN, SET_COOKIE};
+use errand_protocol::ids::{OrgId, SignInId, UserId};
+use errand_protocol::session::Person;
+use errand_protocol::time::Timestamp;
+use http::header::{ORIGIN, SET_COOKIE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::App;
-use super::auth::{self, Actor};
 use super::error::{ApiError, json_response};
 use super::json::Json;
-use crate::config::Environment;
-use crate::d1::{auth_sessions, users};
+use super::revoke::{self, AccessChange};
+use super::{App, RequestId, Slots, allow, auth};
+use crate::config::{Config, Environment};
+use crate::d1::auth_sessions::Device;
+use crate::d1::{auth_sessions, members, users};
 use crate::platform::{clock, crypto, ids};
 
 /// Refuses the route outside development, before anything of the request is looked at.
@@ -35,6 +42,7 @@ impl axum::extract::FromRequestParts<App> for DevelopmentOnly {
 pub(super) async fn dev(
     _: DevelopmentOnly,
     State(app): State<App>,
+    Extension(slots): Extension<Slots>,
     headers: HeaderMap,
     Json(body): Json<DevSignIn>,
 ) -> Result<Response, ApiError> {
@@ -45,39 +53,182 @@ pub(super) async fn dev(
     let now = clock::now();
     let user: UserId = ids::derive("dev", "user", login);
     let org: OrgId = ids::derive("dev", "org", login);
-    let actor = users::ensure_personal(&app.config, &user, &org, login, now).await?;
+    let person = users::ensure_personal(&app.config, &user, &org, login, now).await?;
+    let newcomer = Newcomer {
+        person: person.clone(),
+        org,
+        // A personal org.
+        role: Role::Owner,
+    };
+    let begun = begin(&app.config, newcomer, &headers, &slots, now).await?;
+    let signed_in = SignedIn {
+        token: begun.token,
+        user: person,
+    };
+    with_cookie(json_response(StatusCode::OK, &signed_in), &begun.cookie)
+}
+
+/// Who signs in, and where they then act.
+pub(super) struct Newcomer {
+    pub(super) person: Person,
+    pub(super) org: OrgId,
+    pub(super) role: Role,
+}
+
+/// A sign-in that has just begun.
+pub(super) struct Begun {
+    /// Its secret.
+    pub(super) token: String,
+    /// The `Set-Cookie` line with it.
+    pub(super) cookie: String,
+}
+
+/// Signs a person in on the device that asks. The secret is always a new one.
+pub(super) async fn begin(
+    config: &Config,
+    newcomer: Newcomer,
+    headers: &HeaderMap,
+    slots: &Slots,
+    now: Timestamp,
+) -> Result<Begun, ApiError> {
+    let Newcomer { person, org, role } = newcomer;
     let token = crypto::new_secret();
     let hash = auth::token_hash(&token);
-    auth_sessions::insert(&app.config, &hash, &actor, now, now.plus(auth::SIGN_IN_MS)).await?;
-    let cookie = auth::set_cookie(&app.config, &token);
-    let signed_in = SignedIn {
-        token,
-        user: actor.person,
+    let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+    let name: String = agent.unwrap_or_default().chars().take(200).collect();
+    let address = auth::address(headers);
+    let device = Device {
+        name: &name,
+        address: address.as_deref(),
     };
-    with_cookie(json_response(StatusCode::OK, &signed_in), &cookie)
+    auth_sessions::insert(config, &hash, &person, &org, device, now).await?;
+    let id = auth_sessions::id_of(&hash).map_err(|e| ApiError::internal(e.to_string()))?;
+    let actor = Actor {
+        person,
+        org,
+        role,
+        credential: Credential::SignIn { id },
+    };
+    slots.audit.note_sign_in(&actor, address);
+    let cookie = auth::set_cookie(config, &token);
+    Ok(Begun { token, cookie })
 }
 
 /// `POST /auth/logout`: ends the sign-in of this request. Fine when there is none.
 #[worker::send]
-pub(super) async fn logout(State(app): State<App>, request: axum::extract::Request) -> Result<Response, ApiError> {
+pub(super) async fn logout(
+    State(app): State<App>,
+    Extension(id): Extension<RequestId>,
+    Extension(slots): Extension<Slots>,
+    request: axum::extract::Request,
+) -> Result<Response, ApiError> {
     let (parts, _) = request.into_parts();
-    if let Some(token) = auth::credential_to_end(&parts, &app.config)? {
-        auth_sessions::delete(&app.config, &auth::token_hash(&token)).await?;
+    let hash = auth::credential_to_end(&parts, &app.config)?.map(|token| auth::token_hash(&token));
+    if let Some(hash) = &hash
+        && let Some(actor) = auth_sessions::find(&app.config, hash, None, clock::now()).await?
+    {
+        slots.audit.note(&actor, auth::address(&parts.headers));
+    }
+    if let Some(hash) = &hash
+        && let Some((user, ended)) = auth_sessions::delete(&app.config, hash).await?
+    {
+        let ended = vec![CredentialId::SignIn(ended)];
+        revoke::tell(&app.config, &user, &AccessChange::Ended(ended), &id).await?;
     }
     with_cookie(StatusCode::NO_CONTENT.into_response(), &auth::clear_cookie(&app.config))
 }
 
-/// `GET /api/auth/me`.
+/// `GET /api/auth/me`. A browser's cookie is set anew: it lasts as long as the sign-in, which has just been used.
 #[worker::send]
-pub(super) async fn me(State(app): State<App>, actor: Actor) -> Result<Response, ApiError> {
-    let org = users::org_of(&app.config, &actor)
+pub(super) async fn me(State(app): State<App>, actor: Actor, headers: HeaderMap) -> Result<Response, ApiError> {
+    allow::oneself(&actor, Action::ReadSelf)?;
+    let response = who_am_i(&app.config, actor).await?;
+    match auth::cookie_token(&headers, &app.config.master_key) {
+        Some(token) if auth::bearer(&headers).is_none() => {
+            with_cookie(response, &auth::set_cookie(&app.config, &token))
+        }
+        Some(_) | None => Ok(response),
+    }
+}
+
+async fn who_am_i(config: &Config, actor: Actor) -> Result<Response, ApiError> {
+    let org = users::org_of(config, &actor)
         .await?
         .ok_or_else(ApiError::unauthenticated)?;
     let me = Me {
         user: actor.person,
         org,
+        role: actor.role,
     };
     Ok(json_response(StatusCode::OK, &me))
+}
+
+/// `GET /api/auth/sign-ins`.
+#[worker::send]
+pub(super) async fn list(State(app): State<App>, actor: Actor) -> Result<Response, ApiError> {
+    let current = own_sign_in(&actor)?;
+    let sign_ins = auth_sessions::list(&app.config, &actor.person.id, &current, clock::now()).await?;
+    Ok(json_response(StatusCode::OK, &SignInList { sign_ins }))
+}
+
+/// `DELETE /api/auth/sign-ins/{id}`: signs one device out. Fine when it is out already.
+#[worker::send]
+pub(super) async fn end_one(
+    State(app): State<App>,
+    Extension(id): Extension<RequestId>,
+    actor: Actor,
+    Path(which): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    own_sign_in(&actor)?;
+    let which: SignInId = which.parse().map_err(|_| ApiError::not_found("sign-in"))?;
+    end(&app, &id, &actor, Some(&which)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `DELETE /api/auth/sign-ins`: signs out everywhere, here too.
+#[worker::send]
+pub(super) async fn end_all(
+    State(app): State<App>,
+    Extension(id): Extension<RequestId>,
+    actor: Actor,
+) -> Result<Response, ApiError> {
+    own_sign_in(&actor)?;
+    end(&app, &id, &actor, None).await?;
+    with_cookie(StatusCode::NO_CONTENT.into_response(), &auth::clear_cookie(&app.config))
+}
+
+async fn end(app: &App, id: &RequestId, actor: &Actor, which: Option<&SignInId>) -> Result<(), ApiError> {
+    let user = &actor.person.id;
+    let ended = auth_sessions::end(&app.config, user, which).await?;
+    let ended = ended.into_iter().map(CredentialId::SignIn).collect();
+    revoke::tell(&app.config, user, &AccessChange::Ended(ended), id).await
+}
+
+/// `POST /api/auth/org`: acts in another of one's orgs from now on.
+#[worker::send]
+pub(super) async fn switch_org(
+    State(app): State<App>,
+    actor: Actor,
+    Json(body): Json<SwitchOrg>,
+) -> Result<Response, ApiError> {
+    let current = own_sign_in(&actor)?;
+    if !auth_sessions::switch_org(&app.config, &actor.person.id, &current, &body.org).await? {
+        return Err(ApiError::not_found("org"));
+    }
+    let orgs = members::orgs_of(&app.config, &actor.person.id).await?;
+    let found = orgs.into_iter().find(|(org, _)| org.id == body.org);
+    let (org, role) = found.ok_or_else(|| ApiError::not_found("org"))?;
+    let user = actor.person;
+    Ok(json_response(StatusCode::OK, &Me { user, org, role }))
+}
+
+/// The sign-in that asks; what is about sign-ins is a person's own business, and no API key's.
+fn own_sign_in(actor: &Actor) -> Result<SignInId, ApiError> {
+    allow::oneself(actor, Action::ManageSelf)?;
+    match actor.credential.id() {
+        CredentialId::SignIn(id) => Ok(id),
+        CredentialId::ApiKey(_) => Err(ApiError::forbidden("an API key has no sign-ins")),
+    }
 }
 
 fn with_cookie(mut response: Response, cookie: &str) -> Result<Response, ApiError> {

@@ -1,6 +1,9 @@
 //! Minting of ids: ULIDs for new things, and ids derived from a key where repeating must give the same id.
 
-use errand_protocol::ids::{CommandId, ConnId, InteractionId, OrgId, PromptId, SessionId, TurnId, UserId};
+use errand_protocol::ids::{
+    ApiKeyId, CommandId, ConnId, GroupId, InteractionId, InvitationId, OrgId, PromptId, SessionId, ShareId, TurnId,
+    UserId,
+};
 use errand_protocol::time::Timestamp;
 
 use super::crypto;
@@ -21,12 +24,16 @@ macro_rules! minted {
     };
 }
 minted!(
+    ApiKeyId,
     CommandId,
     ConnId,
+    GroupId,
     InteractionId,
+    InvitationId,
     OrgId,
     PromptId,
     SessionId,
+    ShareId,
     TurnId,
     UserId
 );

@@ -4,15 +4,17 @@
 use std::future::Future;
 use std::time::Duration;
 
+use errand_access::Actor;
+use errand_protocol::access::Visibility;
 use errand_protocol::api::{CreateSession, ErrorBody};
-use errand_protocol::ids::SessionId;
+use errand_protocol::ids::{Generation, OrgId, SessionId};
 use errand_protocol::session::Session;
+use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use worker::{AbortController, Delay, Fetch, Headers, Method, Request, RequestInit, Response, Stub};
 
-use crate::http::auth::Actor;
 use crate::http::error::ApiError;
 use crate::platform::{clock, ids};
 
@@ -20,8 +22,17 @@ use crate::platform::{clock, ids};
 pub const REQUEST_ID: &str = "x-request-id";
 /// Header with the [`Actor`] as JSON: who asks. Set by the Worker alone.
 pub const ACTOR: &str = "x-errand-actor";
-/// Header with the sandbox generation of a runner whose token the Worker has verified.
+/// Header with the [`SandboxCaller`] of a runner whose token the Worker has verified, as JSON.
 pub const RUNNER: &str = "x-errand-runner";
+
+/// What a sandbox's token says of it, besides its session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxCaller {
+    /// In which org.
+    pub org: OrgId,
+    /// Which sandbox of the session.
+    pub generation: Generation,
+}
 
 /// `POST https://do/create` to a SessionAgent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +44,9 @@ pub struct CreateCommand {
     pub id: SessionId,
     /// What is wanted; `model` is always filled in.
     pub request: CreateSession,
+    /// Who sees it from the beginning.
+    #[serde(default)]
+    pub visibility: Visibility,
 }
 
 /// `POST https://do/apply` to a SessionRegistry.
@@ -114,6 +128,22 @@ pub async fn fetch(request: Request, limit: Duration) -> worker::Result<Response
             Err(timeout())
         }
     }
+}
+
+/// The body of an answer; an error when it is longer.
+///
+/// # Errors
+/// When it breaks off, or has more than `max` bytes.
+pub async fn bytes_up_to(response: &mut Response, max: usize) -> worker::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut stream = response.stream()?;
+    while let Some(chunk) = stream.next().await {
+        bytes.extend_from_slice(&chunk?);
+        if bytes.len() > max {
+            return Err(worker::Error::RustError(format!("an answer of more than {max} bytes")));
+        }
+    }
+    Ok(bytes)
 }
 
 /// `work`, or an error when it takes too long.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use errand_access::Actor;
 use errand_protocol::api::{CreateSession, ErrorCode};
 use errand_protocol::ids::SessionId;
 use errand_protocol::session::PromptMode;
@@ -15,7 +16,6 @@ use worker::Response;
 use super::Agent;
 use super::routes::Answer;
 use super::sse::news_within;
-use crate::http::auth::Actor;
 use crate::http::error::ApiError;
 use crate::platform::ids;
 use crate::platform::rpc::CreateCommand;
@@ -25,7 +25,12 @@ use crate::platform::signal::Waiter;
 const REGISTRY_PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) async fn create(agent: &Rc<Agent>, command: CreateCommand) -> Answer {
-    let CreateCommand { actor, id, request } = command;
+    let CreateCommand {
+        actor,
+        id,
+        request,
+        visibility,
+    } = command;
     if agent.id()? != id {
         return Err(ApiError::internal("a session was sent to another's object"));
     }
@@ -38,6 +43,11 @@ pub(super) async fn create(agent: &Rc<Agent>, command: CreateCommand) -> Answer 
         return Err(taken());
     } else {
         agent.create(new_session(&actor, &id, request)?)?;
+        agent.step(Input::Command {
+            by: actor.person.clone(),
+            id: None,
+            command: Command::Share { visibility },
+        })?;
     }
     first_prompt(agent, &id, &actor, prompt)?;
     made(agent, told, existed).await

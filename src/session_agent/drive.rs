@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use errand_protocol::event::EventBody;
 use errand_protocol::ids::{CommandId, ConnId, PromptId, Seq, UserId};
 use errand_protocol::viewer::ServerFrame;
 use errand_session::{Cx, Effect, Input, NewSession, Rejection, Session, store};
@@ -98,8 +99,13 @@ impl Agent {
             };
             Some(conn.clone())
         });
+        let shared = |effect: &Effect| matches!(effect, Effect::Append(event) if matches!(event.body, EventBody::SessionShared { .. }));
+        let shared = effects.iter().any(shared);
         for effect in effects {
             self.deliver(effect, leaving.as_ref());
+        }
+        if shared {
+            self.judge_all();
         }
         if logged {
             self.readers.notify();

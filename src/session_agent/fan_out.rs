@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use errand_access::Actor;
 use errand_protocol::close::CloseCode;
 use errand_protocol::ids::ConnId;
 use errand_protocol::limits::{CHECK_EVERY_BYTES, MAX_UNREAD_BYTES, MAX_VIEWERS};
@@ -84,9 +85,9 @@ impl Agent {
         let readers = sockets.filter_map(|ws| match sockets::attachment::<Peer>(&ws) {
             Some(Peer::Viewer(viewer)) => Some(Reader {
                 ws,
+                cut: viewer.over,
                 viewer,
                 seen,
-                cut: false,
             }),
             Some(Peer::Runner(_)) | None => None,
         });
@@ -104,7 +105,7 @@ impl Agent {
         self.with_readers(|readers| {
             let cut = readers
                 .iter()
-                .filter(|reader| reader.cut && reader.viewer.person == *person);
+                .filter(|reader| reader.cut && reader.viewer.actor.person == *person);
             readers.len() < MAX_VIEWERS && cut.count() < MAX_CUT_OFF
         })
     }
@@ -114,8 +115,8 @@ impl Agent {
         self.with_readers(|readers| {
             let mut people: Vec<Person> = Vec::new();
             for Reader { viewer, .. } in readers.iter().filter(|reader| !reader.cut) {
-                if !people.contains(&viewer.person) {
-                    people.push(viewer.person.clone());
+                if !people.contains(&viewer.actor.person) {
+                    people.push(viewer.actor.person.clone());
                 }
             }
             people
@@ -163,6 +164,30 @@ impl Agent {
         if presence != before {
             self.to_viewers(ServerFrame::Presence { presence });
         }
+    }
+
+    /// Gives viewers another actor, or ends their connections.
+    pub(super) fn revise_readers(self: &Rc<Self>, judge: impl Fn(&Actor) -> Option<Result<Actor, CloseCode>>) {
+        self.flush_viewers();
+        self.change_readers(|readers| {
+            for reader in readers.iter_mut().filter(|reader| !reader.viewer.over) {
+                let close = match judge(&reader.viewer.actor) {
+                    None => continue,
+                    Some(Ok(actor)) => {
+                        reader.viewer.actor = actor;
+                        None
+                    }
+                    Some(Err(code)) => Some(code),
+                };
+                reader.viewer.over = close.is_some();
+                reader.cut |= close.is_some();
+                // What was accepted with one of this size can hold another.
+                let _ = reader.ws.serialize_attachment(Peer::Viewer(reader.viewer.clone()));
+                if let Some(code) = close {
+                    sockets::close(&reader.ws, code);
+                }
+            }
+        });
     }
 
     /// Sends a frame to all viewers, now or with the next batch.

@@ -22,6 +22,7 @@ use super::commands::{BeginFork, CopyEvents, FindFork, FoundFork, MakeFork};
 use super::routes::Answer;
 use super::sse::news_within;
 use super::writes::Write;
+use crate::admission;
 use crate::http::error::ApiError;
 use crate::platform::{blobs, clock, ids, rpc};
 
@@ -65,6 +66,7 @@ pub(super) async fn fork(write: &Write<'_>, request_id: &str) -> Answer {
             turn_id: turn,
         },
     };
+    admission::admit(agent.config()?, write.actor, &copying.id, request_id).await?;
     agent.saved_work(&copying.origin.turn_id).await?;
     let actor = write.actor.clone();
     let origin = copying.origin.clone();

@@ -11,6 +11,7 @@
 //! **Invariant:** an id that was never created leaves no trace in storage; that of a fork which was begun and never made
 //! leaves none after an hour.
 
+mod access;
 pub mod commands;
 mod create;
 mod drive;
@@ -20,8 +21,10 @@ mod forked;
 mod pacer;
 mod reads;
 mod remote;
+mod revocation;
 mod routes;
 mod runner_socket;
+mod shares;
 mod snapshots;
 mod sse;
 mod viewer_socket;
@@ -65,6 +68,7 @@ struct Agent {
     runner: RefCell<Option<runner_socket::Cached>>,
     /// Who reads the log as a stream.
     readers: sse::Listeners,
+    streams: RefCell<Vec<revocation::Stream>>,
     /// Forks that wait for something to be logged.
     events: sse::Listeners,
     /// Who waits for the registry's next answer.
@@ -92,6 +96,7 @@ impl DurableObject for SessionAgent {
             fan_out: fan_out::FanOut::default(),
             runner: RefCell::new(None),
             readers: sse::Listeners::default(),
+            streams: RefCell::default(),
             events: sse::Listeners::default(),
             told: RefCell::new(None),
         };

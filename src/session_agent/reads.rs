@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use errand_access::Actor;
 use errand_protocol::api::EventPage;
 use errand_protocol::ids::Seq;
 use errand_protocol::limits::{MAX_EVENT_PAGE, MAX_STARTS};
@@ -71,13 +72,13 @@ async fn typical(agent: &Rc<Agent>, resumed: bool, request_id: &str) -> Result<O
 }
 
 /// `?after=` or `?before=`, as JSON; as a stream when the caller wants one.
-pub(super) fn events(agent: &Rc<Agent>, request: &Request) -> Answer {
+pub(super) fn events(agent: &Rc<Agent>, request: &Request, actor: &Actor) -> Answer {
     let accept = request.headers().get("accept")?.unwrap_or_default();
     let after = query_seq(request, "after")?;
     if accept.contains("text/event-stream") {
         let last = request.headers().get("last-event-id")?.filter(|id| !id.is_empty());
         let last = last.map(|text| parse_seq(&text, "Last-Event-ID")).transpose()?;
-        return agent.stream_events(last.or(after).unwrap_or_default());
+        return agent.stream_events(last.or(after).unwrap_or_default(), actor);
     }
     let limit = match query(request, "limit")? {
         None => 100,

@@ -3,13 +3,14 @@
 
 use std::rc::Rc;
 
+use errand_access::Actor;
 use errand_protocol::api::ErrorCode;
 use errand_protocol::viewer::Command;
 use worker::{Method, Request, Response};
 
+use super::access::action_of;
 use super::writes::Write;
-use super::{Agent, create, fork, forked, reads, snapshots};
-use crate::http::auth::Actor;
+use super::{Agent, create, fork, forked, reads, shares, snapshots};
 use crate::http::error::ApiError;
 use crate::http::idempotency;
 use crate::http::json::parse_json;
@@ -24,20 +25,23 @@ pub(super) async fn serve(agent: &Rc<Agent>, mut request: Request) -> Answer {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     match parts.as_slice() {
         ["create"] => create::create(agent, parse_json(&request.bytes().await?)?).await,
+        ["access-changed"] => agent.access_changed(&rpc::read_command(&mut request).await?),
         ["snapshot-access"] => snapshots::access(agent, &rpc::read_command(&mut request).await?),
         ["last-snapshot"] => snapshots::last(agent, &rpc::read_command(&mut request).await?),
         ["fork-find"] => forked::find(agent, rpc::read_command(&mut request).await?),
         ["fork-begin"] => forked::begin(agent, rpc::read_command(&mut request).await?).await,
         ["fork-copy"] => forked::copy(agent, &rpc::read_command(&mut request).await?),
         ["fork-make"] => forked::make(agent, rpc::read_command(&mut request).await?).await,
-        ["runner", _] => {
-            require_session(agent)?;
-            agent.accept_runner(&request)
-        }
+        ["runner", _] => agent.accept_runner(&request),
         ["api", "sessions", _, rest @ ..] => {
             let actor = actor(&request)?;
-            require_own(agent, &actor)?;
-            own_session(agent, &actor, request, rest).await
+            // Who redeems a link does not see the session yet: `shares::join` decides.
+            if rest == ["join"] && request.method() == Method::Post {
+                require_session(agent)?;
+            } else {
+                agent.allow(&actor, action_of(&request.method(), rest))?;
+            }
+            session_route(agent, &actor, request, rest).await
         }
         _ => Err(ApiError::not_found("address")),
     }
@@ -52,17 +56,6 @@ pub(super) fn require_session(agent: &Rc<Agent>) -> Result<(), ApiError> {
     }
 }
 
-/// Loads the session, which must be the actor's.
-pub(super) fn require_own(agent: &Rc<Agent>, actor: &Actor) -> Result<(), ApiError> {
-    require_session(agent)?;
-    let own = agent.read(|s| s.spec().owner.id == actor.person.id && s.spec().org == actor.org)?;
-    if own {
-        Ok(())
-    } else {
-        Err(ApiError::not_found("session"))
-    }
-}
-
 fn actor(request: &Request) -> Result<Actor, ApiError> {
     let header = request
         .headers()
@@ -71,12 +64,13 @@ fn actor(request: &Request) -> Result<Actor, ApiError> {
     Ok(serde_json::from_str(&header)?)
 }
 
-async fn own_session(agent: &Rc<Agent>, actor: &Actor, request: Request, rest: &[&str]) -> Answer {
+async fn session_route(agent: &Rc<Agent>, actor: &Actor, request: Request, rest: &[&str]) -> Answer {
     let request_id = rpc::request_id(&request)?;
     match (&request.method(), rest) {
         (Method::Get, []) => reads::summary(agent),
-        (Method::Get, ["ws"]) => agent.accept_viewer(&request, actor.person.clone()),
-        (Method::Get, ["events"]) => reads::events(agent, &request),
+        (Method::Get, ["ws"]) => agent.accept_viewer(&request, actor),
+        (Method::Get, ["events"]) => reads::events(agent, &request, actor),
+        (Method::Get, ["shares"]) => shares::list(agent),
         (Method::Get, ["transcript"]) => reads::transcript(agent),
         (Method::Get, ["startup"]) => reads::startup(agent, &request_id).await,
         (Method::Get, rest) => Err(unknown(rest)),
@@ -113,6 +107,9 @@ async fn change(
         (Method::Post, ["resume"]) => write.command(Command::Resume {}),
         (Method::Post, ["archive"]) => write.command(Command::Archive {}),
         (Method::Post, ["restore"]) => write.command(Command::Restore {}),
+        (Method::Post, ["shares"]) => shares::make(&write),
+        (Method::Delete, ["shares", id]) => shares::remove(&write, id),
+        (Method::Post, ["join"]) => shares::join(&write),
         (Method::Post, ["fork"]) => fork::fork(&write, request_id).await,
         (_, rest) => Err(unknown(rest)),
     }
@@ -124,9 +121,9 @@ fn unknown(rest: &[&str]) -> ApiError {
         []
         | [
             "ws" | "events" | "transcript" | "startup" | "prompts" | "abort" | "retry" | "pause" | "resume" | "archive"
-            | "restore" | "fork",
+            | "restore" | "fork" | "shares" | "join",
         ]
-        | ["prompts" | "interactions", _] => {
+        | ["prompts" | "interactions" | "shares", _] => {
             ApiError::new(ErrorCode::MethodNotAllowed, "this address does not know that method")
         }
         _ => ApiError::not_found("address"),

@@ -1,10 +1,11 @@
 //! `GET /api/sessions/:id/events` as a stream (SSE). Each reader holds a position, not a buffer: it is told that there
 //! is something new, and reads the log page by page at its own speed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
+use errand_access::Actor;
 use errand_protocol::event::Event;
 use errand_protocol::ids::Seq;
 use errand_session::{Input, store};
@@ -52,12 +53,13 @@ impl Agent {
     }
 
     /// A stream of the log's events after `after`, and of what comes.
-    pub(super) fn stream_events(self: &Rc<Self>, after: Seq) -> Result<Response, ApiError> {
+    pub(super) fn stream_events(self: &Rc<Self>, after: Seq, actor: &Actor) -> Result<Response, ApiError> {
         if !self.is_watched() {
             self.step(Input::Watched)?;
         }
         let waiter = self.readers.join();
-        let pieces = pieces(Rc::clone(self), after, waiter).map(|text| Ok::<_, worker::Error>(text.into_bytes()));
+        let over = self.stream_begins(actor);
+        let pieces = pieces(Rc::clone(self), after, waiter, over).map(|text| Ok::<_, worker::Error>(text.into_bytes()));
         let response = Response::from_stream(pieces)?;
         let headers = response.headers();
         headers.set("content-type", "text/event-stream")?;
@@ -66,21 +68,24 @@ impl Agent {
     }
 }
 
-fn pieces(agent: Rc<Agent>, after: Seq, waiter: Waiter) -> impl Stream<Item = String> {
+fn pieces(agent: Rc<Agent>, after: Seq, waiter: Waiter, over: Rc<Cell<bool>>) -> impl Stream<Item = String> {
     // The first piece is a comment: the reader knows at once that it is connected.
     let first = stream::once(std::future::ready(": connected\n\n".to_owned()));
     first.chain(stream::unfold(
-        (agent, after, waiter),
-        |(agent, after, mut waiter)| async move {
+        (agent, after, waiter, over),
+        |(agent, after, mut waiter, over)| async move {
             loop {
+                if over.get() {
+                    return None;
+                }
                 let page = store::events_after(&agent.sql, after, PAGE).ok()?;
                 if let Some(last) = page.last() {
                     let seq = last.seq;
                     let text: String = page.iter().filter_map(line).collect();
-                    return Some((text, (agent, seq, waiter)));
+                    return Some((text, (agent, seq, waiter, over)));
                 }
                 if !news_within(&mut waiter, HEARTBEAT).await {
-                    return Some((": still here\n\n".to_owned(), (agent, after, waiter)));
+                    return Some((": still here\n\n".to_owned(), (agent, after, waiter, over)));
                 }
             }
         },

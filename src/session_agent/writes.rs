@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use errand_access::{Action, Actor};
 use errand_protocol::api::{PatchPrompt, PatchSession, PostAbort, PostAnswer, PostPrompt, PromptAccepted};
 use errand_protocol::ids::{CommandId, InteractionId, PromptId};
 use errand_protocol::session::Prompt;
@@ -14,7 +15,6 @@ use worker::Response;
 use super::Agent;
 use super::reads::summary;
 use super::routes::Answer;
-use crate::http::auth::Actor;
 use crate::http::error::ApiError;
 use crate::http::json::parse_json;
 use crate::platform::{clock, ids};
@@ -72,10 +72,18 @@ impl Write<'_> {
     }
 
     pub(super) fn patch_session(&self) -> Answer {
-        match self.required()? {
-            PatchSession { title: Some(title) } => self.command(Command::Rename { title }),
-            PatchSession { title: None } => summary(self.agent),
+        let PatchSession { title, visibility } = self.required()?;
+        let rename = title.map(|title| ("title", Command::Rename { title }));
+        let share = visibility.map(|visibility| ("visibility", Command::Share { visibility }));
+        let changes = || rename.iter().chain(&share);
+        // All are allowed, or none is made.
+        for (_, command) in changes() {
+            self.agent.allow(self.actor, Action::of_command(command))?;
         }
+        for (part, command) in changes() {
+            self.carry_out(part, command.clone())?;
+        }
+        summary(self.agent)
     }
 
     pub(super) fn abort(&self) -> Answer {

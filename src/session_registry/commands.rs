@@ -4,6 +4,7 @@
 use errand_protocol::ids::{OrgId, SessionId, UserId};
 use errand_protocol::session::Session;
 use errand_protocol::startup::Start;
+use errand_protocol::text::RepoUrl;
 use serde::{Deserialize, Serialize};
 
 /// Answer of `apply`.
@@ -19,8 +20,12 @@ pub struct Applied {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListCommand {
-    /// Whose sessions.
-    pub owner: UserId,
+    /// Who asks.
+    pub viewer: UserId,
+    /// Which sessions.
+    pub which: Which,
+    /// Only those that work on this.
+    pub repo: Option<RepoUrl>,
     /// How many.
     pub limit: u32,
     /// Where the previous page ended, as it said.
@@ -29,6 +34,18 @@ pub struct ListCommand {
     pub q: Option<String>,
     /// Those that are put away, instead of the others.
     pub archived: bool,
+}
+
+/// Which sessions a list has, as the policy lets its reader see them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Which {
+    /// The reader's own.
+    Mine,
+    /// Those, and what the org's members may see.
+    Shared,
+    /// All of the org's.
+    Everybodys,
 }
 
 /// `recent-repos` → `Vec<RepoInfo>`, latest use first.

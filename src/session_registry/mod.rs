@@ -4,10 +4,11 @@
 //! SessionAgents `apply` their summary; out of order and repeated is fine. A change is told to the owner's EventBus
 //! when that listens, by ringing: the bus fetches what is new, so a lost or late ring loses nothing. D1 is written by
 //! the alarm, at most once a second, again with back-off when it fails. It also remembers what starts of sandboxes took
-//! ([`starts`]).
+//! ([`starts`]), and decides whether there may be one more session ([`admission`]).
 //!
 //! It does not: know who may ask — the Worker does; everybody who reaches an object of this class is one of ours.
 
+pub mod admission;
 pub mod commands;
 mod cursor;
 mod starts;
@@ -31,6 +32,7 @@ use self::cursor::Cursor;
 use crate::config::Config;
 use crate::d1;
 use crate::http::error::ApiError;
+use crate::platform::clock;
 use crate::platform::rpc::{self, ApplyCommand};
 use crate::platform::sql::DoSql;
 
@@ -85,6 +87,11 @@ impl SessionRegistry {
                 let command: ApplyCommand = rpc::read_command(request).await?;
                 self.apply(sql, command, id).await
             }
+            "/admit" => write(&admission::admit(
+                sql,
+                &rpc::read_command(request).await?,
+                clock::now(),
+            )?),
             "/list" => list(sql, &rpc::read_command(request).await?),
             "/recent-repos" => {
                 let RecentReposCommand { owner, limit } = rpc::read_command(request).await?;

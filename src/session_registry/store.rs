@@ -2,16 +2,19 @@
 //!
 //! `sessions` is the index: the latest summary of each session, with the position (`rev`) of its last change. Positions
 //! count changes of the whole org, so a reader that has everything up to a position asks for what is after it.
-//! `listeners` are the people whose EventBus wants to be told. `state` has single values. `starts` is [`super::starts`]'.
+//! `listeners` are the people whose EventBus wants to be told. `state` has single values. `starts` is [`super::starts`]',
+//! `admissions` [`super::admission`]'s.
 //!
 //! **Invariant:** a summary is replaced only by a newer one of the same session, and every replacement gets a new `rev`.
 
+use errand_protocol::access::Visibility;
 use errand_protocol::api::RepoInfo;
 use errand_protocol::ids::UserId;
 use errand_protocol::session::Session;
+use errand_protocol::text::RepoUrl;
 use errand_session::sql::{Row, Sql, SqlError, Value, int, json, text};
 
-use super::commands::{Applied, ChangePage, ListCommand};
+use super::commands::{Applied, ChangePage, ListCommand, Which};
 use super::cursor::Cursor;
 
 /// Changes in one page.
@@ -59,6 +62,20 @@ CREATE TABLE starts (
   UNIQUE (session, generation)
 );
 CREATE INDEX starts_by_repo ON starts (repo, resumed, id);
+",
+    ),
+    (
+        "0004_shared",
+        "
+ALTER TABLE sessions ADD COLUMN visibility TEXT NOT NULL DEFAULT 'private';
+CREATE INDEX sessions_by_time ON sessions (archived, updated_at DESC, id DESC);
+",
+    ),
+    (
+        "0005_admissions",
+        "
+CREATE TABLE admissions (session TEXT PRIMARY KEY, owner TEXT NOT NULL, at INTEGER NOT NULL);
+CREATE INDEX admissions_by_time ON admissions (at);
 ",
     ),
 ];
@@ -114,11 +131,11 @@ pub(super) fn apply(sql: &impl Sql, session: &Session) -> Result<Applied, SqlErr
         let rev = rev(sql)? + 1;
         set(sql, "rev", rev)?;
         sql.exec(
-            "INSERT INTO sessions (id, owner, rev, head_seq, updated_at, archived, title_folded, repo_url, summary)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+            "INSERT INTO sessions (id, owner, rev, head_seq, updated_at, archived, title_folded, repo_url, summary, visibility)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (id) DO UPDATE SET rev = excluded.rev, head_seq = excluded.head_seq,
                updated_at = excluded.updated_at, archived = excluded.archived, title_folded = excluded.title_folded,
-               repo_url = excluded.repo_url, summary = excluded.summary",
+               repo_url = excluded.repo_url, summary = excluded.summary, visibility = excluded.visibility",
             &[
                 session.id.as_str().into(),
                 session.owner.id.as_str().into(),
@@ -129,6 +146,7 @@ pub(super) fn apply(sql: &impl Sql, session: &Session) -> Result<Applied, SqlErr
                 session.title.as_str().to_lowercase().into(),
                 session.repo.as_ref().map(|repo| repo.url.as_str()).into(),
                 summary.as_str().into(),
+                if session.visibility == Visibility::Org { "org" } else { "private" }.into(),
             ],
         )?;
         Ok(Applied { rev, changed: true })
@@ -153,24 +171,33 @@ impl Page {
     }
 }
 
-/// One page of a person's sessions, latest change first: those that are put away, or the others.
+/// One page of the sessions that a person may see, latest change first: those that are put away, or the others.
 ///
 /// # Errors
 /// When the database fails.
 pub(super) fn list(sql: &impl Sql, command: &ListCommand, after: Option<&Cursor>) -> Result<Page, SqlError> {
     let (at, id) = after.map_or((i64::MAX >> 11, "~"), |cursor| (cursor.updated_at, cursor.id.as_str()));
+    // Each in words that an index answers.
+    let seen = match command.which {
+        Which::Mine => "owner = ?1",
+        Which::Shared => "(owner = ?1 OR visibility = 'org')",
+        Which::Everybodys => "?1 <> ''",
+    };
     let mut rows = sql.exec(
-        "SELECT summary, updated_at, id FROM sessions
-         WHERE owner = ?1 AND archived = ?6 AND (updated_at, id) < (?2, ?3)
-           AND (?4 = '' OR instr(title_folded, ?4) > 0)
-         ORDER BY updated_at DESC, id DESC LIMIT ?5",
+        &format!(
+            "SELECT summary, updated_at, id FROM sessions
+             WHERE {seen} AND archived = ?6 AND (updated_at, id) < (?2, ?3)
+               AND (?4 = '' OR instr(title_folded, ?4) > 0) AND (?7 IS NULL OR repo_url = ?7)
+             ORDER BY updated_at DESC, id DESC LIMIT ?5"
+        ),
         &[
-            command.owner.as_str().into(),
+            command.viewer.as_str().into(),
             Value::Int(at),
             id.into(),
             command.q.as_deref().unwrap_or_default().trim().to_lowercase().into(),
             Value::Int(i64::from(command.limit) + 1),
             Value::Int(i64::from(command.archived)),
+            command.repo.as_ref().map(RepoUrl::as_str).into(),
         ],
     )?;
     let limit = usize::try_from(command.limit).unwrap_or(usize::MAX);

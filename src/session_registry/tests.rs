@@ -6,7 +6,7 @@ use errand_protocol::startup::{Mark, Start, StartOutcome, StartPoint};
 use errand_protocol::time::Timestamp;
 use errand_session::sql::Sql;
 
-use super::commands::{ListCommand, SampleCommand};
+use super::commands::{ListCommand, SampleCommand, Which};
 use super::cursor::Cursor;
 use super::{starts, store};
 use crate::native_sql::NativeSql;
@@ -43,6 +43,7 @@ fn session(id: &str, owner: &str, head_seq: u64, at: i64) -> Session {
         isolation: None,
         archived_at: None,
         forked_from: None,
+        visibility: errand_protocol::access::Visibility::Private,
     }
 }
 
@@ -62,7 +63,9 @@ fn page(
 ) -> (Vec<String>, Option<String>) {
     let after = cursor.as_deref().map(|text| Cursor::decode(text).unwrap());
     let command = ListCommand {
-        owner: user(owner),
+        viewer: user(owner),
+        which: Which::Mine,
+        repo: None,
         limit,
         cursor,
         q: q.map(str::to_owned),
@@ -209,7 +212,9 @@ fn what_is_put_away_is_listed_apart_and_comes_back() {
     let sql = index();
     let put_away = || {
         let command = ListCommand {
-            owner: user("ada"),
+            viewer: user("ada"),
+            which: Which::Mine,
+            repo: None,
             limit: 10,
             cursor: None,
             q: Some("übung".to_owned()),
@@ -250,6 +255,100 @@ fn an_index_of_the_first_version_keeps_its_rows() {
     sql.exec(insert, &[summary.as_str().into()]).unwrap();
     store::migrate(&sql).unwrap();
     assert_eq!(page(&sql, "ada", 10, None, None).0, ["old"]);
+}
+
+#[test]
+fn a_list_has_what_its_reader_may_see_and_only_of_the_repository_that_is_asked_for() {
+    use errand_protocol::access::Visibility;
+    let sql = index();
+    let shared = |id: &str, owner: &str, at, visibility| Session {
+        visibility,
+        ..session(id, owner, 1, at)
+    };
+    store::apply(&sql, &shared("own", "ada", 1, Visibility::Private)).unwrap();
+    store::apply(&sql, &shared("org", "bob", 2, Visibility::Org)).unwrap();
+    store::apply(&sql, &shared("link", "bob", 3, Visibility::Link)).unwrap();
+    store::apply(&sql, &shared("secret", "bob", 4, Visibility::Private)).unwrap();
+    let list = |which, repo: Option<&str>| {
+        let command = ListCommand {
+            viewer: user("ada"),
+            which,
+            repo: repo.map(|url| url.parse().unwrap()),
+            limit: 10,
+            cursor: None,
+            q: None,
+            archived: false,
+        };
+        let page = store::list(&sql, &command, None).unwrap().into_json();
+        let list: errand_protocol::api::SessionList = serde_json::from_str(&page).unwrap();
+        list.sessions
+            .iter()
+            .map(|s| s.id.as_str()[4..].to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(list(Which::Mine, None), ["own"]);
+    assert_eq!(list(Which::Shared, None), ["org", "own"]);
+    assert_eq!(list(Which::Everybodys, None), ["secret", "link", "org", "own"]);
+    assert_eq!(list(Which::Everybodys, Some("/srv/org")), ["org"]);
+    assert_eq!(list(Which::Mine, Some("/srv/org")), [""; 0]);
+    let mut taken_back = shared("org", "bob", 9, Visibility::Private);
+    taken_back.head_seq = errand_protocol::ids::Seq(2);
+    store::apply(&sql, &taken_back).unwrap();
+    assert_eq!(list(Which::Shared, None), ["own"]);
+}
+
+#[test]
+fn no_more_sessions_get_in_than_the_limits_allow() {
+    use super::admission::{Admission, AdmitCommand, admit};
+    use errand_access::Limits;
+    let sql = index();
+    let limits = |person_concurrent, person_daily, org_concurrent| Limits {
+        person_concurrent,
+        person_daily,
+        org_concurrent,
+        org_daily: None,
+    };
+    let ask = |id: &str, owner: &str, limits, at| {
+        let command = AdmitCommand {
+            session: SessionId::from_body(id).unwrap(),
+            owner: user(owner),
+            limits,
+        };
+        admit(&sql, &command, Timestamp::from_millis(at)).unwrap() == Admission::Granted
+    };
+    let two_at_once = limits(Some(2), None, None);
+    assert!(ask("a", "ada", two_at_once, 1) && ask("b", "ada", two_at_once, 2));
+    assert!(!ask("c", "ada", two_at_once, 3), "those that are being made count");
+    assert!(ask("a", "ada", two_at_once, 3), "asking again for the same is fine");
+    assert!(
+        !ask("a", "bob", limits(Some(0), None, None), 3),
+        "the same id of somebody else is not the same"
+    );
+    assert!(ask("d", "bob", two_at_once, 3), "each person has their own");
+    assert!(!ask("e", "eve", limits(None, None, Some(3)), 4), "the org has its own");
+    // `a` works, `b` rests, `d` was never made.
+    store::apply(&sql, &session("a", "ada", 1, 5)).unwrap();
+    let resting = Session {
+        phase: Phase::Paused,
+        ..session("b", "ada", 1, 6)
+    };
+    store::apply(&sql, &resting).unwrap();
+    assert!(ask("f", "ada", two_at_once, 7));
+    assert!(!ask("g", "ada", two_at_once, 8));
+    let minute = 60_000;
+    assert!(
+        ask("h", "eve", limits(None, None, Some(2)), 2 * minute),
+        "what was never made is forgotten"
+    );
+    let day = 24 * 60 * minute;
+    assert!(
+        !ask("i", "ada", limits(None, Some(3), None), day),
+        "three were made today"
+    );
+    assert!(
+        ask("i", "ada", limits(None, Some(3), None), day + 3),
+        "the oldest is over"
+    );
 }
 
 fn sample(session: &str, generation: u32, repo: &str, resumed: bool, ready: i64) -> SampleCommand {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::{Role, Visibility};
 use crate::event::Event;
 use crate::ids::{OrgId, PromptId, Seq, SessionId, TurnId};
 use crate::interaction::Answer;
@@ -20,6 +21,8 @@ pub enum ErrorCode {
     Unauthenticated,
     /// 403: signed in, but not allowed.
     Forbidden,
+    /// 403: signed in at the provider, and this installation does not let them in.
+    NotInvited,
     /// 404: no such thing, or not yours.
     NotFound,
     /// 405.
@@ -50,7 +53,7 @@ impl ErrorCode {
         match self {
             Self::BadRequest => 400,
             Self::Unauthenticated => 401,
-            Self::Forbidden => 403,
+            Self::Forbidden | Self::NotInvited => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::Conflict | Self::AlreadyResolved | Self::Terminated => 409,
@@ -117,6 +120,8 @@ pub struct Me {
     pub user: Person,
     /// In which org.
     pub org: OrgInfo,
+    /// What they are there.
+    pub role: Role,
 }
 
 /// An org, to its members.
@@ -137,7 +142,7 @@ pub struct OrgInfo {
 pub struct Installation {
     /// Version of the control plane.
     pub version: String,
-    /// Ways to sign in: `dev`, later `github`, `google`.
+    /// Ways to sign in: `dev`, `github`, `google`.
     pub sign_in: Vec<String>,
     /// The models that a session can use; the first is the default.
     pub models: Vec<ModelInfo>,
@@ -223,10 +228,13 @@ pub struct PatchSession {
     /// The new title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<Title>,
+    /// Who sees it, besides its owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visibility: Option<Visibility>,
 }
 
-/// Answer of `GET /api/sessions?limit=&cursor=&q=&archived=`: newest first; put away ones only with `archived=true`
-/// (and then only those).
+/// Answer of `GET /api/sessions?limit=&cursor=&q=&archived=&filter=`: newest first; put away ones only with
+/// `archived=true` (and then only those); `filter` is `mine` (unless said otherwise) or `all` that one may see.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::{Role, Visibility};
 use crate::ids::{Generation, InteractionId, MessageId, PartId, PromptId, Seq, SnapshotId, TurnId};
 use crate::interaction::{Interaction, Resolution};
 use crate::sandbox::{Isolation, RepoSpec};
@@ -273,6 +274,22 @@ pub enum EventBody {
     SessionArchived {
         /// Put away?
         archived: bool,
+        /// By whom.
+        by: Person,
+    },
+    /// Somebody redeemed one of its share links.
+    #[serde(rename = "session.joined")]
+    SessionJoined {
+        /// As what.
+        role: Role,
+        /// Who.
+        by: Person,
+    },
+    /// Others see it now, or no longer.
+    #[serde(rename = "session.shared")]
+    SessionShared {
+        /// Who.
+        visibility: Visibility,
         /// By whom.
         by: Person,
     },

@@ -1,6 +1,6 @@
 //! Errand's wire types: everything that two processes must agree on, and nothing else.
 //!
-//! Owns: ids, timestamps, the session's vocabulary ([`session`], [`transcript`], [`interaction`], [`startup`]), its log
+//! Owns: ids, timestamps, words of [`access`], the session's vocabulary ([`session`], [`transcript`], [`interaction`], [`startup`]), its log
 //! ([`event`]), the frames of the two WebSockets ([`viewer`], [`runner`]), the sandbox contract ([`sandbox`]),
 //! the REST bodies ([`api`]), the live feed ([`bus`]), close codes and size limits.
 //!
@@ -11,6 +11,8 @@
 
 #![warn(missing_docs)]
 
+pub mod access;
+pub mod accounts;
 pub mod api;
 pub mod bus;
 pub mod close;
@@ -21,6 +23,8 @@ pub mod limits;
 pub mod runner;
 pub mod sandbox;
 pub mod session;
+pub mod settings;
+pub mod share;
 pub mod startup;
 pub mod text;
 pub mod time;

@@ -6,6 +6,8 @@ pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 pub const MAX_PROMPT_BYTES: usize = 512 * 1024;
 /// Longest title, in characters.
 pub const MAX_TITLE_CHARS: usize = 200;
+/// Longest name of a key, an org, a group, in characters.
+pub const MAX_LABEL_CHARS: usize = 100;
 /// Longest repository address, branch or path, in bytes.
 pub const MAX_URL_BYTES: usize = 2048;
 /// Prompts that may wait in one session's queue.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{MAX_PROMPT_BYTES, MAX_TITLE_CHARS, MAX_URL_BYTES};
+use crate::limits::{MAX_LABEL_CHARS, MAX_PROMPT_BYTES, MAX_TITLE_CHARS, MAX_URL_BYTES};
 
 /// Why a text was refused, in words that can be shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +79,8 @@ text!(/// Where a repository is: `https://…` without credentials, `file:///…
     RepoUrl, parse_repo_url);
 text!(/// A branch or tag name by the rules of git-check-ref-format(1).
     Branch, parse_branch);
+text!(/// What people call something: one line, trimmed, 1 to 100 characters.
+    Label, parse_label);
 text!(/// A model, as `provider/model`.
     ModelId, parse_model);
 
@@ -101,6 +103,24 @@ fn parse_prompt(value: &str) -> Result<String, InvalidText> {
     } else {
         value.to_owned()
     })
+}
+
+fn parse_label(value: &str) -> Result<String, InvalidText> {
+    let label = value.trim();
+    if label.is_empty() {
+        return Err(InvalidText::Empty("the name"));
+    }
+    if label.chars().count() > MAX_LABEL_CHARS {
+        return Err(InvalidText::TooLong {
+            what: "the name",
+            max: MAX_LABEL_CHARS,
+            unit: "characters",
+        });
+    }
+    if label.chars().any(char::is_control) {
+        return Err(InvalidText::Control("the name"));
+    }
+    Ok(label.to_owned())
 }
 
 fn parse_title(value: &str) -> Result<String, InvalidText> {

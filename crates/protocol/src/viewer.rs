@@ -11,6 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::Visibility;
 use crate::api::ErrorCode;
 use crate::event::Event;
 use crate::ids::{CommandId, InteractionId, MessageId, PartId, PromptId, Seq, TurnId};
@@ -94,6 +95,11 @@ pub enum Command {
     Rename {
         /// The title.
         title: Title,
+    },
+    /// Change who sees it.
+    Share {
+        /// By what rule.
+        visibility: Visibility,
     },
     /// Leave `error` and start again; waiting prompts go on.
     Retry {},

@@ -3,6 +3,7 @@
 //! The shell applies effects like this: all durable ones ([`Effect::is_durable`]) in one transaction, then frames,
 //! then the alarm for [`crate::Session::next_deadline`], then remote calls, whose outcomes come back as inputs.
 
+use errand_protocol::access::Role;
 use errand_protocol::api::ErrorCode;
 use errand_protocol::close::CloseCode;
 use errand_protocol::event::Event;
@@ -48,6 +49,13 @@ pub enum Input {
     },
     /// Somebody started to watch.
     Watched,
+    /// Somebody redeemed a share link, which the shell has checked.
+    Joined {
+        /// Who.
+        by: Person,
+        /// As what.
+        role: Role,
+    },
     /// Somebody waits for the work to be saved.
     SaveWanted,
     /// A runner's frame came in.

@@ -106,6 +106,8 @@ impl Survey {
             | EventBody::SessionTitled { .. }
             | EventBody::SessionPhase { .. }
             | EventBody::SessionArchived { .. }
+            | EventBody::SessionJoined { .. }
+            | EventBody::SessionShared { .. }
             | EventBody::SandboxStep { .. }
             | EventBody::SandboxReady { .. }
             | EventBody::SandboxTrouble { .. }

@@ -1,6 +1,7 @@
 //! The summary in the registry: told when something that lists show has changed, at most once an interval, until it is
 //! known to have arrived.
 
+use errand_protocol::access::Visibility;
 use errand_protocol::sandbox::Isolation;
 use errand_protocol::session::{Activity, Cause, Phase};
 use errand_protocol::text::Title;
@@ -19,6 +20,7 @@ pub(crate) struct Glance {
     queue: usize,
     isolation: Option<Isolation>,
     archived: bool,
+    visibility: Visibility,
 }
 
 impl Session {
@@ -38,6 +40,7 @@ impl Session {
             queue: self.queue.len(),
             isolation: core.isolation,
             archived: core.archived_at.is_some(),
+            visibility: core.access.visibility,
         }
     }
 }

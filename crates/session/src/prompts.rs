@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use errand_protocol::access::Role;
 use errand_protocol::api::ErrorCode;
 use errand_protocol::event::EventBody;
 use errand_protocol::ids::{CommandId, PromptId, TurnId};
@@ -70,6 +71,13 @@ impl Step<'_, '_> {
                 self.restore(by);
                 Ok(())
             }
+            Command::Share { visibility } => {
+                if self.s.core.access.visibility != visibility {
+                    self.s.core.access.visibility = visibility;
+                    self.log(EventBody::SessionShared { visibility, by });
+                }
+                Ok(())
+            }
             _ if terminated => Err(Rejection::new(ErrorCode::Terminated, "This session has been ended.")),
             Command::EditPrompt { prompt_id, text } => self.edit_prompt(&prompt_id, text),
             Command::WithdrawPrompt { prompt_id } => self.withdraw_prompt(&prompt_id, by),
@@ -104,6 +112,15 @@ impl Step<'_, '_> {
                 self.terminate(&by);
                 Ok(())
             }
+        }
+    }
+
+    /// Somebody is a guest from now on; a link never makes less of them than an earlier one did.
+    pub(crate) fn joined(&mut self, by: Person, role: Role) {
+        let guests = &mut self.s.core.access.guests;
+        if guests.get(&by.id).is_none_or(|known| *known < role) {
+            guests.insert(by.id.clone(), role);
+            self.log(EventBody::SessionJoined { role, by });
         }
     }
 

@@ -13,7 +13,7 @@ use errand_protocol::text::Title;
 use errand_protocol::transcript::{Part, PartBody, ToolStatus};
 use errand_protocol::viewer::ServerFrame;
 
-use crate::core::{Core, Life, Spec, Volatile};
+use crate::core::{Access, Core, Life, Spec, Volatile};
 use crate::effect::{Cx, Effect, Input, Rejection};
 use crate::open_parts::OpenParts;
 use crate::startup::NumberedStart;
@@ -91,7 +91,13 @@ impl Session {
             isolation: core.isolation,
             archived_at: core.archived_at,
             forked_from: core.spec.forked_from.clone(),
+            visibility: core.access.visibility,
         }
+    }
+
+    /// Who may see it besides its owner.
+    pub const fn access(&self) -> &Access {
+        &self.core.access
     }
 
     /// What it is doing, in one word.
@@ -245,6 +251,7 @@ impl Step<'_, '_> {
         match input {
             Input::Command { by, id, command } => self.command_once(by, id, command)?,
             Input::Watched => self.watched(),
+            Input::Joined { by, role } => self.joined(by, role),
             Input::SaveWanted => self.tell_runner(AgentFrame::Save {}),
             Input::Runner { conn, frame } => self.runner_frame(&conn, frame),
             Input::RunnerGone { conn } => self.runner_gone(&conn),

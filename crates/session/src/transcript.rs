@@ -69,6 +69,8 @@ impl Fold {
             | EventBody::SessionTitled { .. }
             | EventBody::SessionPhase { .. }
             | EventBody::SessionArchived { .. }
+            | EventBody::SessionJoined { .. }
+            | EventBody::SessionShared { .. }
             | EventBody::SandboxStep { .. }
             | EventBody::SandboxReady { .. }
             | EventBody::SandboxTrouble { .. }

@@ -82,6 +82,8 @@ function apply(draft: Draft, event: Event): void {
     case "session.created":
     case "session.titled":
     case "session.archived":
+    case "session.shared":
+    case "session.joined":
     case "prompt.moved":
     case "sandbox.snapshot":
       return;

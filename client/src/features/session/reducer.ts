@@ -189,6 +189,8 @@ function live(state: SessionState, event: Event): SessionState {
       const { archivedAt: _since, ...rest } = state.session;
       return { ...state, session: { ...rest, ...(event.archived ? { archivedAt: event.at } : {}) } };
     }
+    case "session.shared":
+      return { ...state, session: state.session && { ...state.session, visibility: event.visibility } };
     case "session.phase": {
       if (!state.session) return state;
       const { cause: _old, ...rest } = state.session;

@@ -90,6 +90,14 @@ fn session_events() -> Vec<EventBody> {
             archived: true,
             by: ada(),
         },
+        EventBody::SessionJoined {
+            role: errand_protocol::access::Role::Member,
+            by: ada(),
+        },
+        EventBody::SessionShared {
+            visibility: errand_protocol::access::Visibility::Org,
+            by: ada(),
+        },
         EventBody::SandboxStep {
             generation: Generation(2),
             step: StartStep::Cloning,

@@ -1,0 +1,96 @@
+//! Settings of an org and of its people, as admins change them. Which level wins is decided by `crates/access`.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::access::Visibility;
+
+/// A number, or `"unlimited"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, type = "number | \"unlimited\""))]
+pub enum Limit {
+    /// At most so many.
+    Most(u32),
+    /// No limit.
+    Unlimited,
+}
+
+impl Limit {
+    /// The number, if there is one.
+    pub const fn get(self) -> Option<u32> {
+        match self {
+            Self::Most(most) => Some(most),
+            Self::Unlimited => None,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum OnTheWire {
+    Most(u32),
+    Word(String),
+}
+
+impl Serialize for Limit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Most(most) => serializer.serialize_u32(*most),
+            Self::Unlimited => serializer.serialize_str("unlimited"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match OnTheWire::deserialize(deserializer) {
+            Ok(OnTheWire::Most(most)) => Ok(Self::Most(most)),
+            Ok(OnTheWire::Word(word)) if word == "unlimited" => Ok(Self::Unlimited),
+            Ok(OnTheWire::Word(_)) | Err(_) => {
+                Err(serde::de::Error::custom("a limit is a whole number, or \"unlimited\""))
+            }
+        }
+    }
+}
+
+/// What one level says; what it does not mention is left to the levels before it. Also the answer of `GET
+/// /api/admin/settings[/users/:id]`, and the body of `PUT`, which replaces what the level says.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
+pub struct SettingsPatch {
+    /// Who sees a new session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_visibility: Option<Visibility>,
+    /// Sessions of one person at work at the same time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub person_concurrent_sessions: Option<Limit>,
+    /// Sessions of one person made within 24 hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub person_daily_sessions: Option<Limit>,
+    /// Sessions of the org at work at the same time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub org_concurrent_sessions: Option<Limit>,
+    /// Sessions of the org made within 24 hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub org_daily_sessions: Option<Limit>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_a_number_or_unlimited() {
+        for (json, limit) in [
+            ("0", Limit::Most(0)),
+            ("7", Limit::Most(7)),
+            ("\"unlimited\"", Limit::Unlimited),
+        ] {
+            assert_eq!(serde_json::from_str::<Limit>(json).unwrap(), limit);
+            assert_eq!(serde_json::to_string(&limit).unwrap(), json);
+        }
+        for bad in ["-1", "1.5", "\"7\"", "null", "4294967296", "\"Unlimited\"", "[]"] {
+            assert!(serde_json::from_str::<Limit>(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The audit log: every request that may change something, whoever made it and however it ended. Owns: what an entry
+//! says ([`describe`]), writing it after the answer, and `GET /api/admin/audit`.
+//!
+//! Who asks is noted where the credential is recognised ([`Slot`]), so no handler can forget it. A request by nobody we
+//! know is in no org's log; it is refused before it does anything. What is said over a WebSocket is in the session's own
+//! log, with its author.
+
+mod read;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use errand_access::Actor;
+use errand_protocol::accounts::AuditEntry;
+use errand_protocol::ids::OrgId;
+use http::{Method, StatusCode};
+
+pub(super) use self::read::read;
+use crate::config::Config;
+use crate::d1::audit;
+use crate::platform::{clock, ids};
+
+/// Longest target that is kept: addresses hold few ids.
+const MAX_TARGET: usize = 300;
+
+/// Where a request notes who made it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Slot(Arc<Mutex<Option<Who>>>);
+
+#[derive(Debug)]
+struct Who {
+    actor: Actor,
+    address: Option<String>,
+    /// Instead of method and address.
+    action: Option<&'static str>,
+}
+
+impl Slot {
+    /// This actor makes the request.
+    pub(super) fn note(&self, actor: &Actor, address: Option<String>) {
+        self.put(actor, address, None);
+    }
+
+    /// This person has just signed in by it.
+    pub(super) fn note_sign_in(&self, actor: &Actor, address: Option<String>) {
+        self.put(actor, address, Some("sign-in"));
+    }
+
+    fn put(&self, actor: &Actor, address: Option<String>, action: Option<&'static str>) {
+        let who = Who {
+            actor: actor.clone(),
+            address,
+            action,
+        };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(who);
+    }
+
+    /// What the log is to say of the request, when it is to say something.
+    pub(super) fn entry(&self, request: &Asked, status: StatusCode, request_id: &str) -> Option<(OrgId, AuditEntry)> {
+        let who = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        if request.method.is_safe() && who.action.is_none() {
+            return None;
+        }
+        let (action, target) = describe(&request.method, &request.path);
+        let now = clock::now();
+        let entry = AuditEntry {
+            id: ids::mint_body(now),
+            at: now,
+            user_id: Some(who.actor.person.id),
+            user_name: who.actor.person.name,
+            credential: who.actor.credential.id().as_str().to_owned(),
+            action: who.action.map_or(action, str::to_owned),
+            target,
+            outcome: outcome(status),
+            address: who.address,
+            request_id: request_id.to_owned(),
+        };
+        Some((who.actor.org, entry))
+    }
+}
+
+/// What was asked for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    method: Method,
+    path: String,
+}
+
+impl Asked {
+    /// By this request.
+    pub(super) fn of(request: &worker::Request) -> Self {
+        Self {
+            // One that cannot be read is refused before it does anything.
+            method: request.method().as_ref().parse().unwrap_or(Method::GET),
+            path: request.path(),
+        }
+    }
+}
+
+/// `ok`, or the status of the refusal.
+fn outcome(status: StatusCode) -> String {
+    if status.as_u16() < 400 {
+        "ok".to_owned()
+    } else {
+        status.as_u16().to_string()
+    }
+}
+
+/// Writes an entry. One that cannot be written is in the logs, whole.
+pub(super) async fn write(config: &Config, org: &OrgId, entry: &AuditEntry) {
+    if let Err(error) = audit::insert(config, org, entry).await {
+        let text = serde_json::to_string(entry).unwrap_or_default();
+        log::error!(request = entry.request_id.as_str(), org = org.as_str(); "audit entry not stored: {error}: {text}");
+    }
+}
+
+/// Method and address with the ids taken out, and the ids.
+fn describe(method: &Method, path: &str) -> (String, String) {
+    let is_id = |segment: &&str| {
+        let (prefix, body) = segment.split_once('_').unwrap_or_default();
+        prefix.len() == 3 && !body.is_empty()
+    };
+    let plain = path
+        .split('/')
+        .map(|segment| if is_id(&segment) { ":id" } else { segment });
+    let action = format!("{method} {}", plain.collect::<Vec<_>>().join("/"));
+    let ids: Vec<&str> = path.split('/').filter(is_id).collect();
+    let short = |text: String| text.chars().take(MAX_TARGET).collect();
+    (short(action), short(ids.join("/")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_names_the_route_and_its_ids_apart() {
+        let of = |path| describe(&Method::POST, path);
+        let (action, target) = of("/api/sessions/ses_1/prompts/prm_2");
+        assert_eq!(action, "POST /api/sessions/:id/prompts/:id");
+        assert_eq!(target, "ses_1/prm_2");
+        assert_eq!(of("/api/keys"), ("POST /api/keys".to_owned(), String::new()));
+        assert!(of(&format!("/api/{}", "x".repeat(9999))).0.len() <= MAX_TARGET);
+    }
+
+    #[test]
+    fn a_refusal_is_an_outcome() {
+        assert_eq!(outcome(StatusCode::CREATED), "ok");
+        assert_eq!(outcome(StatusCode::FORBIDDEN), "403");
+    }
+}

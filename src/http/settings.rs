@@ -1,0 +1,78 @@
+//! `/api/admin/settings`: what an org says, and what it says of single members. Which level wins: `errand_access`.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use errand_access::{Action, Actor};
+use errand_protocol::ids::UserId;
+use errand_protocol::settings::SettingsPatch;
+use http::StatusCode;
+
+use super::error::{ApiError, json_response};
+use super::json::Json;
+use super::{App, allow};
+use crate::d1::members;
+use crate::d1::settings::{self, Level};
+use crate::platform::clock;
+
+/// `GET /api/admin/settings`.
+#[worker::send]
+pub(super) async fn get(State(app): State<App>, actor: Actor) -> Result<Response, ApiError> {
+    allow::in_org(&actor, Action::ReadSettings)?;
+    let said = settings::read(&app.config, &actor.org, Level::Org(&actor.org)).await?;
+    Ok(json_response(StatusCode::OK, &said))
+}
+
+/// `PUT /api/admin/settings`.
+#[worker::send]
+pub(super) async fn put(
+    State(app): State<App>,
+    actor: Actor,
+    Json(body): Json<SettingsPatch>,
+) -> Result<Response, ApiError> {
+    allow::in_org(&actor, Action::WriteSettings)?;
+    replace(&app, &actor, Level::Org(&actor.org), &body).await
+}
+
+/// `GET /api/admin/settings/users/{id}`.
+#[worker::send]
+pub(super) async fn get_of_user(
+    State(app): State<App>,
+    actor: Actor,
+    Path(user): Path<String>,
+) -> Result<Response, ApiError> {
+    allow::in_org(&actor, Action::ReadSettings)?;
+    let user = member(&app, &actor, &user).await?;
+    let said = settings::read(&app.config, &actor.org, Level::User(&user)).await?;
+    Ok(json_response(StatusCode::OK, &said))
+}
+
+/// `PUT /api/admin/settings/users/{id}`.
+#[worker::send]
+pub(super) async fn put_of_user(
+    State(app): State<App>,
+    actor: Actor,
+    Path(user): Path<String>,
+    Json(body): Json<SettingsPatch>,
+) -> Result<Response, ApiError> {
+    allow::in_org(&actor, Action::WriteSettings)?;
+    let user = member(&app, &actor, &user).await?;
+    if body.org_concurrent_sessions.is_some() || body.org_daily_sessions.is_some() {
+        let message = "what concerns the org as a whole is not said of a member";
+        return Err(ApiError::invalid("orgDailySessions", message));
+    }
+    replace(&app, &actor, Level::User(&user), &body).await
+}
+
+async fn replace(app: &App, actor: &Actor, level: Level<'_>, body: &SettingsPatch) -> Result<Response, ApiError> {
+    settings::write(&app.config, &actor.org, level, body, &actor.person.id, clock::now()).await?;
+    Ok(json_response(StatusCode::OK, body))
+}
+
+async fn member(app: &App, actor: &Actor, user: &str) -> Result<UserId, ApiError> {
+    let unknown = || ApiError::not_found("member");
+    let user: UserId = user.parse().map_err(|_| unknown())?;
+    let row = members::find(&app.config, &actor.org, &user)
+        .await?
+        .ok_or_else(unknown)?;
+    Ok(row.id)
+}

@@ -1,0 +1,142 @@
+//! The share links of a session and who redeemed which; all SQL of that. The tables are made with the first link.
+
+use errand_protocol::access::Role;
+use errand_protocol::ids::{ShareId, UserId};
+use errand_protocol::share::ShareLink;
+use errand_protocol::time::Timestamp;
+use errand_session::sql::{Row, Sql, SqlError, Value, int, text};
+
+fn migrate(sql: &impl Sql) -> Result<(), SqlError> {
+    for table in [
+        "CREATE TABLE IF NOT EXISTS shares (id TEXT PRIMARY KEY, code_hash TEXT NOT NULL UNIQUE, role TEXT NOT NULL,
+           created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, max_uses INTEGER NOT NULL)",
+        "CREATE TABLE IF NOT EXISTS share_uses (share TEXT NOT NULL, user TEXT NOT NULL, PRIMARY KEY (share, user))",
+    ] {
+        sql.exec(table, &[])?;
+    }
+    Ok(())
+}
+
+fn is_there(sql: &impl Sql) -> Result<bool, SqlError> {
+    let table = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'shares'";
+    Ok(!sql.exec(table, &[])?.is_empty())
+}
+
+const LINKS: &str = "SELECT id, role, created_at, expires_at, max_uses,
+    (SELECT count(*) FROM share_uses WHERE share = shares.id) FROM shares";
+
+/// All links, newest first.
+pub(super) fn list(sql: &impl Sql) -> Result<Vec<ShareLink>, SqlError> {
+    if !is_there(sql)? {
+        return Ok(Vec::new());
+    }
+    let rows = sql.exec(&format!("{LINKS} ORDER BY created_at DESC, id DESC"), &[])?;
+    rows.iter().map(link).collect()
+}
+
+/// Stores a link, unless there is one with its id; the one that there is then.
+pub(super) fn put(sql: &impl Sql, new: &ShareLink, code_hash: &str) -> Result<ShareLink, SqlError> {
+    sql.transaction(|| {
+        migrate(sql)?;
+        sql.exec(
+            "INSERT INTO shares (id, code_hash, role, created_at, expires_at, max_uses) VALUES (?, ?, ?, ?, ?, ?)
+             ON CONFLICT DO NOTHING",
+            &[
+                new.id.as_str().into(),
+                code_hash.into(),
+                new.role.as_str().into(),
+                Value::Int(new.created_at.millis()),
+                Value::Int(new.expires_at.millis()),
+                new.max_uses.into(),
+            ],
+        )?;
+        let rows = sql.exec(&format!("{LINKS} WHERE id = ?"), &[new.id.as_str().into()])?;
+        let row = rows.first().ok_or_else(|| SqlError::Row("no link".to_owned()))?;
+        link(row)
+    })
+}
+
+/// Removes a link; false when there is none.
+pub(super) fn remove(sql: &impl Sql, id: &ShareId) -> Result<bool, SqlError> {
+    if !is_there(sql)? {
+        return Ok(false);
+    }
+    let gone = sql.exec("DELETE FROM shares WHERE id = ? RETURNING id", &[id.as_str().into()])?;
+    Ok(!gone.is_empty())
+}
+
+/// Redeems the link with this code: what it makes of the person. Who redeemed it before does not count again.
+pub(super) fn redeem(sql: &impl Sql, code_hash: &str, user: &UserId, now: Timestamp) -> Result<Option<Role>, SqlError> {
+    if !is_there(sql)? {
+        return Ok(None);
+    }
+    sql.transaction(|| {
+        let found = format!("{LINKS} WHERE code_hash = ? AND expires_at > ?");
+        let rows = sql.exec(&found, &[code_hash.into(), Value::Int(now.millis())])?;
+        let Some(link) = rows.first().map(link).transpose()? else {
+            return Ok(None);
+        };
+        let of = [link.id.as_str().into(), user.as_str().into()];
+        let before = sql.exec("SELECT 1 FROM share_uses WHERE share = ? AND user = ?", &of)?;
+        if before.is_empty() {
+            if link.uses >= link.max_uses {
+                return Ok(None);
+            }
+            sql.exec("INSERT INTO share_uses (share, user) VALUES (?, ?)", &of)?;
+        }
+        Ok(Some(link.role))
+    })
+}
+
+fn link(row: &Row) -> Result<ShareLink, SqlError> {
+    let wrong = |e: &dyn std::fmt::Display| SqlError::Row(e.to_string());
+    let number = |column| u32::try_from(int(row, column)?).map_err(|e| wrong(&e));
+    let name = text(row, 1)?;
+    let role = Role::ALL.into_iter().find(|role| role.as_str() == name);
+    Ok(ShareLink {
+        id: text(row, 0)?.parse().map_err(|e| wrong(&e))?,
+        role: role.ok_or_else(|| wrong(&"no such role"))?,
+        created_at: Timestamp::from_millis(int(row, 2)?),
+        expires_at: Timestamp::from_millis(int(row, 3)?),
+        max_uses: number(4)?,
+        uses: number(5)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::native_sql::NativeSql;
+
+    #[test]
+    fn a_link_is_redeemed_by_so_many_people_each_once_until_it_is_over() {
+        let sql = NativeSql::new();
+        let at = Timestamp::from_millis;
+        let user = |name: &str| UserId::from_body(name).unwrap();
+        assert_eq!(redeem(&sql, "hash", &user("ada"), at(1)).unwrap(), None);
+        let new = ShareLink {
+            id: "shr_1".parse().unwrap(),
+            role: Role::Member,
+            created_at: at(0),
+            expires_at: at(100),
+            uses: 0,
+            max_uses: 2,
+        };
+        put(&sql, &new, "hash").unwrap();
+        assert_eq!(put(&sql, &new, "hash").unwrap(), new, "the same again is the same");
+        assert_eq!(redeem(&sql, "other", &user("ada"), at(1)).unwrap(), None);
+        for name in ["ada", "bob", "ada"] {
+            assert_eq!(
+                redeem(&sql, "hash", &user(name), at(99)).unwrap(),
+                Some(Role::Member),
+                "{name}"
+            );
+        }
+        assert_eq!(redeem(&sql, "hash", &user("eve"), at(99)).unwrap(), None);
+        assert_eq!(list(&sql).unwrap()[0].uses, 2);
+        assert_eq!(redeem(&sql, "hash", &user("ada"), at(100)).unwrap(), None);
+        assert!(remove(&sql, &new.id).unwrap());
+        assert!(!remove(&sql, &new.id).unwrap());
+        assert_eq!(redeem(&sql, "hash", &user("ada"), at(1)).unwrap(), None);
+    }
+}
