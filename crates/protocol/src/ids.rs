@@ -104,6 +104,10 @@ id!(/// A saved state of a session's work: workspace and conversation; minted by
     SnapshotId, "snp_", "snapshot");
 id!(/// A viewer's command; made by the client, unique per command.
     CommandId, "cmd_", "command");
+id!(/// A limit on what may be spent.
+    BudgetId, "bdg_", "budget");
+id!(/// One call of a model; made by the Worker that relays it.
+    CallId, "cal_", "call");
 
 /// Position in a session's log: 1 for its first event, contiguous. 0 stands for "before everything".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
