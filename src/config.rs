@@ -227,6 +227,8 @@ pub struct Config {
     pub origin: String,
     /// `MASTER_KEY`.
     pub master_key: MasterKey,
+    /// `MASTER_KEY_PREVIOUS`: what sealed secrets may still be sealed with, after a rotation.
+    pub previous_master_key: Option<MasterKey>,
     /// `SANDBOX_HOST_URL` and `SANDBOX_HOST_SECRET`.
     pub sandbox_host: SandboxHost,
     /// `RUNNER_URL`: how a runner addresses the control plane, `ws(s)://…`.
@@ -257,6 +259,9 @@ impl Config {
             environment,
             origin: without_slash(&required(env, "ORIGIN")?),
             master_key: required(env, "MASTER_KEY")?.parse()?,
+            previous_master_key: optional(env, "MASTER_KEY_PREVIOUS")
+                .map(|hex| hex.parse())
+                .transpose()?,
             sandbox_host: SandboxHost {
                 url: without_slash(&required(env, "SANDBOX_HOST_URL")?),
                 secret: required(env, "SANDBOX_HOST_SECRET")?.into(),
@@ -301,6 +306,11 @@ impl Config {
     /// The session index of one org.
     pub fn registry(&self, org: &OrgId) -> worker::Result<Stub> {
         self.env.durable_object("SESSION_REGISTRY")?.get_by_name(org.as_str())
+    }
+
+    /// The books of one org.
+    pub fn ledger(&self, org: &OrgId) -> worker::Result<Stub> {
+        self.env.durable_object("LEDGER")?.get_by_name(org.as_str())
     }
 
     /// The live feed of one person.

@@ -9,12 +9,14 @@
 //! | [`session_agent`] | Durable Object, one per session: the shell around the session machine |
 //! | [`session_registry`] | Durable Object, one per org: the index of its sessions |
 //! | [`event_bus`] | Durable Object, one per person: their live feed |
+//! | [`ledger`] | Durable Object, one per org: what model calls cost, and whether one more may be made |
 //! | [`platform`] | clock, ids, cryptography, SQLite, logging, calls between objects |
 
 pub mod config;
 pub mod d1;
 pub mod event_bus;
 pub mod http;
+pub mod ledger;
 #[cfg(test)]
 mod native_sql;
 pub mod platform;
@@ -30,6 +32,6 @@ fn start() {
 }
 
 #[event(fetch)]
-async fn fetch(request: worker::Request, env: Env, _: Context) -> worker::Result<worker::web_sys::Response> {
-    http::serve(request, &env).await
+async fn fetch(request: worker::Request, env: Env, context: Context) -> worker::Result<worker::web_sys::Response> {
+    http::serve(request, &env, context).await
 }

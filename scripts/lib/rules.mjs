@@ -5,14 +5,14 @@ import path from 'node:path';
 import { ROOT } from './paths.mjs';
 import { run } from './process.mjs';
 
-const PURE_CRATES = ['errand-protocol', 'errand-session'];
+const PURE_CRATES = ['errand-access', 'errand-protocol', 'errand-session'];
 const IMPURE = /^(worker|worker-sys|wasm-bindgen|js-sys|web-sys|tokio|reqwest|hyper) v/;
 const SQL = /"\s*(SELECT|INSERT|UPDATE|DELETE\s+FROM|CREATE\s+(UNIQUE\s+)?(TABLE|INDEX))\b/;
 const BINDING = /\benv(?:\(\))?\s*\.\s*(var|secret|d1|bucket|durable_object|kv|queue|service)\(/;
 
 /** All checks, each `{name, problems()}`; a problem is one line of text. */
 export const RULES = [
-  { name: 'protocol and session know no platform, no runtime and no clock', problems: impureDependencies },
+  { name: 'access, protocol and session know no platform, no runtime and no clock', problems: impureDependencies },
   { name: 'only config.rs reads environment bindings', problems: () => linesIn('src', BINDING, (file) => file === 'src/config.rs') },
   { name: 'SQL stands only in store.rs and src/d1', problems: () => [...linesIn('src', SQL, mayHoldSql), ...linesIn('crates', SQL, mayHoldSql)] },
 ];

@@ -1,5 +1,6 @@
 //! People, their orgs and their membership.
 
+use errand_access::Actor;
 use errand_protocol::api::OrgInfo;
 use errand_protocol::ids::{OrgId, UserId};
 use errand_protocol::session::Person;
@@ -9,7 +10,6 @@ use worker::D1Type;
 
 use super::big;
 use crate::config::Config;
-use crate::http::auth::Actor;
 
 #[derive(Debug, Deserialize)]
 struct OrgRow {
@@ -25,7 +25,7 @@ pub async fn ensure_personal(
     org: &OrgId,
     login: &str,
     now: Timestamp,
-) -> worker::Result<Actor> {
+) -> worker::Result<Person> {
     let person = Person {
         id: user.clone(),
         name: login.to_owned(),
@@ -48,10 +48,7 @@ pub async fn ensure_personal(
             .bind_refs(&[D1Type::Text(org.as_str()), D1Type::Text(user.as_str()), big(at)])?,
     ])
     .await?;
-    Ok(Actor {
-        person,
-        org: org.clone(),
-    })
+    Ok(person)
 }
 
 /// The org in which a person acts, when they are a member.

@@ -13,6 +13,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use errand_access::Actor;
 use errand_protocol::bus::BusFrame;
 use errand_protocol::close::CloseCode;
 use errand_protocol::ids::{OrgId, UserId};
@@ -24,7 +25,6 @@ use worker::{
 
 use self::listeners::{Listeners, Position};
 use crate::config::Config;
-use crate::http::auth::Actor;
 use crate::http::error::ApiError;
 use crate::platform::rpc;
 use crate::session_registry::commands::{

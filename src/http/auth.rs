@@ -6,13 +6,12 @@
 //! cookie) may change something or open a WebSocket only from our own origin.
 
 use axum::extract::FromRequestParts;
+use errand_access::Actor;
 use errand_protocol::api::ErrorCode;
-use errand_protocol::ids::{OrgId, SessionId};
-use errand_protocol::session::Person;
+use errand_protocol::ids::SessionId;
 use http::header::{AUTHORIZATION, COOKIE, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
-use serde::{Deserialize, Serialize};
 use worker::send::SendFuture;
 
 use super::App;
@@ -26,16 +25,6 @@ use crate::platform::{clock, crypto};
 const COOKIE_NAME: &str = "errand_session";
 /// How long a sign-in lasts, from its start.
 pub const SIGN_IN_MS: i64 = 7 * 24 * 60 * 60 * 1000;
-
-/// A person, and the org in which they act.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Actor {
-    /// Who.
-    pub person: Person,
-    /// In which org.
-    pub org: OrgId,
-}
 
 impl FromRequestParts<App> for Actor {
     type Rejection = ApiError;

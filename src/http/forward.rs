@@ -8,13 +8,14 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use errand_access::Actor;
 use errand_protocol::ids::SessionId;
 use errand_protocol::limits::MAX_BODY_BYTES;
 use http::header::{SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 
-use super::auth::{self, Actor};
+use super::auth;
 use super::error::ApiError;
 use super::{App, RequestId, json};
 use crate::platform::rpc;
@@ -46,7 +47,11 @@ pub(super) async fn to_session_from_runner(
     if !is_upgrade(request.headers()) {
         return Err(ApiError::bad_request("this address takes only WebSocket connections"));
     }
-    let vouched = (rpc::RUNNER, claims.generation.0.to_string());
+    let caller = rpc::SandboxCaller {
+        org: claims.org,
+        generation: claims.generation,
+    };
+    let vouched = (rpc::RUNNER, serde_json::to_string(&caller)?);
     send(&app.config.session_agent(&session)?, request, &id, vouched).await
 }
 

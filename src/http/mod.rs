@@ -1,6 +1,7 @@
 //! The HTTP API (DESIGN §6). Owns: routes, authentication, body limits, errors. Does not: decide what a session may
 //! do — that is the SessionAgent's.
 
+pub(crate) mod allow;
 pub mod auth;
 pub mod error;
 mod forward;
@@ -8,6 +9,7 @@ mod health;
 pub(crate) mod idempotency;
 pub mod json;
 mod llm;
+mod money;
 mod router;
 mod sessions;
 mod sign_in;
@@ -21,7 +23,7 @@ use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use tower_service::Service;
 use worker::send::SendWrapper;
 use worker::web_sys::ReadableStream;
-use worker::{Env, ResponseBody};
+use worker::{Context, Env, ResponseBody};
 
 use self::error::ApiError;
 use crate::config::Config;
@@ -32,6 +34,8 @@ use crate::platform::{clock, ids, rpc};
 pub(crate) struct App {
     /// The configuration and the bindings.
     pub(crate) config: Arc<Config>,
+    /// The request's own: what goes on after the answer.
+    pub(crate) context: Arc<Context>,
 }
 
 /// The reference of the request that is being served; the router has it as an extension.
@@ -51,9 +55,13 @@ impl NativeBody {
 }
 
 /// Answers one request. Every answer carries `x-request-id`.
-pub(crate) async fn serve(request: worker::Request, env: &Env) -> worker::Result<worker::web_sys::Response> {
+pub(crate) async fn serve(
+    request: worker::Request,
+    env: &Env,
+    context: Context,
+) -> worker::Result<worker::web_sys::Response> {
     let id = ids::request_id(clock::now());
-    let mut response = match route(request, env, &id).await {
+    let mut response = match route(request, env, context, &id).await {
         Ok(response) => response,
         Err(error) => error.into_http_response(&id),
     };
@@ -85,11 +93,17 @@ pub(crate) async fn serve(request: worker::Request, env: &Env) -> worker::Result
     })
 }
 
-async fn route(request: worker::Request, env: &Env, id: &str) -> Result<http::Response<Body>, ApiError> {
+async fn route(
+    request: worker::Request,
+    env: &Env,
+    context: Context,
+    id: &str,
+) -> Result<http::Response<Body>, ApiError> {
     let mut request = worker::HttpRequest::try_from(request)
         .map_err(|_| ApiError::bad_request("the address or a header cannot be read"))?;
     let app = App {
         config: Arc::new(Config::from_env(env)?),
+        context: Arc::new(context),
     };
     request.extensions_mut().insert(RequestId(id.to_owned()));
     match router::router(app).call(request).await {

@@ -3,16 +3,16 @@
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use errand_access::{Action, Actor};
 use errand_protocol::api::{CreateSession, RepoInfo, RepoList};
 use errand_protocol::ids::SessionId;
 use errand_protocol::text::ModelId;
 use http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
 
-use super::auth::Actor;
 use super::error::{ApiError, json_response};
 use super::json::Json;
-use super::{App, RequestId, forward, idempotency};
+use super::{App, RequestId, allow, forward, idempotency};
 use crate::config::Config;
 use crate::platform::{clock, ids, rpc};
 use crate::session_registry::commands::{ListCommand, RecentReposCommand};
@@ -37,6 +37,7 @@ pub(super) async fn list(
     actor: Actor,
     uri: Uri,
 ) -> Result<Response, ApiError> {
+    allow::in_org(&actor, Action::ListSessions)?;
     let query = list_query(&uri)?;
     let command = ListCommand {
         owner: actor.person.id,
@@ -62,6 +63,7 @@ pub(super) async fn create(
     headers: HeaderMap,
     Json(mut request): Json<CreateSession>,
 ) -> Result<Response, ApiError> {
+    allow::to_create(&actor, request.repo.as_ref().map(|repo| &repo.url))?;
     request.model = Some(chosen_model(&app.config, request.model.take())?);
     let session = session_id(&actor, &request, &headers)?;
     let stub = app.config.session_agent(&session)?;
@@ -80,6 +82,7 @@ pub(super) async fn repos(
     Extension(id): Extension<RequestId>,
     actor: Actor,
 ) -> Result<Response, ApiError> {
+    allow::in_org(&actor, Action::ListSessions)?;
     let command = RecentReposCommand {
         owner: actor.person.id,
         limit: RECENT_REPOS,
@@ -101,6 +104,7 @@ pub(super) async fn events(
     actor: Actor,
     request: Request,
 ) -> Result<Response, ApiError> {
+    allow::in_org(&actor, Action::ListenToFeed)?;
     let stub = app.config.event_bus(&actor.person.id)?;
     let vouched = (rpc::ACTOR, serde_json::to_string(&actor)?);
     forward::send(&stub, request, &id, vouched).await

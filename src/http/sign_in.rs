@@ -2,16 +2,16 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use errand_access::{Action, Actor};
 use errand_protocol::api::{DevSignIn, Me, SignedIn};
 use errand_protocol::ids::{OrgId, UserId};
 use http::header::{ORIGIN, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::App;
-use super::auth::{self, Actor};
 use super::error::{ApiError, json_response};
 use super::json::Json;
+use super::{App, allow, auth};
 use crate::config::Environment;
 use crate::d1::{auth_sessions, users};
 use crate::platform::{clock, crypto, ids};
@@ -45,15 +45,12 @@ pub(super) async fn dev(
     let now = clock::now();
     let user: UserId = ids::derive("dev", "user", login);
     let org: OrgId = ids::derive("dev", "org", login);
-    let actor = users::ensure_personal(&app.config, &user, &org, login, now).await?;
+    let person = users::ensure_personal(&app.config, &user, &org, login, now).await?;
     let token = crypto::new_secret();
     let hash = auth::token_hash(&token);
-    auth_sessions::insert(&app.config, &hash, &actor, now, now.plus(auth::SIGN_IN_MS)).await?;
+    auth_sessions::insert(&app.config, &hash, &person, &org, now, now.plus(auth::SIGN_IN_MS)).await?;
     let cookie = auth::set_cookie(&app.config, &token);
-    let signed_in = SignedIn {
-        token,
-        user: actor.person,
-    };
+    let signed_in = SignedIn { token, user: person };
     with_cookie(json_response(StatusCode::OK, &signed_in), &cookie)
 }
 
@@ -70,12 +67,14 @@ pub(super) async fn logout(State(app): State<App>, request: axum::extract::Reque
 /// `GET /api/auth/me`.
 #[worker::send]
 pub(super) async fn me(State(app): State<App>, actor: Actor) -> Result<Response, ApiError> {
+    allow::oneself(&actor, Action::ReadSelf)?;
     let org = users::org_of(&app.config, &actor)
         .await?
         .ok_or_else(ApiError::unauthenticated)?;
     let me = Me {
         user: actor.person,
         org,
+        role: actor.role,
     };
     Ok(json_response(StatusCode::OK, &me))
 }

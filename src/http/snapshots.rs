@@ -5,6 +5,7 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use errand_access::Actor;
 use errand_protocol::api::ErrorCode;
 use errand_protocol::ids::SnapshotId;
 use errand_protocol::limits::MAX_SNAPSHOT_BYTES;
@@ -13,7 +14,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use worker::web_sys::ReadableStream;
 
-use super::auth::{self, Actor};
+use super::auth;
 use super::error::ApiError;
 use super::{App, NativeBody, RequestId, forward};
 use crate::platform::sandbox_token::Audience;
@@ -75,9 +76,12 @@ async fn permitted_key(app: &App, parts: &Parts, id: &RequestId) -> Result<Strin
     let session = forward::session_id(&parts.uri, "/runner/")?;
     let claims = auth::sandbox(&app.config, &parts.headers, &session, Audience::Runner)?;
     let snapshot = snapshot_id(&parts.uri).ok_or_else(|| ApiError::not_found("snapshot"))?;
-    let generation = claims.generation;
+    let access = SnapshotAccess {
+        org: claims.org.clone(),
+        generation: claims.generation,
+    };
     let stub = app.config.session_agent(&session)?;
-    let () = rpc::post(&stub, "snapshot-access", &SnapshotAccess { generation }, &id.0).await?;
+    let () = rpc::post(&stub, "snapshot-access", &access, &id.0).await?;
     Ok(blobs::snapshot_key(&claims.org, &session, &snapshot))
 }
 

@@ -1,6 +1,8 @@
 //! Minting of ids: ULIDs for new things, and ids derived from a key where repeating must give the same id.
 
-use errand_protocol::ids::{CommandId, ConnId, InteractionId, OrgId, PromptId, SessionId, TurnId, UserId};
+use errand_protocol::ids::{
+    BudgetId, CallId, CommandId, ConnId, InteractionId, OrgId, PromptId, SessionId, TurnId, UserId,
+};
 use errand_protocol::time::Timestamp;
 
 use super::crypto;
@@ -21,6 +23,8 @@ macro_rules! minted {
     };
 }
 minted!(
+    BudgetId,
+    CallId,
     CommandId,
     ConnId,
     InteractionId,

@@ -11,6 +11,7 @@ pub mod microtasks;
 pub mod rpc;
 pub mod sandbox_host;
 pub mod sandbox_token;
+pub mod sealing;
 pub mod signal;
 pub mod sockets;
 pub mod sql;

@@ -4,15 +4,15 @@
 use std::future::Future;
 use std::time::Duration;
 
+use errand_access::Actor;
 use errand_protocol::api::{CreateSession, ErrorBody};
-use errand_protocol::ids::SessionId;
+use errand_protocol::ids::{Generation, OrgId, SessionId};
 use errand_protocol::session::Session;
 use futures_util::future::{Either, select};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use worker::{AbortController, Delay, Fetch, Headers, Method, Request, RequestInit, Response, Stub};
 
-use crate::http::auth::Actor;
 use crate::http::error::ApiError;
 use crate::platform::{clock, ids};
 
@@ -20,8 +20,17 @@ use crate::platform::{clock, ids};
 pub const REQUEST_ID: &str = "x-request-id";
 /// Header with the [`Actor`] as JSON: who asks. Set by the Worker alone.
 pub const ACTOR: &str = "x-errand-actor";
-/// Header with the sandbox generation of a runner whose token the Worker has verified.
+/// Header with the [`SandboxCaller`] of a runner whose token the Worker has verified, as JSON.
 pub const RUNNER: &str = "x-errand-runner";
+
+/// What a sandbox's token says of it, besides its session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxCaller {
+    /// In which org.
+    pub org: OrgId,
+    /// Which sandbox of the session.
+    pub generation: Generation,
+}
 
 /// `POST https://do/create` to a SessionAgent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

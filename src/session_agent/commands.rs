@@ -1,24 +1,35 @@
 //! What the Worker and other SessionAgents ask a SessionAgent: `POST https://do/<command>`, JSON in and out. Creating is
 //! [`crate::platform::rpc::CreateCommand`].
 
+use errand_access::Actor;
 use errand_protocol::event::Event;
-use errand_protocol::ids::{Generation, SessionId, SnapshotId, TurnId};
+use errand_protocol::ids::{Generation, OrgId, SessionId, SnapshotId, TurnId};
 use errand_protocol::sandbox::RepoSpec;
 use errand_protocol::session::{ForkOrigin, Session};
 use errand_protocol::text::{ModelId, PromptText, Title};
 use errand_session::fork::Fork;
 use serde::{Deserialize, Serialize};
 
-use crate::http::auth::Actor;
-
 /// `snapshot-access` → `null`: whether the sandbox of this generation may still read and write snapshots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotAccess {
     /// Of its token.
+    pub org: OrgId,
+    /// Of its token.
     pub generation: Generation,
 }
 
-/// `last-snapshot` → [`SnapshotRef`], to the owner.
+/// `llm-access` → [`crate::ledger::commands::Payer`]: whether the sandbox of this generation may call models, and for
+/// whom it does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LlmAccess {
+    /// Of its token.
+    pub org: OrgId,
+    /// Of its token.
+    pub generation: Generation,
+}
+
+/// `last-snapshot` → [`SnapshotRef`], to those who may take the work away.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastSnapshot {
     /// Who asks.

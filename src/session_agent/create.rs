@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use errand_access::Actor;
 use errand_protocol::api::{CreateSession, ErrorCode};
 use errand_protocol::ids::SessionId;
 use errand_protocol::session::PromptMode;
@@ -15,7 +16,6 @@ use worker::Response;
 use super::Agent;
 use super::routes::Answer;
 use super::sse::news_within;
-use crate::http::auth::Actor;
 use crate::http::error::ApiError;
 use crate::platform::ids;
 use crate::platform::rpc::CreateCommand;

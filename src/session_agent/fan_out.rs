@@ -104,7 +104,7 @@ impl Agent {
         self.with_readers(|readers| {
             let cut = readers
                 .iter()
-                .filter(|reader| reader.cut && reader.viewer.person == *person);
+                .filter(|reader| reader.cut && reader.viewer.actor.person == *person);
             readers.len() < MAX_VIEWERS && cut.count() < MAX_CUT_OFF
         })
     }
@@ -114,8 +114,8 @@ impl Agent {
         self.with_readers(|readers| {
             let mut people: Vec<Person> = Vec::new();
             for Reader { viewer, .. } in readers.iter().filter(|reader| !reader.cut) {
-                if !people.contains(&viewer.person) {
-                    people.push(viewer.person.clone());
+                if !people.contains(&viewer.actor.person) {
+                    people.push(viewer.actor.person.clone());
                 }
             }
             people

@@ -6,6 +6,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use errand_access::Actor;
 use errand_protocol::session::ForkOrigin;
 use errand_session::fork::store::{self as fork_store, Plan};
 use errand_session::{NewSession, Session, store};
@@ -15,7 +16,6 @@ use super::commands::{BeginFork, CopyEvents, FindFork, FoundFork, MakeFork};
 use super::create::{first_prompt, made, taken};
 use super::reads::json;
 use super::routes::Answer;
-use crate::http::auth::Actor;
 use crate::http::error::ApiError;
 use crate::platform::blobs;
 

@@ -11,12 +11,14 @@
 //! **Invariant:** an id that was never created leaves no trace in storage; that of a fork which was begun and never made
 //! leaves none after an hour.
 
+mod access;
 pub mod commands;
 mod create;
 mod drive;
 mod fan_out;
 mod fork;
 mod forked;
+mod llm;
 mod pacer;
 mod reads;
 mod remote;

@@ -3,13 +3,14 @@
 
 use std::rc::Rc;
 
+use errand_access::Actor;
 use errand_protocol::api::ErrorCode;
 use errand_protocol::viewer::Command;
 use worker::{Method, Request, Response};
 
+use super::access::action_of;
 use super::writes::Write;
-use super::{Agent, create, fork, forked, reads, snapshots};
-use crate::http::auth::Actor;
+use super::{Agent, create, fork, forked, llm, reads, snapshots};
 use crate::http::error::ApiError;
 use crate::http::idempotency;
 use crate::http::json::parse_json;
@@ -25,19 +26,17 @@ pub(super) async fn serve(agent: &Rc<Agent>, mut request: Request) -> Answer {
     match parts.as_slice() {
         ["create"] => create::create(agent, parse_json(&request.bytes().await?)?).await,
         ["snapshot-access"] => snapshots::access(agent, &rpc::read_command(&mut request).await?),
+        ["llm-access"] => llm::access(agent, &rpc::read_command(&mut request).await?),
         ["last-snapshot"] => snapshots::last(agent, &rpc::read_command(&mut request).await?),
         ["fork-find"] => forked::find(agent, rpc::read_command(&mut request).await?),
         ["fork-begin"] => forked::begin(agent, rpc::read_command(&mut request).await?).await,
         ["fork-copy"] => forked::copy(agent, &rpc::read_command(&mut request).await?),
         ["fork-make"] => forked::make(agent, rpc::read_command(&mut request).await?).await,
-        ["runner", _] => {
-            require_session(agent)?;
-            agent.accept_runner(&request)
-        }
+        ["runner", _] => agent.accept_runner(&request),
         ["api", "sessions", _, rest @ ..] => {
             let actor = actor(&request)?;
-            require_own(agent, &actor)?;
-            own_session(agent, &actor, request, rest).await
+            agent.allow(&actor, action_of(&request.method(), rest))?;
+            session_route(agent, &actor, request, rest).await
         }
         _ => Err(ApiError::not_found("address")),
     }
@@ -52,17 +51,6 @@ pub(super) fn require_session(agent: &Rc<Agent>) -> Result<(), ApiError> {
     }
 }
 
-/// Loads the session, which must be the actor's.
-pub(super) fn require_own(agent: &Rc<Agent>, actor: &Actor) -> Result<(), ApiError> {
-    require_session(agent)?;
-    let own = agent.read(|s| s.spec().owner.id == actor.person.id && s.spec().org == actor.org)?;
-    if own {
-        Ok(())
-    } else {
-        Err(ApiError::not_found("session"))
-    }
-}
-
 fn actor(request: &Request) -> Result<Actor, ApiError> {
     let header = request
         .headers()
@@ -71,11 +59,11 @@ fn actor(request: &Request) -> Result<Actor, ApiError> {
     Ok(serde_json::from_str(&header)?)
 }
 
-async fn own_session(agent: &Rc<Agent>, actor: &Actor, request: Request, rest: &[&str]) -> Answer {
+async fn session_route(agent: &Rc<Agent>, actor: &Actor, request: Request, rest: &[&str]) -> Answer {
     let request_id = rpc::request_id(&request)?;
     match (&request.method(), rest) {
         (Method::Get, []) => reads::summary(agent),
-        (Method::Get, ["ws"]) => agent.accept_viewer(&request, actor.person.clone()),
+        (Method::Get, ["ws"]) => agent.accept_viewer(&request, actor),
         (Method::Get, ["events"]) => reads::events(agent, &request),
         (Method::Get, ["transcript"]) => reads::transcript(agent),
         (Method::Get, ["startup"]) => reads::startup(agent, &request_id).await,

@@ -13,7 +13,8 @@ use worker::{Request, Response, WebSocket, WebSocketIncomingMessage, WebSocketPa
 use super::{Agent, Peer};
 use crate::config::Config;
 use crate::http::error::ApiError;
-use crate::platform::{clock, ids, rpc, sandbox_token, sockets};
+use crate::platform::rpc::{self, SandboxCaller};
+use crate::platform::{clock, ids, sandbox_token, sockets};
 
 /// Tag of runners' sockets.
 const RUNNER: &str = "runner";
@@ -40,13 +41,11 @@ pub(super) struct Cached {
 
 impl Agent {
     /// `GET /runner/:id`; the Worker has verified the token.
-    pub(super) fn accept_runner(&self, request: &Request) -> Result<Response, ApiError> {
-        let generation = request
-            .headers()
-            .get(rpc::RUNNER)?
-            .and_then(|text| text.parse().ok())
-            .map(Generation);
-        let generation = generation.ok_or_else(|| ApiError::internal("no generation from the Worker"))?;
+    pub(super) fn accept_runner(self: &Rc<Self>, request: &Request) -> Result<Response, ApiError> {
+        let caller = request.headers().get(rpc::RUNNER)?;
+        let caller = caller.ok_or_else(|| ApiError::internal("no sandbox from the Worker"))?;
+        let SandboxCaller { org, generation } = serde_json::from_str(&caller)?;
+        self.allow_sandbox(&org)?;
         sockets::require_upgrade(request)?;
         let pair = WebSocketPair::new()?;
         self.state.accept_websocket_with_tags(&pair.server, &[RUNNER]);

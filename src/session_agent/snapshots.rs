@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use errand_access::Action;
 use errand_protocol::api::ErrorCode;
 use errand_protocol::ids::SnapshotId;
 use errand_session::Session;
@@ -10,13 +11,13 @@ use errand_session::Session;
 use super::Agent;
 use super::commands::{LastSnapshot, SnapshotAccess, SnapshotRef};
 use super::reads::json;
-use super::routes::{Answer, require_own, require_session};
+use super::routes::Answer;
 use crate::http::error::ApiError;
 use crate::platform::blobs;
 
 /// The sandbox of the current generation has access, also for its last save after the session has been ended.
 pub(super) fn access(agent: &Rc<Agent>, command: &SnapshotAccess) -> Answer {
-    require_session(agent)?;
+    agent.allow_sandbox(&command.org)?;
     if agent.read(Session::generation)? != command.generation {
         return Err(ApiError::new(
             ErrorCode::Conflict,
@@ -26,9 +27,9 @@ pub(super) fn access(agent: &Rc<Agent>, command: &SnapshotAccess) -> Answer {
     json(&())
 }
 
-/// The last one, for its owner.
+/// The last one, for a person.
 pub(super) fn last(agent: &Rc<Agent>, command: &LastSnapshot) -> Answer {
-    require_own(agent, &command.actor)?;
+    agent.allow(&command.actor, Action::DownloadWork)?;
     let id = agent.read(|session| session.snapshot().map(|snapshot| snapshot.id.clone()))?;
     json(&SnapshotRef {
         id: id.ok_or_else(|| ApiError::not_found("snapshot yet"))?,

@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
+use errand_access::{Action, Actor};
 use errand_protocol::api::ErrorCode;
 use errand_protocol::close::CloseCode;
 use errand_protocol::ids::{CommandId, ConnId, Seq};
 use errand_protocol::limits::{FIRST_PAGE, MAX_CLIENT_FRAME_BYTES, MAX_EVENT_PAGE};
-use errand_protocol::session::Person;
 use errand_protocol::viewer::{ClientFrame, SEEN, ServerFrame};
 use errand_session::{Input, store};
 use serde::{Deserialize, Serialize};
@@ -24,16 +24,16 @@ const EVENTS_PER_FRAME: usize = 100;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Viewer {
     pub(super) conn: ConnId,
-    /// Who looks.
-    pub(super) person: Person,
+    /// Who looks, and what they were when they came.
+    pub(super) actor: Actor,
 }
 
 impl Agent {
     /// `GET /api/sessions/:id/ws?after=SEQ`. From the snapshot to the registration of the socket nothing awaits, so
     /// that no event falls between.
-    pub(super) fn accept_viewer(self: &Rc<Self>, request: &Request, person: Person) -> Result<Response, ApiError> {
+    pub(super) fn accept_viewer(self: &Rc<Self>, request: &Request, actor: &Actor) -> Result<Response, ApiError> {
         sockets::require_upgrade(request)?;
-        if !self.has_room_for(&person) {
+        if !self.has_room_for(&actor.person) {
             return Err(ApiError::new(
                 ErrorCode::RateLimited,
                 "too many people are watching this session",
@@ -55,7 +55,7 @@ impl Agent {
         let pair = WebSocketPair::new()?;
         let viewer = Viewer {
             conn: ids::mint(clock::now()),
-            person,
+            actor: actor.clone(),
         };
         let before = self.presence();
         self.viewer_came(&pair.server, viewer)?;
@@ -90,15 +90,14 @@ impl Agent {
             Ok(frame) => frame,
             Err(error) => return reject(ws, readable_id(&text), error),
         };
-        let outcome = match self.load() {
-            Ok(true) => self.step(Input::Command {
-                by: viewer.person.clone(),
+        let allowed = self.allow(&viewer.actor, Action::of_command(&frame.command));
+        let outcome = allowed.and_then(|()| {
+            self.step(Input::Command {
+                by: viewer.actor.person.clone(),
                 id: Some(frame.id.clone()),
                 command: frame.command,
-            }),
-            Ok(false) => Err(ApiError::not_found("session")),
-            Err(error) => Err(error),
-        };
+            })
+        });
         // The answer stands behind everything that the command made happen.
         self.flush_viewers();
         match outcome {

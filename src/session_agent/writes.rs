@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use errand_access::Actor;
 use errand_protocol::api::{PatchPrompt, PatchSession, PostAbort, PostAnswer, PostPrompt, PromptAccepted};
 use errand_protocol::ids::{CommandId, InteractionId, PromptId};
 use errand_protocol::session::Prompt;
@@ -14,7 +15,6 @@ use worker::Response;
 use super::Agent;
 use super::reads::summary;
 use super::routes::Answer;
-use crate::http::auth::Actor;
 use crate::http::error::ApiError;
 use crate::http::json::parse_json;
 use crate::platform::{clock, ids};

@@ -11,7 +11,7 @@
 pub mod commands;
 mod cursor;
 mod starts;
-mod store;
+pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 

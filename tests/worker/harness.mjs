@@ -318,3 +318,17 @@ async function wrangler(args) {
     env: { ...process.env, WRANGLER_SEND_METRICS: 'false', CI: '1' },
   });
 }
+
+/** Makes a signed-in person (see `signIn`) act in `org` with this role, as if they had been invited there. */
+export async function join(worker, person, org, role) {
+  const { DB } = await worker.env();
+  await DB.batch([
+    DB.prepare('INSERT INTO members (org_id, user_id, role, created_at) VALUES (?1, ?2, ?3, 0) ON CONFLICT (org_id, user_id) DO UPDATE SET role = ?3')
+      .bind(org, person.user.id, role),
+    DB.prepare('UPDATE auth_sessions SET org_id = ? WHERE user_id = ?').bind(org, person.user.id),
+  ]);
+  return person;
+}
+
+/** A person with this role in `org`. */
+export const member = async (worker, org, role) => join(worker, await worker.signIn(), org, role);

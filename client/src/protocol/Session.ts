@@ -11,6 +11,7 @@ import type { Seq } from "./Seq";
 import type { SessionId } from "./SessionId";
 import type { Timestamp } from "./Timestamp";
 import type { Title } from "./Title";
+import type { Visibility } from "./Visibility";
 
 /**
  * A session in lists and on its page.
@@ -75,4 +76,8 @@ archivedAt?: Timestamp,
 /**
  * Which session it was forked from, and after which turn.
  */
-forkedFrom?: ForkOrigin, };
+forkedFrom?: ForkOrigin, 
+/**
+ * Who may see it besides its owner.
+ */
+visibility?: Visibility, };

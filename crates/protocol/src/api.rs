@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::Role;
 use crate::event::Event;
 use crate::ids::{OrgId, PromptId, Seq, SessionId, TurnId};
 use crate::interaction::Answer;
@@ -18,6 +19,8 @@ pub enum ErrorCode {
     BadRequest,
     /// 401: not signed in, or the token is forged or expired.
     Unauthenticated,
+    /// 402: a budget is used up.
+    BudgetExhausted,
     /// 403: signed in, but not allowed.
     Forbidden,
     /// 404: no such thing, or not yours.
@@ -50,6 +53,7 @@ impl ErrorCode {
         match self {
             Self::BadRequest => 400,
             Self::Unauthenticated => 401,
+            Self::BudgetExhausted => 402,
             Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
@@ -117,6 +121,8 @@ pub struct Me {
     pub user: Person,
     /// In which org.
     pub org: OrgInfo,
+    /// What they are there.
+    pub role: Role,
 }
 
 /// An org, to its members.

@@ -104,6 +104,16 @@ id!(/// A saved state of a session's work: workspace and conversation; minted by
     SnapshotId, "snp_", "snapshot");
 id!(/// A viewer's command; made by the client, unique per command.
     CommandId, "cmd_", "command");
+id!(/// A browser or script that is signed in.
+    SignInId, "sgn_", "sign-in");
+id!(/// An API key; not the key itself.
+    ApiKeyId, "key_", "API key");
+id!(/// An invitation to an org.
+    InvitationId, "inv_", "invitation");
+id!(/// People of an org under one name.
+    GroupId, "grp_", "group");
+id!(/// A link that shares a session.
+    ShareId, "shr_", "share link");
 id!(/// A limit on what may be spent.
     BudgetId, "bdg_", "budget");
 id!(/// One call of a model; made by the Worker that relays it.

@@ -1,6 +1,6 @@
 //! Errand's wire types: everything that two processes must agree on, and nothing else.
 //!
-//! Owns: ids, timestamps, the session's vocabulary ([`session`], [`transcript`], [`interaction`], [`startup`]), its log
+//! Owns: ids, timestamps, words of [`access`], the session's vocabulary ([`session`], [`transcript`], [`interaction`], [`startup`]), its log
 //! ([`event`]), the frames of the two WebSockets ([`viewer`], [`runner`]), the sandbox contract ([`sandbox`]),
 //! the REST bodies ([`api`]), money ([`money`]), the live feed ([`bus`]), close codes and size limits.
 //!
@@ -11,6 +11,7 @@
 
 #![warn(missing_docs)]
 
+pub mod access;
 pub mod api;
 pub mod bus;
 pub mod close;

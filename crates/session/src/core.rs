@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 
+use errand_protocol::access::{Role, Visibility};
 use errand_protocol::ids::{
-    ConnId, Generation, InteractionId, OrgId, PromptId, Seq, SessionId, SnapshotId, SpoolId, TurnId,
+    ConnId, Generation, InteractionId, OrgId, PromptId, Seq, SessionId, SnapshotId, SpoolId, TurnId, UserId,
 };
 use errand_protocol::interaction::{Answer, Interaction};
 use errand_protocol::runner::GitAuthor;
@@ -71,9 +72,29 @@ pub struct Core {
     /// The last state of the work that is saved outside the sandbox.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<Snapshot>,
+    /// Who may see it besides its owner.
+    #[serde(default, skip_serializing_if = "Access::is_default")]
+    pub access: Access,
     /// The last start's first turn goes on: what it does first belongs to that start's marks.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub first_turn: bool,
+}
+
+/// Who may see a session besides its owner. The machine keeps it and decides nothing with it (`crates/access` does).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Access {
+    /// By what rule.
+    pub visibility: Visibility,
+    /// Who redeemed a share link, and as what.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub guests: BTreeMap<UserId, Role>,
+}
+
+impl Access {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A state of the work, saved outside the sandbox.

@@ -8,7 +8,7 @@ use errand_protocol::text::{ModelId, Title};
 use errand_protocol::time::Timestamp;
 use errand_protocol::viewer::OpenPart;
 
-use crate::core::{Core, Index, Life, Spec, Volatile};
+use crate::core::{Access, Core, Index, Life, Spec, Volatile};
 use crate::effect::Effect;
 use crate::fork::Fork;
 use crate::open_parts::OpenParts;
@@ -131,6 +131,7 @@ impl Session {
                 },
                 archived_at: None,
                 snapshot,
+                access: Access::default(),
                 first_turn: false,
             },
             queue: Vec::new(),

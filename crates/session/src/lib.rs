@@ -32,7 +32,7 @@ pub mod store;
 mod timings;
 pub mod transcript;
 
-pub use crate::core::{Core, Life, Snapshot, Spec};
+pub use crate::core::{Access, Core, Life, Snapshot, Spec};
 pub use crate::create::{NewSession, Stored};
 pub use crate::effect::{Cx, Effect, Input, Rejection, SandboxCall};
 pub use crate::session::{Placed, Session};

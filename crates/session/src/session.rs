@@ -6,14 +6,14 @@
 
 use errand_protocol::close::CloseCode;
 use errand_protocol::event::{Event, EventBody};
-use errand_protocol::ids::{ConnId, Generation, Seq};
+use errand_protocol::ids::{ConnId, Generation, PromptId, Seq, TurnId};
 use errand_protocol::runner::AgentFrame;
 use errand_protocol::session::{Activity, Person, Prompt, Session as Summary, TurnInfo};
 use errand_protocol::text::Title;
 use errand_protocol::transcript::{Part, PartBody, ToolStatus};
 use errand_protocol::viewer::ServerFrame;
 
-use crate::core::{Core, Life, Spec, Volatile};
+use crate::core::{Access, Core, Life, Spec, Volatile};
 use crate::effect::{Cx, Effect, Input, Rejection};
 use crate::open_parts::OpenParts;
 use crate::startup::NumberedStart;
@@ -91,7 +91,13 @@ impl Session {
             isolation: core.isolation,
             archived_at: core.archived_at,
             forked_from: core.spec.forked_from.clone(),
+            visibility: core.access.visibility,
         }
+    }
+
+    /// Who may see it besides its owner.
+    pub const fn access(&self) -> &Access {
+        &self.core.access
     }
 
     /// What it is doing, in one word.
@@ -141,13 +147,23 @@ impl Session {
         self.core.head_seq
     }
 
+    /// The turn that runs, and its prompt.
+    pub fn running_turn(&self) -> Option<(&TurnId, &PromptId)> {
+        self.core.turn.as_ref().map(|turn| (&turn.id, &turn.prompt_id))
+    }
+
+    /// Whether it has been ended for good.
+    pub fn is_over(&self) -> bool {
+        self.core.life == Life::Terminated
+    }
+
     /// The current sandbox's generation.
     pub fn generation(&self) -> Generation {
         self.core.generation
     }
 
     /// A waiting or running prompt.
-    pub fn live_prompt(&self, id: &errand_protocol::ids::PromptId) -> Option<&Prompt> {
+    pub fn live_prompt(&self, id: &PromptId) -> Option<&Prompt> {
         self.queue
             .iter()
             .chain(self.running.iter())

@@ -1,0 +1,34 @@
+/** Each migration on a database of the version before it, with rows in it. */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { splitSql } from '../../scripts/lib/migrations.mjs';
+
+const DIR = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..', 'migrations');
+
+/** A database with the migrations up to and including `last`. */
+function databaseAt(last) {
+  const db = new DatabaseSync(':memory:');
+  const apply = (name) => splitSql(fs.readFileSync(path.join(DIR, name), 'utf8')).forEach((statement) => db.exec(statement));
+  const files = fs.readdirSync(DIR).filter((name) => name.endsWith('.sql')).sort();
+  files.filter((name) => name <= last).forEach(apply);
+  return { db, apply };
+}
+
+test('0002 keeps people, orgs and sign-ins, and the old Worker can still write them', () => {
+  const { db, apply } = databaseAt('0001_init.sql');
+  const rows = `INSERT INTO users VALUES ('usr_1', 'ada', 'Ada', 'ada@x.invalid', 1);
+    INSERT INTO orgs VALUES ('org_1', 'ada', 1);
+    INSERT INTO members VALUES ('org_1', 'usr_1', 'owner', 1);
+    INSERT INTO auth_sessions (token_hash, user_id, org_id, created_at, expires_at) VALUES ('h1', 'usr_1', 'org_1', 1, 2)`;
+  rows.split(';').forEach((row) => db.exec(row));
+  apply('0002_accounts.sql');
+  const [signIn] = db.prepare('SELECT * FROM auth_sessions').all();
+  assert.deepEqual({ ...signIn }, { token_hash: 'h1', user_id: 'usr_1', org_id: 'org_1', created_at: 1, expires_at: 2, device: '', address: null, used_at: null });
+  db.exec("INSERT INTO auth_sessions (token_hash, user_id, org_id, created_at, expires_at) VALUES ('h2', 'usr_1', 'org_1', 1, 2)");
+  assert.equal(db.prepare('SELECT count(*) AS n FROM auth_sessions JOIN members USING (org_id, user_id)').get().n, 2);
+});
