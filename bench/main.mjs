@@ -13,7 +13,7 @@ import { modernNode } from '../scripts/lib/tools.mjs';
 
 const HELP = `npm run bench -- [options]   prints one JSON object per line: {name, value, unit, n, note?}
 
-  --only a,b     only these groups: worker, relay, durable, attach, start, sessions, load (or any figure's name)
+  --only a,b     only these groups: worker, relay, durable, attach, start, sessions, llm, load (or any figure's name)
   --quick        short runs, for a smoke test; the figures mean little
   --full         also lists among 10,000 sessions
   --engines N    real engines that work beside the load (0.3 to 0.5 GB each)

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { Output } from './lib/output.mjs';
 import { attach } from './measures/attach.mjs';
 import { durable } from './measures/durable.mjs';
+import { llm } from './measures/llm.mjs';
 import { load } from './measures/load.mjs';
 import { relay } from './measures/relay.mjs';
 import { sessions } from './measures/sessions.mjs';
@@ -19,6 +20,7 @@ const GROUPS = {
   attach: { prints: ['attach_', 'transcript_', 'durable_events'], take: attach },
   start: { prints: ['start_', 'engine_start', 'first_token', 'runner_rss', 'host_rss'], take: start },
   sessions: { prints: ['session_', 'list_', 'workerd_'], take: sessions },
+  llm: { prints: ['llm_'], take: llm },
   load: { prints: ['load_'], take: load },
 };
 

@@ -15,7 +15,12 @@ import { applyMigrations, noteMigrations, pendingMigrations } from './lib/migrat
 import { homeDir, ROOT } from './lib/paths.mjs';
 
 /** Binding → class of the Durable Objects; the same as in wrangler.toml. */
-const DURABLE_OBJECTS = { SESSION_AGENT: 'SessionAgent', SESSION_REGISTRY: 'SessionRegistry', EVENT_BUS: 'EventBus' };
+const DURABLE_OBJECTS = {
+  SESSION_AGENT: 'SessionAgent',
+  SESSION_REGISTRY: 'SessionRegistry',
+  EVENT_BUS: 'EventBus',
+  LEDGER: 'Ledger',
+};
 /** Paths that the Worker answers; everything else is a file of the client, or its index.html. */
 const WORKER_FIRST = ['/api/*', '/auth/*', '/health', '/runner/*', '/llm/*'];
 const COMPATIBILITY_DATE = '2026-11-01';

@@ -358,6 +358,11 @@ impl Config {
         self.env.durable_object("SESSION_REGISTRY")?.get_by_name(org.as_str())
     }
 
+    /// The books of one org.
+    pub fn ledger(&self, org: &OrgId) -> worker::Result<Stub> {
+        self.env.durable_object("LEDGER")?.get_by_name(org.as_str())
+    }
+
     /// The live feed of one person.
     pub fn event_bus(&self, user: &UserId) -> worker::Result<Stub> {
         self.env.durable_object("EVENT_BUS")?.get_by_name(user.as_str())

@@ -10,6 +10,7 @@
 //! | [`session_agent`] | Durable Object, one per session: the shell around the session machine |
 //! | [`session_registry`] | Durable Object, one per org: the index of its sessions |
 //! | [`event_bus`] | Durable Object, one per person: their live feed |
+//! | [`ledger`] | Durable Object, one per org: what model calls cost, and whether one more may be made |
 //! | [`platform`] | clock, ids, cryptography, SQLite, logging, calls between objects |
 
 mod admission;
@@ -17,6 +18,7 @@ pub mod config;
 pub mod d1;
 pub mod event_bus;
 pub mod http;
+pub mod ledger;
 #[cfg(test)]
 mod native_sql;
 pub mod platform;
@@ -33,5 +35,5 @@ fn start() {
 
 #[event(fetch)]
 async fn fetch(request: worker::Request, env: Env, context: Context) -> worker::Result<worker::web_sys::Response> {
-    http::serve(request, &env, &context).await
+    http::serve(request, &env, context).await
 }

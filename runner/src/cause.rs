@@ -83,6 +83,8 @@ pub fn of_engine(error: &EngineError) -> Cause {
 fn api_error(error: &EngineError, said: &str) -> Cause {
     match error.data.get("statusCode").and_then(Value::as_u64) {
         Some(401 | 403) => model_auth(said),
+        // Errand's own refusal: it says which budget, and until when.
+        Some(402) if said.starts_with("The budget ") => Cause::new("budget", format!("{said}.")),
         Some(402) => Cause::new(
             "model_payment",
             format!("The model's provider asks for payment: {said}."),

@@ -36,7 +36,11 @@ const NOT_PASSED: [HeaderName; 8] = [
     header::UPGRADE,
     HeaderName::from_static("keep-alive"),
 ];
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// Where Anthropic's and Google's clients put the key.
+const API_KEYS: [HeaderName; 2] = [
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+];
 
 /// The relay's settings.
 #[derive(Debug)]
@@ -143,11 +147,13 @@ impl Relay {
             bearer.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, bearer);
         }
-        if headers.contains_key(API_KEY)
-            && let Ok(mut value) = HeaderValue::try_from(token)
-        {
-            value.set_sensitive(true);
-            headers.insert(API_KEY, value);
+        for name in API_KEYS {
+            if headers.contains_key(&name)
+                && let Ok(mut value) = HeaderValue::try_from(token.as_str())
+            {
+                value.set_sensitive(true);
+                headers.insert(name, value);
+            }
         }
         headers
     }
@@ -162,7 +168,7 @@ fn drop_hop_headers(headers: &mut HeaderMap) {
 fn carries(headers: &HeaderMap, key: &str) -> bool {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer ")) == Some(key)
-        || text(API_KEY) == Some(key)
+        || API_KEYS.into_iter().any(|name| text(name) == Some(key))
 }
 
 fn refuse(status: StatusCode, message: &str) -> Response<Body> {

@@ -6,6 +6,7 @@
 use axum::body::Body;
 use axum::response::IntoResponse;
 use errand_protocol::api::{ErrorBody, ErrorCode, ErrorDetail};
+use errand_protocol::runner::Dialect;
 use errand_session::sql::SqlError;
 use http::StatusCode;
 
@@ -108,20 +109,31 @@ impl ApiError {
     }
 
     /// As the LLM proxy answers it: OpenAI's clients read `error.message` and `error.code`, Anthropic's `type` and
-    /// `error.type`.
-    pub fn into_llm_response(self, request_id: &str) -> axum::response::Response {
+    /// `error.type`, Google's a number in `error.code` and a word in `error.status`.
+    pub fn into_llm_response(self, request_id: &str, dialect: Dialect) -> axum::response::Response {
         self.log(request_id);
         let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::json!({
-            "type": "error",
-            "error": {
-                "type": self.code,
-                "code": self.code,
-                "message": self.message,
-                "param": null,
-                "requestId": request_id,
-            }
-        });
+        let body = match dialect {
+            Dialect::Openai | Dialect::Anthropic => serde_json::json!({
+                "type": "error",
+                "error": {
+                    "type": self.code,
+                    "code": self.code,
+                    "message": self.message,
+                    "param": null,
+                    "details": self.details,
+                    "requestId": request_id,
+                }
+            }),
+            Dialect::Google => serde_json::json!({
+                "error": {
+                    "code": self.code.status(),
+                    "status": self.code,
+                    "message": self.message,
+                    "requestId": request_id,
+                }
+            }),
+        };
         json_response(status, &body)
     }
 

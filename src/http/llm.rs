@@ -1,8 +1,15 @@
 //! The LLM proxy (DESIGN §4): `/llm/{provider}/…`, the engine's provider address. The sandbox shows its token, the
-//! Worker puts in the provider's key. Requests are read whole (the model they name must be one of the installation's),
-//! answers are streamed through unchanged.
+//! session says for whom and for which turn, the org's ledger admits the call, and the Worker puts in the provider's key.
+//! Requests are read whole (the model they name must be one of the installation's), answers are streamed through
+//! unchanged and counted on their way ([`meter`]).
 //!
-//! Errors have a shape that OpenAI's and Anthropic's clients both read. The key appears in no answer and no log.
+//! For which turn a call is made is asked of the session, not taken from the request: what runs in the sandbox could
+//! write anything there, and the session is asked anyway whether its sandbox may still speak.
+//!
+//! Errors have the shape of the caller's dialect. The key appears in no answer and no log.
+
+mod meter;
+mod upstream;
 
 use std::time::Duration;
 
@@ -10,31 +17,32 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use errand_ledger::asked::Asked;
 use errand_protocol::api::ErrorCode;
 use errand_protocol::runner::Dialect;
+use errand_protocol::text::ModelId;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
-use worker::{Headers, Method, RequestInit, RequestRedirect};
+use worker::Delay;
 
+use self::meter::Meter;
+use self::upstream::Endpoint;
 use super::error::ApiError;
-use super::{App, RequestId, auth, json};
+use super::{App, NativeBody, RequestId, auth, json};
 use crate::config::ModelConfig;
-use crate::platform::sandbox_token::{self, Audience};
-use crate::platform::{clock, rpc};
+use crate::ledger::commands::{Admission, AdmitCommand, Payer};
+use crate::platform::sandbox_token::{self, Audience, Claims};
+use crate::platform::{clock, ids, rpc};
+use crate::session_agent::commands::LlmAccess;
 
 /// Largest request: a full context window with pictures.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 /// So long a provider may take until its answer begins. Reasoning models without streaming take minutes.
 const HEAD_LIMIT: Duration = Duration::from_mins(10);
-/// What of the engine's headers the provider gets to see.
-const SENT: [&str; 5] = [
-    "content-type",
-    "accept",
-    "anthropic-version",
-    "anthropic-beta",
-    "user-agent",
-];
+/// How a call waits for those before it, near a budget's end; then the engine is told to come again.
+const WAIT_STEP: Duration = Duration::from_millis(250);
+const WAIT_STEPS: u32 = 240;
 /// What of the provider's headers the engine gets to see: the kind of body, and what its retries go by.
 const RETURNED: [&str; 6] = [
     "content-type",
@@ -45,67 +53,55 @@ const RETURNED: [&str; 6] = [
     "request-id",
 ];
 
-/// `POST /llm/{provider}/[v1/]{chat/completions|messages|responses}`.
+/// `POST /llm/{provider}/[v1/]{chat/completions|messages|responses|models/{model}:[stream]generateContent}`.
 #[worker::send]
 pub(super) async fn proxy(State(app): State<App>, Extension(id): Extension<RequestId>, request: Request) -> Response {
-    match relay(&app, request).await {
+    let provider = address(request.uri().path()).map_or("", |(provider, _)| provider);
+    let dialect = app.config.models.provider(provider).map(|known| known.dialect);
+    match relay(&app, &id.0, request).await {
         Ok(response) => response,
-        Err(error) => error.into_llm_response(&id.0),
+        Err(error) => error.into_llm_response(&id.0, dialect.unwrap_or(Dialect::Openai)),
     }
 }
 
-async fn relay(app: &App, request: Request) -> Result<Response, ApiError> {
+async fn relay(app: &App, id: &str, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    authenticate(app, &parts.headers)?;
-    let address = parts
-        .uri
-        .path()
-        .strip_prefix("/llm/")
-        .and_then(|rest| rest.split_once('/'));
-    let (provider, path) = address.ok_or_else(|| ApiError::not_found("address"))?;
-    let known = app
-        .config
-        .models
-        .provider(provider)
-        .ok_or_else(|| ApiError::not_found("provider"))?;
-    let path = endpoint(path).ok_or_else(|| ApiError::not_found("address"))?;
+    let claims = authenticate(app, &parts.headers)?;
+    let (provider, path) = address(parts.uri.path()).ok_or_else(|| ApiError::not_found("address"))?;
+    let known = app.config.models.provider(provider);
+    let known = known.ok_or_else(|| ApiError::not_found("provider"))?;
+    let to = upstream::endpoint(known.dialect, path, parts.uri.query());
+    let to = to.ok_or_else(|| ApiError::not_found("address"))?;
     if parts.method != http::Method::POST {
         return Err(ApiError::new(ErrorCode::MethodNotAllowed, "only POST"));
     }
     let bytes = json::read(body, MAX_BYTES).await?;
-    let model = wanted_model(app, provider, &bytes)?;
-    let upstream = upstream_request(known, path, &parts.headers, &bytes)?;
-    let response = rpc::fetch(upstream, HEAD_LIMIT).await.map_err(|error| {
-        let mut refusal = ApiError::unavailable(format!("the endpoint of {model} cannot be reached"));
-        refusal.source = Some(format!("llm {provider}: {error}"));
-        refusal
-    })?;
-    streamed(&response)
+    let (model, known) = wanted_model(app, provider, &to, &bytes)?;
+    let meter = admitted(app, id, &claims, &to, (&model, known), &bytes).await?;
+    ask(known, &model, &to, &parts.headers, &bytes, meter).await
 }
 
-fn authenticate(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
-    let refused = || {
-        ApiError::new(
-            ErrorCode::Unauthenticated,
-            "the sandbox token is missing, not valid or expired",
-        )
-    };
-    let key = headers.get("x-api-key").and_then(|value| value.to_str().ok());
-    let token = auth::bearer(headers).or(key).ok_or_else(refused)?;
+/// `{provider}` and what follows it.
+fn address(path: &str) -> Option<(&str, &str)> {
+    path.strip_prefix("/llm/").and_then(|rest| rest.split_once('/'))
+}
+
+fn authenticate(app: &App, headers: &HeaderMap) -> Result<Claims, ApiError> {
+    let key = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let token = auth::bearer(headers)
+        .or_else(|| key("x-api-key"))
+        .or_else(|| key("x-goog-api-key"));
+    let token = token.ok_or_else(refused)?;
     let session = sandbox_token::claimed_session(token).ok_or_else(refused)?;
     sandbox_token::verify_sandbox_token(&app.config, &session, token, Audience::Llm, clock::now())
-        .map(|_| ())
         .map_err(|_| refused())
 }
 
-/// The endpoints that are relayed, as appended to a provider's base address.
-fn endpoint(path: &str) -> Option<&'static str> {
-    match path.strip_prefix("v1/").unwrap_or(path) {
-        "chat/completions" => Some("chat/completions"),
-        "messages" => Some("messages"),
-        "responses" => Some("responses"),
-        _ => None,
-    }
+fn refused() -> ApiError {
+    ApiError::new(
+        ErrorCode::Unauthenticated,
+        "the sandbox token is missing, not valid, expired, or its session has gone on without it",
+    )
 }
 
 #[derive(Deserialize)]
@@ -113,49 +109,115 @@ struct Wanted {
     model: String,
 }
 
+#[derive(Deserialize)]
+struct AnyObject {}
+
 /// The model that the request names; only the installation's own are relayed.
-fn wanted_model(app: &App, provider: &str, body: &[u8]) -> Result<String, ApiError> {
-    let wanted: Wanted = json::parse_json(body)?;
-    let id = format!("{provider}/{}", wanted.model);
-    let configured = id.parse().ok().and_then(|id| app.config.models.get(&id));
-    match configured {
-        Some(_) => Ok(id),
-        None => Err(ApiError::invalid(
-            "model",
-            format!("{id} is not one of this installation's models"),
-        )),
-    }
-}
-
-fn upstream_request(
-    known: &ModelConfig,
-    path: &str,
-    from: &HeaderMap,
+fn wanted_model<'a>(
+    app: &'a App,
+    provider: &str,
+    to: &Endpoint<'_>,
     body: &[u8],
-) -> Result<worker::Request, ApiError> {
-    let headers = Headers::new();
-    for name in SENT {
-        if let Some(value) = from.get(name).and_then(|value| value.to_str().ok()) {
-            headers.set(name, value)?;
-        }
-    }
-    if let Some(key) = &known.api_key {
-        match known.dialect {
-            Dialect::Openai => headers.set("authorization", &format!("Bearer {}", key.expose()))?,
-            Dialect::Anthropic => headers.set("x-api-key", key.expose())?,
-        }
-    }
-    let mut init = RequestInit::new();
-    init.with_method(Method::Post)
-        .with_headers(headers)
-        // A redirect could carry the key elsewhere.
-        .with_redirect(RequestRedirect::Manual)
-        .with_body(Some(worker::js_sys::Uint8Array::from(body).into()));
-    let url = format!("{}/{path}", known.base_url.trim_end_matches('/'));
-    Ok(worker::Request::new_with_init(&url, &init)?)
+) -> Result<(ModelId, &'a ModelConfig), ApiError> {
+    let name = if let Some(name) = to.model {
+        let AnyObject {} = json::parse_json(body)?;
+        name.to_owned()
+    } else {
+        let Wanted { model } = json::parse_json(body)?;
+        model
+    };
+    let id = format!("{provider}/{name}");
+    let known = id.parse().ok().and_then(|id: ModelId| {
+        let known = app.config.models.get(&id)?;
+        Some((id, known))
+    });
+    known.ok_or_else(|| ApiError::invalid("model", format!("{id} is not one of this installation's models")))
 }
 
-fn streamed(response: &worker::Response) -> Result<Response, ApiError> {
+/// Asks the session for whom the call is, and the ledger whether it may be made. From here on it is booked.
+async fn admitted(
+    app: &App,
+    id: &str,
+    claims: &Claims,
+    to: &Endpoint<'_>,
+    (model, known): (&ModelId, &ModelConfig),
+    body: &[u8],
+) -> Result<Meter, ApiError> {
+    let access = LlmAccess {
+        org: claims.org.clone(),
+        generation: claims.generation,
+    };
+    let payer: Result<Payer, ApiError> =
+        rpc::post(&app.config.session_agent(&claims.sub)?, "llm-access", &access, id).await;
+    let over = |code| matches!(code, ErrorCode::NotFound | ErrorCode::Conflict | ErrorCode::Terminated);
+    let payer = payer.map_err(|error| if over(error.code) { refused() } else { error })?;
+    let asked = Asked::read(to.wire, body, Some(known.output.into()));
+    let command = AdmitCommand {
+        call: ids::mint(clock::now()),
+        payer,
+        model: model.clone(),
+        demo: known.demo,
+        input_bound: asked.input_bound,
+        input_guess: asked.input_guess,
+        output_bound: asked.output_bound,
+    };
+    let meter = Meter::begin(app, &claims.org, command.call.clone(), asked.input_guess, id);
+    match admission(app, id, claims, &command).await {
+        Ok(()) => Ok(meter),
+        Err(refusal) => {
+            meter.refused();
+            Err(refusal)
+        }
+    }
+}
+
+async fn admission(app: &App, id: &str, claims: &Claims, command: &AdmitCommand) -> Result<(), ApiError> {
+    let ledger = app.config.ledger(&claims.org)?;
+    let mut patience = WAIT_STEPS;
+    loop {
+        match rpc::post(&ledger, "admit", command, id).await? {
+            Admission::Admitted {} => return Ok(()),
+            Admission::Refused { why, budget, until } => {
+                let mut error = ApiError::new(ErrorCode::BudgetExhausted, why);
+                error.details = Some(serde_json::json!({ "budget": budget, "until": until }));
+                return Err(error);
+            }
+            Admission::Wait { why } if patience == 0 => return Err(ApiError::new(ErrorCode::RateLimited, why)),
+            Admission::Wait { .. } => {
+                patience -= 1;
+                Delay::from(WAIT_STEP).await;
+            }
+        }
+    }
+}
+
+/// Asks the provider, and streams what it answers.
+async fn ask(
+    known: &ModelConfig,
+    model: &ModelId,
+    to: &Endpoint<'_>,
+    headers: &HeaderMap,
+    body: &[u8],
+    mut meter: Meter,
+) -> Result<Response, ApiError> {
+    let request = upstream::request(known, known.api_key.as_ref(), to, headers, body)?;
+    meter.sent();
+    match rpc::fetch(request, HEAD_LIMIT).await {
+        Ok(response) => {
+            let content_type = response.headers().get("content-type")?.unwrap_or_default();
+            meter.answered(to.wire, response.status_code(), &content_type);
+            streamed(&response, meter)
+        }
+        Err(error) => {
+            meter.unreachable();
+            let mut refusal = ApiError::unavailable(format!("the endpoint of {model} cannot be reached"));
+            refusal.source = Some(format!("llm {model}: {error}"));
+            Err(refusal)
+        }
+    }
+}
+
+fn streamed(response: &worker::Response, meter: Meter) -> Result<Response, ApiError> {
     let status = match response.status_code() {
         // What we send is a plain POST: a redirect is the provider's mistake, and a login page is no answer.
         300..400 => StatusCode::BAD_GATEWAY,
@@ -174,27 +236,16 @@ fn streamed(response: &worker::Response) -> Result<Response, ApiError> {
     headers
         .entry(CONTENT_TYPE)
         .or_insert(HeaderValue::from_static("application/json"));
-    let body = match response.body() {
-        worker::ResponseBody::Stream(stream) => Body::new(worker::Body::new(stream.clone())),
-        worker::ResponseBody::Body(bytes) => Body::from(bytes.clone()),
-        worker::ResponseBody::Empty => Body::empty(),
-    };
-    let mut answer = http::Response::new(body);
+    let mut answer = http::Response::new(Body::empty());
+    match response.body() {
+        worker::ResponseBody::Stream(stream) => {
+            let body = NativeBody::new(meter::metered(stream.clone(), meter));
+            answer.extensions_mut().insert(body);
+        }
+        // What the network answers is a stream, or nothing.
+        worker::ResponseBody::Body(_) | worker::ResponseBody::Empty => {}
+    }
     *answer.status_mut() = status;
     *answer.headers_mut() = headers;
     Ok(answer)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_endpoints_of_a_conversation_are_relayed() {
-        assert_eq!(endpoint("v1/chat/completions"), Some("chat/completions"));
-        assert_eq!(endpoint("messages"), Some("messages"));
-        for other in ["v1/files", "v1/../admin", "", "v1/v1/messages", "chat/completions/x"] {
-            assert_eq!(endpoint(other), None, "{other}");
-        }
-    }
 }

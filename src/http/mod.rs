@@ -13,6 +13,7 @@ mod keys;
 mod limited;
 mod llm;
 mod members;
+mod money;
 mod oauth;
 pub(crate) mod revoke;
 mod router;
@@ -29,7 +30,7 @@ use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use tower_service::Service;
 use worker::send::SendWrapper;
 use worker::web_sys::ReadableStream;
-use worker::{Env, ResponseBody};
+use worker::{Context, Env, ResponseBody};
 
 use self::audit::Asked;
 use self::error::ApiError;
@@ -41,6 +42,8 @@ use crate::platform::{clock, ids, rpc};
 pub(crate) struct App {
     /// The configuration and the bindings.
     pub(crate) config: Arc<Config>,
+    /// The request's own: what goes on after the answer.
+    pub(crate) context: Arc<Context>,
 }
 
 /// The reference of the request that is being served; the router has it as an extension.
@@ -63,12 +66,13 @@ impl NativeBody {
 pub(crate) async fn serve(
     request: worker::Request,
     env: &Env,
-    context: &worker::Context,
+    context: Context,
 ) -> worker::Result<worker::web_sys::Response> {
     let id = ids::request_id(clock::now());
+    let context = Arc::new(context);
     let slots = Slots::default();
     let asked = Asked::of(&request);
-    let mut response = match route(request, env, &id, &slots).await {
+    let mut response = match route(request, env, Arc::clone(&context), &id, &slots).await {
         Ok(response) => response,
         Err(error) => error.into_http_response(&id),
     };
@@ -113,11 +117,18 @@ struct Slots {
     rate: limited::Slot,
 }
 
-async fn route(request: worker::Request, env: &Env, id: &str, slots: &Slots) -> Result<http::Response<Body>, ApiError> {
+async fn route(
+    request: worker::Request,
+    env: &Env,
+    context: Arc<Context>,
+    id: &str,
+    slots: &Slots,
+) -> Result<http::Response<Body>, ApiError> {
     let mut request = worker::HttpRequest::try_from(request)
         .map_err(|_| ApiError::bad_request("the address or a header cannot be read"))?;
     let app = App {
         config: Arc::new(Config::from_env(env)?),
+        context,
     };
     request.extensions_mut().insert(RequestId(id.to_owned()));
     request.extensions_mut().insert(slots.clone());

@@ -5,7 +5,7 @@ use axum::routing::{any, delete, get, patch, post};
 use errand_protocol::api::ErrorCode;
 
 use super::error::ApiError;
-use super::{App, audit, forward, health, keys, llm, members, oauth, sessions, settings, sign_in, snapshots};
+use super::{App, audit, forward, health, keys, llm, members, money, oauth, sessions, settings, sign_in, snapshots};
 
 /// All routes. Static files and the client's own addresses never reach the Worker; anything else is 404.
 pub(super) fn router(app: App) -> Router {
@@ -48,6 +48,15 @@ pub(super) fn router(app: App) -> Router {
         .route("/api/sessions/{id}", any(forward::to_session))
         .route("/api/sessions/{id}/snapshot", get(snapshots::last))
         .route("/api/sessions/{id}/{*rest}", any(forward::to_session))
+        .route("/api/usage", get(money::usage))
+        .route("/api/usage/history", get(money::history))
+        // For those who answer for the org.
+        .route("/api/admin/budgets", get(money::budgets).post(money::make_budget))
+        .route(
+            "/api/admin/budgets/{id}",
+            patch(money::change_budget).delete(money::remove_budget),
+        )
+        .route("/api/admin/prices", get(money::prices).put(money::set_prices))
         // For sandboxes, with their token.
         .route("/runner/{id}", get(forward::to_session_from_runner))
         .route(

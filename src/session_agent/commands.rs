@@ -19,6 +19,16 @@ pub struct SnapshotAccess {
     pub generation: Generation,
 }
 
+/// `llm-access` → [`crate::ledger::commands::Payer`]: whether the sandbox of this generation may call models, and for
+/// whom it does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LlmAccess {
+    /// Of its token.
+    pub org: OrgId,
+    /// Of its token.
+    pub generation: Generation,
+}
+
 /// `last-snapshot` → [`SnapshotRef`], to those who may take the work away.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastSnapshot {

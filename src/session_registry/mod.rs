@@ -12,7 +12,7 @@ pub mod admission;
 pub mod commands;
 mod cursor;
 mod starts;
-mod store;
+pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 

@@ -88,7 +88,11 @@ pub(super) fn migrate(sql: &impl Sql) -> Result<(), SqlError> {
     migrate_to(sql, MIGRATIONS)
 }
 
-fn migrate_to(sql: &impl Sql, steps: &[(&str, &str)]) -> Result<(), SqlError> {
+/// Applies those of the steps that are not applied yet, in order; each has a name.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) fn migrate_to(sql: &impl Sql, steps: &[(&str, &str)]) -> Result<(), SqlError> {
     sql.transaction(|| {
         sql.exec("CREATE TABLE IF NOT EXISTS migrations (id TEXT PRIMARY KEY)", &[])?;
         for (id, step) in steps {

@@ -147,6 +147,16 @@ export function sandboxToken(session, { claims = {}, key = MASTER_KEY, header = 
   return `${signed}.${crypto.createHmac('sha256', sessionKey).update(signed).digest('base64url')}`;
 }
 
+/** Makes a session that works, and the token of its sandbox: `{me, org, session, token, claims}`. */
+export async function workingSandbox(client, me) {
+  me ??= await client.signIn();
+  const org = (await (await me.api('/api/auth/me')).json()).org.id;
+  const made = await me.api('/api/sessions', { method: 'POST', body: { prompt: 'work' } });
+  assert.equal(made.status, 201, await made.clone().text());
+  const session = (await made.json()).id;
+  return { me, org, session, token: sandboxToken(session, { claims: { org } }), claims: { org } };
+}
+
 /** A new session id. */
 export const newSessionId = () => `ses_${crypto.randomBytes(13).toString('hex').toUpperCase()}`;
 

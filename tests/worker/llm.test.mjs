@@ -2,19 +2,21 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 
-import { models, newSessionId, PROVIDER_KEY, sandboxToken, startServer, startWorker } from './harness.mjs';
+import { models, newSessionId, PROVIDER_KEY, sandboxToken, startServer, startWorker, workingSandbox } from './harness.mjs';
 
 let worker;
 let upstream;
 let answer;
-const session = newSessionId();
-const token = sandboxToken(session);
+let session;
+let token;
+let org;
 
 before(async () => {
   upstream = await startServer((request, response) => answer(request, response));
   const listed = [...JSON.parse(models(`${upstream.url}/openai/v1`, `${upstream.url}/anthropic/v1`)),
     { provider: 'gone', model: 'm', name: 'M', dialect: 'openai', baseUrl: 'http://127.0.0.1:9/v1', apiKey: PROVIDER_KEY }];
   worker = await startWorker({ vars: { MODELS: JSON.stringify(listed) } });
+  ({ session, token, org } = await workingSandbox(worker));
 });
 beforeEach(() => {
   upstream.requests.length = 0;
@@ -132,20 +134,33 @@ describe('what comes back', () => {
 
 describe('who is let in', () => {
   const now = Math.floor(Date.now() / 1000);
+  const signed = (over) => `Bearer ${sandboxToken(session, { ...over, claims: { org, ...over.claims } })}`;
   for (const [what, bad] of [
-    ['no token', ''],
-    ['nonsense', 'Bearer nonsense'],
-    ['an expired token', `Bearer ${sandboxToken(session, { claims: { exp: now - 1 } })}`],
-    ['a token for something else', `Bearer ${sandboxToken(session, { claims: { aud: ['runner'] } })}`],
-    ['a token signed with another key', `Bearer ${sandboxToken(session, { key: '00'.repeat(32) })}`],
-    ["a token that names another session than the key's", `Bearer ${sandboxToken(session, { claims: { sub: newSessionId() } })}`],
-    ['a token without an algorithm', `Bearer ${sandboxToken(session, { header: { alg: 'none' } })}`],
+    ['no token', () => ''],
+    ['nonsense', () => 'Bearer nonsense'],
+    ['an expired token', () => signed({ claims: { exp: now - 1 } })],
+    ['a token for something else', () => signed({ claims: { aud: ['runner'] } })],
+    ['a token signed with another key', () => signed({ key: '00'.repeat(32) })],
+    ["a token that names another session than the key's", () => signed({ claims: { sub: newSessionId() } })],
+    ['a token without an algorithm', () => signed({ header: { alg: 'none' } })],
+    ['a token of another org', () => signed({ claims: { org: 'org_other' } })],
+    ['a token of an earlier sandbox', () => signed({ claims: { gen: 0 } })],
+    ['a token of a session that was never made', () => `Bearer ${sandboxToken(newSessionId())}`],
   ]) {
     test(`not ${what}`, async () => {
-      await assertLlmError(await ask('/llm/demo/v1/chat/completions', { headers: { authorization: bad } }), 401, 'unauthenticated');
+      await assertLlmError(await ask('/llm/demo/v1/chat/completions', { headers: { authorization: bad() } }), 401, 'unauthenticated');
       assert.equal(upstream.requests.length, 0);
     });
   }
+
+  test('not the token of a session that has been ended', async () => {
+    const ended = await workingSandbox(worker);
+    const asked = () => ask('/llm/demo/v1/chat/completions', { headers: { authorization: `Bearer ${ended.token}` } });
+    assert.equal((await asked()).status, 200);
+    assert.ok((await ended.me.api(`/api/sessions/${ended.session}`, { method: 'DELETE' })).ok);
+    await assertLlmError(await asked(), 401, 'unauthenticated');
+    assert.equal(upstream.requests.length, 1);
+  });
 
   test("not a person's own token", async () => {
     const { token: own } = await worker.signIn();

@@ -9,12 +9,13 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { startWorker as startOnNetwork } from '../../scripts/worker.mjs';
-import { assertError, BUILD, defaultVars, json, models, newSessionId, sandboxToken, startServer, until } from './harness.mjs';
+import { assertError, BUILD, clientOf, defaultVars, json, models, startServer, until, workingSandbox } from './harness.mjs';
 
 let home;
 let upstream;
 let answer;
 let worker;
+let sandbox;
 
 const start = async () => {
   const vars = { ...defaultVars(), MODELS: models(`${upstream.url}/v1`, 'http://127.0.0.1:9/v1') };
@@ -24,6 +25,7 @@ before(async () => {
   home = fs.mkdtempSync(path.join(os.tmpdir(), 'errand-worker-'));
   upstream = await startServer((request, response) => answer(request, response));
   await start();
+  sandbox = await workingSandbox(clientOf(worker.url));
 });
 after(async () => {
   await worker.stop();
@@ -35,7 +37,7 @@ const ask = (provider, body, signal) =>
   fetch(`${worker.url}/llm/${provider}/v1/chat/completions`, {
     ...json('POST', body),
     signal,
-    headers: { 'content-type': 'application/json', authorization: `Bearer ${sandboxToken(newSessionId())}` },
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${sandbox.token}` },
   });
 
 test('a provider that cannot be reached is unavailable', async () => {
@@ -57,11 +59,16 @@ test('a provider that redirects is refused without being followed', async () => 
   assert.deepEqual(upstream.requests.map((request) => request.url), ['/v1/chat/completions']);
 });
 
-test('an engine that goes away ends the stream of the provider', async () => {
+/** What the sandbox's owner has used this month. */
+const used = async () => (await (await sandbox.me.api('/api/usage')).json()).own;
+
+test('an engine that goes away ends the stream of the provider, and what was used so far is booked', async () => {
+  const before = await used();
   const ended = new Promise((resolve) => {
     answer = (_, response) => {
       // It writes on and on, as a model does: the connection's end shows when something is written to it.
-      const writing = setInterval(() => response.write('data: token\n\n'), 20);
+      const piece = { choices: [{ index: 0, delta: { content: 'four' } }] };
+      const writing = setInterval(() => response.write(`data: ${JSON.stringify(piece)}\n\n`), 20);
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.on('close', () => {
         clearInterval(writing);
@@ -75,6 +82,38 @@ test('an engine that goes away ends the stream of the provider', async () => {
   await reader.read();
   aborted.abort();
   await ended;
+  const after = await until(async () => {
+    const now = await used();
+    return now.calls > before.calls && now;
+  }, 'the booking');
+  assert.equal(after.calls, before.calls + 1);
+  assert.equal(after.estimated, before.estimated + 1);
+  assert.ok(after.tokens.output > before.tokens.output && after.tokens.input > before.tokens.input, JSON.stringify(after));
+});
+
+test('an engine that goes away before the answer begins: the call is booked by an estimate, once', async () => {
+  const before = await used();
+  let answering;
+  const asked = new Promise((resolve) => {
+    answer = (_, response) => {
+      answering = response;
+      resolve();
+    };
+  });
+  const aborted = new AbortController();
+  const gone = assert.rejects(ask('demo', { model: 'scripted' }, aborted.signal));
+  await asked;
+  aborted.abort();
+  await gone;
+  answering.writeHead(200, { 'content-type': 'text/event-stream' });
+  const writing = setInterval(() => answering.write(': on and on\n\n'), 20);
+  await new Promise((resolve) => answering.on('close', resolve));
+  clearInterval(writing);
+  const after = await until(async () => {
+    const now = await used();
+    return now.calls > before.calls && now;
+  }, 'the booking');
+  assert.deepEqual([after.calls, after.estimated], [before.calls + 1, before.estimated + 1]);
 });
 
 test('a sandbox host that cannot be reached is named by health and config', async () => {

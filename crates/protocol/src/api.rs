@@ -19,6 +19,8 @@ pub enum ErrorCode {
     BadRequest,
     /// 401: not signed in, or the token is forged or expired.
     Unauthenticated,
+    /// 402: a budget is used up.
+    BudgetExhausted,
     /// 403: signed in, but not allowed.
     Forbidden,
     /// 403: signed in at the provider, and this installation does not let them in.
@@ -53,6 +55,7 @@ impl ErrorCode {
         match self {
             Self::BadRequest => 400,
             Self::Unauthenticated => 401,
+            Self::BudgetExhausted => 402,
             Self::Forbidden | Self::NotInvited => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,

@@ -114,6 +114,10 @@ id!(/// People of an org under one name.
     GroupId, "grp_", "group");
 id!(/// A link that shares a session.
     ShareId, "shr_", "share link");
+id!(/// A limit on what may be spent.
+    BudgetId, "bdg_", "budget");
+id!(/// One call of a model; made by the Worker that relays it.
+    CallId, "cal_", "call");
 
 /// Position in a session's log: 1 for its first event, contiguous. 0 stands for "before everything".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]

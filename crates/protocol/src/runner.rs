@@ -427,6 +427,8 @@ pub enum Dialect {
     Openai,
     /// Anthropic Messages: `POST {path}/messages`.
     Anthropic,
+    /// Google Gemini: `POST {path}/models/{model}:streamGenerateContent`.
+    Google,
 }
 
 /// A commit author.

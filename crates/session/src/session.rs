@@ -6,7 +6,7 @@
 
 use errand_protocol::close::CloseCode;
 use errand_protocol::event::{Event, EventBody};
-use errand_protocol::ids::{ConnId, Generation, Seq};
+use errand_protocol::ids::{ConnId, Generation, PromptId, Seq, TurnId};
 use errand_protocol::runner::AgentFrame;
 use errand_protocol::session::{Activity, Person, Prompt, Session as Summary, TurnInfo};
 use errand_protocol::text::Title;
@@ -147,13 +147,23 @@ impl Session {
         self.core.head_seq
     }
 
+    /// The turn that runs, and its prompt.
+    pub fn running_turn(&self) -> Option<(&TurnId, &PromptId)> {
+        self.core.turn.as_ref().map(|turn| (&turn.id, &turn.prompt_id))
+    }
+
+    /// Whether it has been ended for good.
+    pub fn is_over(&self) -> bool {
+        self.core.life == Life::Terminated
+    }
+
     /// The current sandbox's generation.
     pub fn generation(&self) -> Generation {
         self.core.generation
     }
 
     /// A waiting or running prompt.
-    pub fn live_prompt(&self, id: &errand_protocol::ids::PromptId) -> Option<&Prompt> {
+    pub fn live_prompt(&self, id: &PromptId) -> Option<&Prompt> {
         self.queue
             .iter()
             .chain(self.running.iter())

@@ -42,6 +42,7 @@ fn provider_entry(name: &str, provider: &ProviderSetup, relay: &RelayNote) -> Va
     let npm = match provider.dialect {
         Dialect::Openai => "@ai-sdk/openai-compatible",
         Dialect::Anthropic => "@ai-sdk/anthropic",
+        Dialect::Google => "@ai-sdk/google",
     };
     let models: Map<String, Value> = provider
         .models

@@ -1,0 +1,252 @@
+//! What model calls cost, and what may be spent: tokens, prices, budgets and reports. Money is counted in whole
+//! micro-dollars (a millionth of a US dollar): sums of integers are exact, and the same in every language.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::BudgetId;
+use crate::text::ModelId;
+use crate::time::Timestamp;
+
+/// Micro-dollars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct Micros(pub u64);
+
+impl Micros {
+    /// The sum, or the largest amount there is.
+    #[must_use]
+    pub const fn plus(self, more: Self) -> Self {
+        Self(self.0.saturating_add(more.0))
+    }
+
+    /// What is left after taking `less` away; nothing when that is more.
+    #[must_use]
+    pub const fn minus(self, less: Self) -> Self {
+        Self(self.0.saturating_sub(less.0))
+    }
+}
+
+/// Tokens by what they cost. A token stands in exactly one of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct Tokens {
+    /// Read by the model, and not from a cache.
+    pub input: u64,
+    /// Written by the model, without those of its reasoning that the provider tells apart.
+    pub output: u64,
+    /// Read from the provider's cache.
+    pub cache_read: u64,
+    /// Read and written to the provider's cache.
+    pub cache_write: u64,
+    /// Of the model's reasoning.
+    pub reasoning: u64,
+}
+
+/// Prices of a model: micro-dollars for a million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
+pub struct Rates {
+    /// Of [`Tokens::input`].
+    pub input: u64,
+    /// Of [`Tokens::output`].
+    pub output: u64,
+    /// Of [`Tokens::cache_read`]; as input when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_read: Option<u64>,
+    /// Of [`Tokens::cache_write`]; as input when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write: Option<u64>,
+    /// Of [`Tokens::reasoning`]; as output when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<u64>,
+}
+
+/// What a model costs from a day on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct Price {
+    /// Which model.
+    pub model: ModelId,
+    /// From when on; until the next price of the same model.
+    pub from: Timestamp,
+    /// How much.
+    pub rates: Rates,
+}
+
+/// Answer of `GET /api/admin/prices` and body of `PUT /api/admin/prices`: the org's own prices, instead of those that
+/// Errand knows.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct PriceList {
+    /// In any order.
+    pub prices: Vec<Price>,
+}
+
+/// What spending is counted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub enum Dimension {
+    /// The whole org.
+    Org,
+    /// The person whose session it is.
+    User,
+    /// One session.
+    Session,
+    /// The repository that a session works on, by its address.
+    Repository,
+    /// What started the session, when that was no person.
+    Trigger,
+    /// One turn. Reports only.
+    Turn,
+    /// One model. Reports only.
+    Model,
+}
+
+/// How long a budget lasts. Days and months are those of UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub enum Period {
+    /// For good.
+    Total,
+    /// Anew each day.
+    Day,
+    /// Anew each month.
+    Month,
+}
+
+/// A budget: what may be spent at most.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
+pub struct Budget {
+    /// Which.
+    pub id: BudgetId,
+    /// By what it counts.
+    pub dimension: Dimension,
+    /// Of which user, session, repository or trigger; absent: of each one by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// For how long.
+    pub period: Period,
+    /// How much.
+    pub limit: Micros,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Body of `POST /api/admin/budgets` → 201 [`Budget`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
+pub struct NewBudget {
+    /// `bdg_…`, made by the client; makes repeating harmless.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<BudgetId>,
+    /// By what it counts.
+    pub dimension: Dimension,
+    /// Of which one; absent: of each one by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// For how long.
+    pub period: Period,
+    /// How much.
+    pub limit: Micros,
+}
+
+/// Body of `PATCH /api/admin/budgets/:id` → 200 [`Budget`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct PatchBudget {
+    /// How much from now on.
+    pub limit: Micros,
+}
+
+/// Answer of `GET /api/admin/budgets`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct BudgetList {
+    /// Oldest first.
+    pub budgets: Vec<Budget>,
+}
+
+/// How far a budget is used up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
+pub struct BudgetState {
+    /// Which.
+    pub budget: Budget,
+    /// Of whom, when it counts each one by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Spent in this period.
+    pub spent: Micros,
+    /// When it begins anew; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renews_at: Option<Timestamp>,
+}
+
+/// A sum over calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct Spending {
+    /// How many calls of models.
+    pub calls: u64,
+    /// How many of them are booked by an estimate.
+    pub estimated: u64,
+    /// Their tokens.
+    pub tokens: Tokens,
+    /// Their cost.
+    pub cost: Micros,
+}
+
+/// A sum with what it is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct SpendingOf {
+    /// Of which user, session, repository, model or day.
+    pub subject: String,
+    /// The sum.
+    #[serde(flatten)]
+    pub spending: Spending,
+}
+
+/// Answer of `GET /api/usage`: this month, in the org in which one acts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
+pub struct UsageReport {
+    /// The month, `2026-11`.
+    pub month: String,
+    /// One's own.
+    pub own: Spending,
+    /// The org's.
+    pub org: Spending,
+    /// The org's most expensive, by dimension; only for those who may see the whole org.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by: BTreeMap<Dimension, Vec<SpendingOf>>,
+    /// The budgets that concern one.
+    pub budgets: Vec<BudgetState>,
+}
+
+/// Answer of `GET /api/usage/history?dimension=&subject=&days=`: days on which something was spent, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct UsageHistory {
+    /// Each with its day, `2026-11-21`.
+    pub days: Vec<SpendingOf>,
+}

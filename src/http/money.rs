@@ -1,0 +1,272 @@
+//! What was spent and what may be: reports, budgets, prices. Owns: who may ask, and what is well formed. The books are
+//! the org's ledger's.
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use errand_access::{Action, Actor};
+use errand_protocol::ids::BudgetId;
+use errand_protocol::money::{Dimension, Micros, NewBudget, PatchBudget, PriceList};
+use http::{HeaderMap, StatusCode, Uri};
+use serde::{Deserialize, Serialize};
+
+use super::error::{ApiError, json_response};
+use super::json::Json;
+use super::{App, RequestId, allow, idempotency};
+use crate::ledger::commands::{
+    ChangeBudgetCommand, HistoryCommand, MadeBudget, MakeBudgetCommand, RemoveBudgetCommand, SetPricesCommand,
+    UsageCommand,
+};
+use crate::platform::{clock, ids, rpc};
+
+const MAX_DAYS: u32 = 366;
+const DEFAULT_DAYS: u32 = 30;
+/// A billion dollars: larger numbers are mistakes, and sums must stay exact.
+const MAX_LIMIT: Micros = Micros(1_000_000_000_000_000);
+/// Ten thousand dollars for a million tokens.
+const MAX_RATE: u64 = 10_000_000_000;
+const MAX_PRICES: usize = 500;
+const MAX_SUBJECT_BYTES: usize = 2048;
+
+/// `GET /api/usage`.
+#[worker::send]
+pub(super) async fn usage(
+    State(app): State<App>,
+    Extension(id): Extension<RequestId>,
+    actor: Actor,
+) -> Result<Response, ApiError> {
+    allow::in_org(&actor, Action::ReadUsage)?;
+    let command = UsageCommand {
+        user: actor.person.id.clone(),
+        all: allow::in_org(&actor, Action::ReadOrgUsage).is_ok(),
+    };
+    ask(&app, &actor, "usage", &command, &id).await
+}
+
+#[derive(Debug, Deserialize)]
+struct HistoryQuery {
+    dimension: Option<Dimension>,
+    subject: Option<String>,
+    days: Option<u32>,
+}
+
+/// `GET /api/usage/history?dimension=&subject=&days=`: one's own days unless something else is asked for.
+#[worker::send]
+pub(super) async fn history(
+    State(app): State<App>,
+    Extension(id): Extension<RequestId>,
+    actor: Actor,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    allow::in_org(&actor, Action::ReadUsage)?;
+    let query = axum::extract::Query::<HistoryQuery>::try_from_uri(&uri)
+        .map_err(|_| ApiError::bad_request("dimension must be one of those of the API, days a whole number"))?
+        .0;
+    let command = history_command(&actor, query)?;
+    let own = command.dimension == Dimension::User && command.subject == actor.person.id.as_str();
+    if !own {
+        allow::in_org(&actor, Action::ReadOrgUsage)?;
+    }
+    ask(&app, &actor, "history", &command, &id).await
+}
+
+fn history_command(actor: &Actor, query: HistoryQuery) -> Result<HistoryCommand, ApiError> {
+    let days = query.days.unwrap_or(DEFAULT_DAYS);
+    if !(1..=MAX_DAYS).contains(&days) {
+        return Err(ApiError::invalid("days", format!("days must be 1 to {MAX_DAYS}")));
+    }
+    let dimension = query.dimension.unwrap_or(Dimension::User);
+    let subject = match (dimension, query.subject) {
+        (Dimension::Org, None) => String::new(),
+        (Dimension::Org, Some(_)) => return Err(ApiError::invalid("subject", "the org has no subject")),
+        (Dimension::User, None) => actor.person.id.to_string(),
+        (_, Some(subject)) if (1..=MAX_SUBJECT_BYTES).contains(&subject.len()) => subject,
+        (_, _) => return Err(ApiError::invalid("subject", "say of which one")),
+    };
+    Ok(HistoryCommand {
+        dimension,
+        subject,
+        days,
+    })
+}
+
+/// `GET /api/admin/budgets`.
+#[worker::send]
+pub(super) async fn budgets(
+    State(app): State<App>,
+    Extension(id): Extension<RequestId>,
+    actor: Actor,
+) -> Result<Response, ApiError> {
+    allow::in_org(&actor, Action::ReadOrgUsage)?;
+    ask(&app, &actor, "budgets", &(), &id).await
+}
+
+/// `POST /api/admin/budgets`: 201, or 200 when the same was made before.
+#[worker::send]
+pub(super) async fn make_budget(
+    State(app): State<App>,
+    Extension(id): Extension<RequestId>,
+    actor: Actor,
+    headers: HeaderMap,
+    Json(new): Json<NewBudget>,
+) -> Result<Response, ApiError> {
+    allow::in_org(&actor, Action::WriteBudgets)?;
+    check_budget(&new)?;
+    let key = headers
+        .get("idempotency-key")
+        .map(|key| key.to_str().unwrap_or_default());
+    let derived = idempotency::checked(key)?.map(|key| ids::derive(actor.org.as_str(), "budget", key));
+    let command = MakeBudgetCommand {
+        id: new.id.clone().or(derived).unwrap_or_else(|| ids::mint(clock::now())),
+        new,
+    };
+    let ledger = app.config.ledger(&actor.org)?;
+    let MadeBudget { budget, made } = rpc::post(&ledger, "make-budget", &command, &id.0).await?;
+    let status = if made { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(json_response(status, &budget))
+}
+
+/// `PATCH /api/admin/budgets/:id`.
+#[worker::send]
+pub(super) async fn change_budget(
+    State(app): State<App>,
+    Extension(id): Extension<RequestId>,
+    actor: Actor,
+    Path(budget): Path<String>,
+    Json(PatchBudget { limit }): Json<PatchBudget>,
+) -> Result<Response, ApiError> {
+    allow::in_org(&actor, Action::WriteBudgets)?;
+    check_limit(limit)?;
+    let command = ChangeBudgetCommand {
+        id: budget_id(&budget)?,
+        limit,
+    };
+    ask(&app, &actor, "change-budget", &command, &id).await
+}
+
+/// `DELETE /api/admin/budgets/:id`: fine when there is none.
+#[worker::send]
+pub(super) async fn remove_budget(
+    State(app): State<App>,
+    Extension(id): Extension<RequestId>,
+    actor: Actor,
+    Path(budget): Path<String>,
+) -> Result<Response, ApiError> {
+    allow::in_org(&actor, Action::WriteBudgets)?;
+    let command = RemoveBudgetCommand {
+        id: budget_id(&budget)?,
+    };
+    let () = rpc::post(&app.config.ledger(&actor.org)?, "remove-budget", &command, &id.0).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `GET /api/admin/prices`.
+#[worker::send]
+pub(super) async fn prices(
+    State(app): State<App>,
+    Extension(id): Extension<RequestId>,
+    actor: Actor,
+) -> Result<Response, ApiError> {
+    allow::in_org(&actor, Action::ReadOrgUsage)?;
+    ask(&app, &actor, "prices", &(), &id).await
+}
+
+/// `PUT /api/admin/prices`.
+#[worker::send]
+pub(super) async fn set_prices(
+    State(app): State<App>,
+    Extension(id): Extension<RequestId>,
+    actor: Actor,
+    Json(PriceList { prices }): Json<PriceList>,
+) -> Result<Response, ApiError> {
+    allow::in_org(&actor, Action::WriteBudgets)?;
+    if prices.len() > MAX_PRICES {
+        return Err(ApiError::invalid("prices", format!("at most {MAX_PRICES} prices")));
+    }
+    let rates = prices.iter().flat_map(|price| {
+        let rates = &price.rates;
+        let some = [rates.cache_read, rates.cache_write, rates.reasoning];
+        [rates.input, rates.output]
+            .into_iter()
+            .chain(some.into_iter().flatten())
+    });
+    if rates.max().is_some_and(|rate| rate > MAX_RATE) {
+        return Err(ApiError::invalid("prices", format!("a rate is at most {MAX_RATE}")));
+    }
+    ask(&app, &actor, "set-prices", &SetPricesCommand { prices }, &id).await
+}
+
+/// The ledger's answer is the API's, errors included.
+async fn ask(
+    app: &App,
+    actor: &Actor,
+    command: &str,
+    body: &impl Serialize,
+    id: &RequestId,
+) -> Result<Response, ApiError> {
+    Ok(rpc::post_raw(&app.config.ledger(&actor.org)?, command, body, &id.0)
+        .await?
+        .into())
+}
+
+fn budget_id(text: &str) -> Result<BudgetId, ApiError> {
+    text.parse().map_err(|_| ApiError::not_found("budget"))
+}
+
+fn check_limit(limit: Micros) -> Result<(), ApiError> {
+    if limit > MAX_LIMIT {
+        return Err(ApiError::invalid(
+            "limit",
+            format!("a limit is at most {} micro-dollars", MAX_LIMIT.0),
+        ));
+    }
+    Ok(())
+}
+
+fn check_budget(new: &NewBudget) -> Result<(), ApiError> {
+    check_limit(new.limit)?;
+    let subject = new.subject.as_deref();
+    match (new.dimension, subject) {
+        (Dimension::Turn | Dimension::Model, _) => {
+            return Err(ApiError::invalid(
+                "dimension",
+                "there are no budgets of turns and models",
+            ));
+        }
+        (Dimension::Trigger, _) => {
+            return Err(ApiError::invalid("dimension", "there are no triggers yet"));
+        }
+        (Dimension::Org, Some(_)) => return Err(ApiError::invalid("subject", "the org has no subject")),
+        (Dimension::Org | Dimension::User | Dimension::Session | Dimension::Repository, _) => {}
+    }
+    if subject.is_some_and(|subject| !(1..=MAX_SUBJECT_BYTES).contains(&subject.len())) {
+        let message = format!("a subject has 1 to {MAX_SUBJECT_BYTES} bytes");
+        return Err(ApiError::invalid("subject", message));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new(json: &str) -> Result<(), ApiError> {
+        check_budget(&serde_json::from_str(json).unwrap())
+    }
+
+    #[test]
+    fn a_budget_is_of_something_that_is_counted() {
+        assert!(new(r#"{"dimension":"org","period":"day","limit":10000}"#).is_ok());
+        assert!(new(r#"{"dimension":"user","subject":"usr_1","period":"month","limit":0}"#).is_ok());
+        for bad in [
+            r#"{"dimension":"org","subject":"x","period":"day","limit":1}"#,
+            r#"{"dimension":"turn","period":"day","limit":1}"#,
+            r#"{"dimension":"model","period":"day","limit":1}"#,
+            r#"{"dimension":"trigger","period":"day","limit":1}"#,
+            r#"{"dimension":"user","subject":"","period":"day","limit":1}"#,
+            r#"{"dimension":"org","period":"day","limit":9000000000000000}"#,
+        ] {
+            assert!(new(bad).is_err(), "{bad}");
+        }
+    }
+}

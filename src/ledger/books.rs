@@ -1,0 +1,313 @@
+//! What a Ledger does with its tables: admits, books, reports. Synchronous, each command one step; the rules are those of
+//! `crates/ledger`.
+
+use std::collections::BTreeMap;
+
+use errand_ledger::admission::{self, Decision, Held, Level, Standing};
+use errand_ledger::period;
+use errand_ledger::price::{self, Tariff};
+use errand_protocol::api::ErrorCode;
+use errand_protocol::money::{
+    Budget, BudgetState, Dimension, Micros, Period, Price, Rates, Tokens, UsageHistory, UsageReport,
+};
+use errand_protocol::text::ModelId;
+use errand_protocol::time::Timestamp;
+use errand_session::sql::{Sql, SqlError};
+
+use super::commands::{
+    Admission, AdmitCommand, CallEnd, ChangeBudgetCommand, Crossing, HistoryCommand, MadeBudget, MakeBudgetCommand,
+    Payer, SettleCommand, Settled, UsageCommand,
+};
+use super::store::{self, Booking, Call, CallState};
+use crate::http::error::ApiError;
+
+/// A call of which nothing was heard for so long is lost: longer than a provider may take to begin its answer.
+pub(super) const LOST_AFTER_MS: i64 = 15 * 60 * 1000;
+/// Subjects of each dimension in a report.
+const REPORTED: u32 = 50;
+/// Budgets of one org, at most: each call looks at all of them.
+const MAX_BUDGETS: usize = 200;
+
+/// Whether the call may be made; if so it is on its way from now on.
+pub(super) fn admit(sql: &impl Sql, command: &AdmitCommand, now: Timestamp) -> Result<Admission, SqlError> {
+    if store::call(sql, &command.call)?.is_some() {
+        return Ok(Admission::Admitted {});
+    }
+    book_lost(sql, now)?;
+    let tariff = tariff_of(&store::prices(sql)?, &command.model, command.demo, now);
+    let open = store::open_calls(sql)?;
+    let standings = standings(sql, &command.payer, &open, now)?;
+    let refused = |standing: &Standing, why: String, until: Option<Timestamp>| Admission::Refused {
+        why,
+        budget: standing.budget.id.clone(),
+        until,
+    };
+    Ok(match admission::admit(&standings, tariff.is_some(), now) {
+        Decision::Admitted => {
+            let held = match (tariff, command.input_bound, command.output_bound) {
+                (Some(tariff), Some(input), Some(output)) => Some(tariff.at_most(input, output)),
+                _ => None,
+            };
+            store::open(sql, command, held, now)?;
+            Admission::Admitted {}
+        }
+        Decision::Wait(standing) => Admission::Wait {
+            why: format!("{} is nearly used up: calls go one by one", name(&standing.budget)),
+        },
+        Decision::Refused { standing, until } => {
+            let anew = until.map_or(String::new(), |until| format!(", until it begins anew at {until}"));
+            let why = format!(
+                "{} of {} is used up{anew}",
+                name(&standing.budget),
+                dollars(standing.budget.limit)
+            );
+            refused(standing, why, until)
+        }
+        Decision::NoPrice(standing) => {
+            let why = format!(
+                "{} applies, and nobody knows what {} costs: an admin can set its price",
+                name(&standing.budget),
+                command.model
+            );
+            refused(standing, why, None)
+        }
+    })
+}
+
+/// Books the call. Only the first time counts; a call that was booked as lost is corrected.
+pub(super) fn settle(sql: &impl Sql, command: &SettleCommand) -> Result<Settled, SqlError> {
+    let Some(call) = store::call(sql, &command.call)? else {
+        // Never admitted here: there is nothing to book it on.
+        return Ok(Settled::default());
+    };
+    if call.state == CallState::Settled {
+        return Ok(Settled {
+            cost: call.cost,
+            crossed: Vec::new(),
+        });
+    }
+    let booking = Booking {
+        tokens: command.tokens,
+        cost: cost(sql, &call, &command.tokens)?,
+        estimated: command.estimated,
+        end: command.end,
+    };
+    book(sql, &call, &booking)
+}
+
+fn book(sql: &impl Sql, call: &Call, booking: &Booking) -> Result<Settled, SqlError> {
+    let before = standings(sql, &call.payer, &[], call.begun_at)?;
+    store::book(sql, call, booking)?;
+    let after = standings(sql, &call.payer, &[], call.begun_at)?;
+    let crossed = before.iter().zip(after).filter_map(|(before, after)| {
+        let level = admission::crossed(after.budget.limit, before.spent, after.spent)?;
+        Some(Crossing {
+            hard: level == Level::Hard,
+            budget: after.budget,
+            subject: after.subject,
+            spent: after.spent,
+        })
+    });
+    Ok(Settled {
+        cost: booking.cost,
+        crossed: crossed.collect(),
+    })
+}
+
+/// Books calls of which nothing was heard for too long with what is known of them. Returns when to look again.
+pub(super) fn book_lost(sql: &impl Sql, now: Timestamp) -> Result<Option<Timestamp>, SqlError> {
+    for call in store::open_calls(sql)? {
+        let lost_at = call.heard_at.plus(LOST_AFTER_MS);
+        if lost_at > now {
+            return Ok(Some(lost_at));
+        }
+        let booking = Booking {
+            tokens: call.tokens,
+            cost: cost(sql, &call, &call.tokens)?,
+            estimated: true,
+            end: CallEnd::Lost,
+        };
+        store::book(sql, &call, &booking)?;
+    }
+    Ok(None)
+}
+
+fn cost(sql: &impl Sql, call: &Call, tokens: &Tokens) -> Result<Micros, SqlError> {
+    let tariff = tariff_of(&store::prices(sql)?, &call.model, call.demo, call.begun_at);
+    Ok(tariff.map_or(Micros(0), |tariff| tariff.cost(tokens)))
+}
+
+/// A demonstration is free, unless somebody wants to see what a price does.
+fn tariff_of(own: &[Price], model: &ModelId, demo: bool, at: Timestamp) -> Option<Tariff> {
+    const FREE: Rates = Rates {
+        input: 0,
+        output: 0,
+        cache_read: None,
+        cache_write: None,
+        reasoning: None,
+    };
+    price::tariff(own, model, at).or(demo.then_some(Tariff::flat(FREE)))
+}
+
+/// The budgets that apply to a call of this payer. Calls on their way count in the present period whenever they began:
+/// that holds back too much rather than too little.
+fn standings(sql: &impl Sql, payer: &Payer, open: &[Call], at: Timestamp) -> Result<Vec<Standing>, SqlError> {
+    let payers = store::payers(payer);
+    let mut standings = Vec::new();
+    for budget in store::budgets(sql)? {
+        let Some((dimension, subject)) = payers.iter().find(|(dimension, _)| *dimension == budget.dimension) else {
+            continue;
+        };
+        if budget.subject.as_ref().is_some_and(|of| of != subject) {
+            continue;
+        }
+        let theirs = |call: &&Call| store::payers(&call.payer).contains(&(*dimension, subject.clone()));
+        let held = open
+            .iter()
+            .filter(theirs)
+            .fold(Held::NOTHING, |sum, call| match (sum, call.held) {
+                (Held::AtMost(sum), Some(more)) => Held::AtMost(sum.plus(more)),
+                _ => Held::Unknown,
+            });
+        let bucket = period::bucket(budget.period, at);
+        standings.push(Standing {
+            spent: store::spending(sql, *dimension, subject, &bucket)?.cost,
+            held,
+            subject: (*dimension != Dimension::Org).then(|| subject.clone()),
+            budget,
+        });
+    }
+    Ok(standings)
+}
+
+/// What was used this month.
+pub(super) fn usage(sql: &impl Sql, command: &UsageCommand, now: Timestamp) -> Result<UsageReport, SqlError> {
+    let month = period::bucket(Period::Month, now);
+    let mut by = BTreeMap::new();
+    if command.all {
+        for dimension in [
+            Dimension::User,
+            Dimension::Session,
+            Dimension::Repository,
+            Dimension::Model,
+        ] {
+            by.insert(dimension, store::dearest(sql, dimension, &month, REPORTED)?);
+        }
+    }
+    Ok(UsageReport {
+        own: store::spending(sql, Dimension::User, command.user.as_str(), &month)?,
+        org: store::spending(sql, Dimension::Org, "", &month)?,
+        by,
+        budgets: budget_states(sql, command, now)?,
+        month,
+    })
+}
+
+/// The org's budgets and one's own; all of them for who may see all. Of those that count each one by itself: one's own.
+fn budget_states(sql: &impl Sql, command: &UsageCommand, now: Timestamp) -> Result<Vec<BudgetState>, SqlError> {
+    let mut states = Vec::new();
+    for budget in store::budgets(sql)? {
+        let own = Some(command.user.to_string());
+        let subject = match (budget.dimension, &budget.subject) {
+            (Dimension::Org, _) => Some(String::new()),
+            (Dimension::User, None) => own,
+            (Dimension::User, Some(_)) if budget.subject == own => own,
+            (_, Some(subject)) if command.all => Some(subject.clone()),
+            _ => None,
+        };
+        let Some(subject) = subject else { continue };
+        let bucket = period::bucket(budget.period, now);
+        states.push(BudgetState {
+            spent: store::spending(sql, budget.dimension, &subject, &bucket)?.cost,
+            renews_at: period::ends(budget.period, now),
+            subject: (budget.dimension != Dimension::Org).then_some(subject),
+            budget,
+        });
+    }
+    Ok(states)
+}
+
+/// A subject's days.
+pub(super) fn history(sql: &impl Sql, command: &HistoryCommand, now: Timestamp) -> Result<UsageHistory, SqlError> {
+    let since = period::day_before(now, command.days.saturating_sub(1));
+    Ok(UsageHistory {
+        days: store::days(sql, command.dimension, &command.subject, &since)?,
+    })
+}
+
+/// Makes a budget. The same again changes nothing; another under the same id is a conflict.
+pub(super) fn make_budget(sql: &impl Sql, command: MakeBudgetCommand, now: Timestamp) -> Result<MadeBudget, ApiError> {
+    let MakeBudgetCommand { id, new } = command;
+    let budgets = store::budgets(sql)?;
+    if let Some(known) = budgets.iter().find(|budget| budget.id == id) {
+        let same = (known.dimension, &known.subject, known.period) == (new.dimension, &new.subject, new.period);
+        if !same {
+            return Err(ApiError::new(
+                ErrorCode::Conflict,
+                "there is another budget with this id",
+            ));
+        }
+        return Ok(MadeBudget {
+            budget: known.clone(),
+            made: false,
+        });
+    }
+    if budgets.len() >= MAX_BUDGETS {
+        return Err(ApiError::new(
+            ErrorCode::Conflict,
+            format!("an org has at most {MAX_BUDGETS} budgets"),
+        ));
+    }
+    let budget = Budget {
+        id,
+        dimension: new.dimension,
+        subject: new.subject,
+        period: new.period,
+        limit: new.limit,
+        updated_at: now,
+    };
+    store::put_budget(sql, &budget)?;
+    Ok(MadeBudget { budget, made: true })
+}
+
+/// Gives a budget another limit.
+pub(super) fn change_budget(sql: &impl Sql, command: &ChangeBudgetCommand, now: Timestamp) -> Result<Budget, ApiError> {
+    let known = store::budgets(sql)?.into_iter().find(|budget| budget.id == command.id);
+    let mut budget = known.ok_or_else(|| ApiError::not_found("budget"))?;
+    if budget.limit != command.limit {
+        budget.limit = command.limit;
+        budget.updated_at = now;
+        store::put_budget(sql, &budget)?;
+    }
+    Ok(budget)
+}
+
+fn name(budget: &Budget) -> String {
+    let of = match (budget.dimension, &budget.subject) {
+        (Dimension::Org, _) => "of the org",
+        (Dimension::User, None) => "of each person",
+        (Dimension::User, Some(_)) => "of this session's owner",
+        (Dimension::Session, None) => "of each session",
+        (Dimension::Session, Some(_)) => "of this session",
+        (Dimension::Repository, None) => "of each repository",
+        (Dimension::Repository, Some(_)) => "of this repository",
+        (Dimension::Trigger, _) => "of what started this session",
+        (Dimension::Turn | Dimension::Model, _) => "of this call",
+    };
+    let each = match budget.period {
+        Period::Total => "",
+        Period::Day => " for a day",
+        Period::Month => " for a month",
+    };
+    format!("The budget {of}{each}")
+}
+
+fn dollars(amount: Micros) -> String {
+    // Whole cents where it is whole cents.
+    let (dollars, rest) = (amount.0 / 1_000_000, amount.0 % 1_000_000);
+    if rest.is_multiple_of(10_000) {
+        format!("${dollars}.{:02}", rest / 10_000)
+    } else {
+        format!("${dollars}.{rest:06}")
+    }
+}

@@ -1,0 +1,195 @@
+//! What the Worker asks a Ledger: `POST https://do/<command>`, JSON in and out.
+
+use errand_protocol::ids::{BudgetId, CallId, PromptId, SessionId, TurnId, UserId};
+use errand_protocol::money::{Budget, Dimension, Micros, NewBudget, Price, Tokens};
+use errand_protocol::text::{ModelId, RepoUrl};
+use errand_protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// For whom a call is made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Payer {
+    /// Whose session it is.
+    pub user: UserId,
+    /// Which session.
+    pub session: SessionId,
+    /// What it works on.
+    pub repo: Option<RepoUrl>,
+    /// The turn that runs; none for what the engine does between turns.
+    pub turn: Option<TurnId>,
+    /// That turn's prompt.
+    pub prompt: Option<PromptId>,
+}
+
+/// `admit` → [`Admission`]: may this call be made? The same call again gets the same answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AdmitCommand {
+    /// Which.
+    pub call: CallId,
+    /// For whom.
+    pub payer: Payer,
+    /// Which model.
+    pub model: ModelId,
+    /// A scripted model, which costs nothing unless it was given a price.
+    pub demo: bool,
+    /// Tokens of the request, at most; `None`: nobody knows.
+    pub input_bound: Option<u64>,
+    /// Tokens of the request, about.
+    pub input_guess: u64,
+    /// Tokens of the answer, at most; `None`: nobody knows.
+    pub output_bound: Option<u64>,
+}
+
+/// Answer of `admit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind", rename_all_fields = "camelCase")]
+pub enum Admission {
+    /// Yes. It must be settled.
+    Admitted {},
+    /// Not while others are on their way: ask again.
+    Wait {
+        /// For what, in words.
+        why: String,
+    },
+    /// No.
+    Refused {
+        /// Why, in words.
+        why: String,
+        /// The budget that is used up.
+        budget: BudgetId,
+        /// When it begins anew.
+        until: Option<Timestamp>,
+    },
+}
+
+/// `heard` → `null`: the call goes on, and has used so much so far.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeardCommand {
+    /// Which.
+    pub call: CallId,
+    /// So far.
+    pub tokens: Tokens,
+}
+
+/// `settle` → [`Settled`]: the call is over. Only the first time counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SettleCommand {
+    /// Which.
+    pub call: CallId,
+    /// What it used.
+    pub tokens: Tokens,
+    /// Whether that is an estimate.
+    pub estimated: bool,
+    /// How it ended.
+    pub end: CallEnd,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallEnd {
+    /// The answer came whole.
+    Complete,
+    /// The answer broke off, or nobody waited for it.
+    Cut,
+    /// The provider refused or failed.
+    Failed,
+    /// Nobody ever said how.
+    Lost,
+}
+
+/// Answer of `settle`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Settled {
+    /// What it cost.
+    pub cost: Micros,
+    /// Budgets that reached a level by it.
+    pub crossed: Vec<Crossing>,
+}
+
+/// A budget reached a level.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Crossing {
+    /// Which.
+    pub budget: Budget,
+    /// Of whom, when it counts each one by itself.
+    pub subject: Option<String>,
+    /// Spent in this period.
+    pub spent: Micros,
+    /// All of it, or only most of it.
+    pub hard: bool,
+}
+
+/// `usage` → `UsageReport`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UsageCommand {
+    /// Who asks.
+    pub user: UserId,
+    /// Whether they may see what others used.
+    pub all: bool,
+}
+
+/// `history` → `UsageHistory`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryCommand {
+    /// By what.
+    pub dimension: Dimension,
+    /// Of which one.
+    pub subject: String,
+    /// How many days back.
+    pub days: u32,
+}
+
+/// `make-budget` → [`MadeBudget`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MakeBudgetCommand {
+    /// Its id.
+    pub id: BudgetId,
+    /// What it is.
+    pub new: NewBudget,
+}
+
+/// Answer of `make-budget`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MadeBudget {
+    /// As it stands.
+    pub budget: Budget,
+    /// Whether it is new; not when the same was made before.
+    pub made: bool,
+}
+
+/// `change-budget` → [`Budget`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeBudgetCommand {
+    /// Which.
+    pub id: BudgetId,
+    /// How much from now on.
+    pub limit: Micros,
+}
+
+/// `remove-budget` → `null`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RemoveBudgetCommand {
+    /// Which.
+    pub id: BudgetId,
+}
+
+/// `set-prices` → `PriceList`: these instead of those that were set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SetPricesCommand {
+    /// All of them.
+    pub prices: Vec<Price>,
+}

@@ -1,0 +1,458 @@
+//! The tables of a Ledger, and the only place with SQL for them.
+//!
+//! `calls` has each call of a model: open from its admission on, then booked. `totals` are sums of booked calls by
+//! dimension, subject and period (`total`, a month, a day). `budgets` and `prices` are what people set.
+//!
+//! **Invariant:** `totals` are changed only together with the call's row, in one transaction: a call is in them once it
+//! is booked, once.
+
+use errand_ledger::period;
+use errand_protocol::ids::{BudgetId, CallId};
+use errand_protocol::money::{Budget, Dimension, Micros, Period, Price, Spending, SpendingOf, Tokens};
+use errand_protocol::text::ModelId;
+use errand_protocol::time::Timestamp;
+use errand_session::sql::{Row, Sql, SqlError, Value, int, json, text};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::commands::{AdmitCommand, CallEnd, Payer};
+use crate::session_registry::store::migrate_to;
+
+const MIGRATIONS: &[(&str, &str)] = &[(
+    "0001_books",
+    "
+CREATE TABLE calls (
+  id TEXT PRIMARY KEY,
+  state TEXT NOT NULL CHECK (state IN ('open', 'settled', 'lost')),
+  payer TEXT NOT NULL,
+  model TEXT NOT NULL,
+  demo INTEGER NOT NULL,
+  begun_at INTEGER NOT NULL,
+  heard_at INTEGER NOT NULL,
+  held INTEGER,
+  tokens TEXT NOT NULL,
+  cost INTEGER NOT NULL DEFAULT 0,
+  estimated INTEGER NOT NULL DEFAULT 1,
+  how TEXT
+);
+CREATE INDEX calls_open ON calls (heard_at) WHERE state = 'open';
+CREATE TABLE totals (
+  dimension TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  bucket TEXT NOT NULL,
+  calls INTEGER NOT NULL,
+  estimated INTEGER NOT NULL,
+  input INTEGER NOT NULL,
+  output INTEGER NOT NULL,
+  cache_read INTEGER NOT NULL,
+  cache_write INTEGER NOT NULL,
+  reasoning INTEGER NOT NULL,
+  cost INTEGER NOT NULL,
+  PRIMARY KEY (dimension, subject, bucket)
+) WITHOUT ROWID;
+CREATE INDEX totals_by_cost ON totals (dimension, bucket, cost);
+CREATE TABLE budgets (
+  id TEXT PRIMARY KEY,
+  place INTEGER NOT NULL,
+  budget TEXT NOT NULL
+);
+CREATE TABLE prices (model TEXT NOT NULL, since INTEGER NOT NULL, price TEXT NOT NULL, PRIMARY KEY (model, since));
+",
+)];
+
+/// Brings the schema up to date.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn migrate(sql: &impl Sql) -> Result<(), SqlError> {
+    migrate_to(sql, MIGRATIONS)
+}
+
+/// A call as the books have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Call {
+    pub(super) id: CallId,
+    pub(super) state: CallState,
+    pub(super) payer: Payer,
+    pub(super) model: ModelId,
+    pub(super) demo: bool,
+    pub(super) begun_at: Timestamp,
+    /// When somebody last said that it goes on.
+    pub(super) heard_at: Timestamp,
+    /// What it may cost at most; `None`: nobody knows.
+    pub(super) held: Option<Micros>,
+    /// Used so far; once it is booked: what it is booked with.
+    pub(super) tokens: Tokens,
+    pub(super) cost: Micros,
+    pub(super) estimated: bool,
+}
+
+/// How far a call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CallState {
+    /// On its way.
+    Open,
+    /// Booked.
+    Settled,
+    /// Booked without a word from who made it. A late word corrects it.
+    Lost,
+}
+
+impl CallState {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Settled => "settled",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+const CALL: &str = "SELECT id, state, payer, model, demo, begun_at, heard_at, held, tokens, cost, estimated FROM calls";
+
+fn call_of(row: &Row) -> Result<Call, SqlError> {
+    let state = match text(row, 1)? {
+        "open" => CallState::Open,
+        "settled" => CallState::Settled,
+        "lost" => CallState::Lost,
+        other => return Err(SqlError::Row(format!("a call that is {other}"))),
+    };
+    let held = match row.get(7) {
+        Some(Value::Null) => None,
+        _ => Some(Micros(unsigned(row, 7)?)),
+    };
+    Ok(Call {
+        id: parsed(text(row, 0)?)?,
+        state,
+        payer: json(row, 2)?,
+        model: parsed(text(row, 3)?)?,
+        demo: int(row, 4)? != 0,
+        begun_at: Timestamp::from_millis(int(row, 5)?),
+        heard_at: Timestamp::from_millis(int(row, 6)?),
+        held,
+        tokens: json(row, 8)?,
+        cost: Micros(unsigned(row, 9)?),
+        estimated: int(row, 10)? != 0,
+    })
+}
+
+/// A call by its id.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn call(sql: &impl Sql, id: &CallId) -> Result<Option<Call>, SqlError> {
+    let rows = sql.exec(&format!("{CALL} WHERE id = ?"), &[id.as_str().into()])?;
+    rows.first().map(call_of).transpose()
+}
+
+/// The calls that are on their way, the one that was silent the longest first.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn open_calls(sql: &impl Sql) -> Result<Vec<Call>, SqlError> {
+    let rows = sql.exec(&format!("{CALL} WHERE state = 'open' ORDER BY heard_at"), &[])?;
+    rows.iter().map(call_of).collect()
+}
+
+/// Notes that a call is on its way.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn open(
+    sql: &impl Sql,
+    command: &AdmitCommand,
+    held: Option<Micros>,
+    now: Timestamp,
+) -> Result<(), SqlError> {
+    let guess = Tokens {
+        input: command.input_guess,
+        ..Tokens::default()
+    };
+    sql.exec(
+        "INSERT INTO calls (id, state, payer, model, demo, begun_at, heard_at, held, tokens)
+         VALUES (?, 'open', ?, ?, ?, ?6, ?6, ?5, ?7)",
+        &[
+            command.call.as_str().into(),
+            to_json(&command.payer)?.into(),
+            command.model.as_str().into(),
+            Value::Int(i64::from(command.demo)),
+            held.map(|held| signed(held.0)).into(),
+            now.millis().into(),
+            to_json(&guess)?.into(),
+        ],
+    )
+    .map(drop)
+}
+
+/// Notes that an open call goes on.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn heard(sql: &impl Sql, id: &CallId, tokens: &Tokens, now: Timestamp) -> Result<(), SqlError> {
+    sql.exec(
+        "UPDATE calls SET heard_at = ?, tokens = ? WHERE id = ? AND state = 'open'",
+        &[now.millis().into(), to_json(tokens)?.into(), id.as_str().into()],
+    )
+    .map(drop)
+}
+
+/// What a call is booked with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Booking {
+    pub(super) tokens: Tokens,
+    pub(super) cost: Micros,
+    pub(super) estimated: bool,
+    pub(super) end: CallEnd,
+}
+
+/// Books a call in its row and in all sums. One that was booked before is taken out of them first.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn book(sql: &impl Sql, call: &Call, booking: &Booking) -> Result<(), SqlError> {
+    let state = match booking.end {
+        CallEnd::Lost => CallState::Lost,
+        CallEnd::Complete | CallEnd::Cut | CallEnd::Failed => CallState::Settled,
+    };
+    sql.transaction(|| {
+        if call.state != CallState::Open {
+            add(sql, call, &call.tokens, call.cost, call.estimated, -1)?;
+        }
+        add(sql, call, &booking.tokens, booking.cost, booking.estimated, 1)?;
+        sql.exec(
+            "UPDATE calls SET state = ?, tokens = ?, cost = ?, estimated = ?, how = ?, held = 0 WHERE id = ?",
+            &[
+                state.name().into(),
+                to_json(&booking.tokens)?.into(),
+                Value::Int(signed(booking.cost.0)),
+                Value::Int(i64::from(booking.estimated)),
+                name_of(&booking.end)?.into(),
+                call.id.as_str().into(),
+            ],
+        )
+        .map(drop)
+    })
+}
+
+fn add(sql: &impl Sql, call: &Call, tokens: &Tokens, cost: Micros, estimated: bool, sign: i64) -> Result<(), SqlError> {
+    let buckets = [Period::Total, Period::Month, Period::Day].map(|period| period::bucket(period, call.begun_at));
+    for (dimension, subject) in subjects(call) {
+        // A turn is over within the hour: its days are not asked for.
+        let kept = if dimension == Dimension::Turn { 1 } else { buckets.len() };
+        for bucket in buckets.iter().take(kept) {
+            let counted = [
+                1,
+                i64::from(estimated),
+                signed(tokens.input),
+                signed(tokens.output),
+                signed(tokens.cache_read),
+                signed(tokens.cache_write),
+                signed(tokens.reasoning),
+                signed(cost.0),
+            ];
+            let mut args: Vec<Value> = vec![
+                name_of(&dimension)?.into(),
+                subject.clone().into(),
+                bucket.as_str().into(),
+            ];
+            args.extend(counted.map(|number| Value::Int(sign * number)));
+            sql.exec(
+                "INSERT INTO totals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                 ON CONFLICT (dimension, subject, bucket) DO UPDATE SET calls = calls + excluded.calls,
+                   estimated = estimated + excluded.estimated, input = input + excluded.input,
+                   output = output + excluded.output, cache_read = cache_read + excluded.cache_read,
+                   cache_write = cache_write + excluded.cache_write, reasoning = reasoning + excluded.reasoning,
+                   cost = cost + excluded.cost",
+                &args,
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Everything that a call counts for.
+fn subjects(call: &Call) -> Vec<(Dimension, String)> {
+    let mut subjects = payers(&call.payer);
+    subjects.push((Dimension::Model, call.model.as_str().to_owned()));
+    if let Some(turn) = &call.payer.turn {
+        subjects.push((Dimension::Turn, turn.to_string()));
+    }
+    subjects
+}
+
+/// Everything that a budget can be of. The org has one name: its ledger is its own.
+pub(super) fn payers(payer: &Payer) -> Vec<(Dimension, String)> {
+    let mut subjects = vec![
+        (Dimension::Org, String::new()),
+        (Dimension::User, payer.user.to_string()),
+        (Dimension::Session, payer.session.to_string()),
+    ];
+    if let Some(repo) = &payer.repo {
+        subjects.push((Dimension::Repository, repo.as_str().to_owned()));
+    }
+    subjects
+}
+
+const SPENDING: &str = "calls, estimated, input, output, cache_read, cache_write, reasoning, cost FROM totals";
+
+fn spending_of(row: &Row, from: usize) -> Result<Spending, SqlError> {
+    let number = |offset: usize| unsigned(row, from + offset);
+    Ok(Spending {
+        calls: number(0)?,
+        estimated: number(1)?,
+        tokens: Tokens {
+            input: number(2)?,
+            output: number(3)?,
+            cache_read: number(4)?,
+            cache_write: number(5)?,
+            reasoning: number(6)?,
+        },
+        cost: Micros(number(7)?),
+    })
+}
+
+/// What was booked for a subject in a period.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn spending(
+    sql: &impl Sql,
+    dimension: Dimension,
+    subject: &str,
+    bucket: &str,
+) -> Result<Spending, SqlError> {
+    let rows = sql.exec(
+        &format!("SELECT {SPENDING} WHERE dimension = ? AND subject = ? AND bucket = ?"),
+        &[name_of(&dimension)?.into(), subject.into(), bucket.into()],
+    )?;
+    rows.first().map_or(Ok(Spending::default()), |row| spending_of(row, 0))
+}
+
+/// The most expensive subjects of a period.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn dearest(
+    sql: &impl Sql,
+    dimension: Dimension,
+    bucket: &str,
+    limit: u32,
+) -> Result<Vec<SpendingOf>, SqlError> {
+    let rows = sql.exec(
+        &format!("SELECT subject, {SPENDING} WHERE dimension = ? AND bucket = ? ORDER BY cost DESC, subject LIMIT ?"),
+        &[name_of(&dimension)?.into(), bucket.into(), limit.into()],
+    )?;
+    rows.iter().map(of_row).collect()
+}
+
+/// A subject's days from `since` on, oldest first.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn days(
+    sql: &impl Sql,
+    dimension: Dimension,
+    subject: &str,
+    since: &str,
+) -> Result<Vec<SpendingOf>, SqlError> {
+    let rows = sql.exec(
+        &format!(
+            "SELECT bucket, {SPENDING} WHERE dimension = ? AND subject = ? AND bucket >= ? AND length(bucket) = 10
+             ORDER BY bucket"
+        ),
+        &[name_of(&dimension)?.into(), subject.into(), since.into()],
+    )?;
+    rows.iter().map(of_row).collect()
+}
+
+fn of_row(row: &Row) -> Result<SpendingOf, SqlError> {
+    Ok(SpendingOf {
+        subject: text(row, 0)?.to_owned(),
+        spending: spending_of(row, 1)?,
+    })
+}
+
+/// All budgets, oldest first.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn budgets(sql: &impl Sql) -> Result<Vec<Budget>, SqlError> {
+    let rows = sql.exec("SELECT budget FROM budgets ORDER BY place", &[])?;
+    rows.iter().map(|row| json(row, 0)).collect()
+}
+
+/// Stores a budget, or its new state.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn put_budget(sql: &impl Sql, budget: &Budget) -> Result<(), SqlError> {
+    sql.exec(
+        "INSERT INTO budgets (id, place, budget) VALUES (?, (SELECT coalesce(max(place), 0) + 1 FROM budgets), ?)
+         ON CONFLICT (id) DO UPDATE SET budget = excluded.budget",
+        &[budget.id.as_str().into(), to_json(budget)?.into()],
+    )
+    .map(drop)
+}
+
+/// Removes a budget. Fine when there is none.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn remove_budget(sql: &impl Sql, id: &BudgetId) -> Result<(), SqlError> {
+    sql.exec("DELETE FROM budgets WHERE id = ?", &[id.as_str().into()])
+        .map(drop)
+}
+
+/// The org's own prices.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn prices(sql: &impl Sql) -> Result<Vec<Price>, SqlError> {
+    let rows = sql.exec("SELECT price FROM prices ORDER BY model, since", &[])?;
+    rows.iter().map(|row| json(row, 0)).collect()
+}
+
+/// These prices instead of those that were set; of two for one model and moment the later in the list.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn set_prices(sql: &impl Sql, prices: &[Price]) -> Result<(), SqlError> {
+    sql.transaction(|| {
+        sql.exec("DELETE FROM prices", &[])?;
+        for price in prices {
+            sql.exec(
+                "INSERT OR REPLACE INTO prices (model, since, price) VALUES (?, ?, ?)",
+                &[
+                    price.model.as_str().into(),
+                    price.from.millis().into(),
+                    to_json(price)?.into(),
+                ],
+            )?;
+        }
+        Ok(())
+    })
+}
+
+fn to_json(value: &impl Serialize) -> Result<String, SqlError> {
+    serde_json::to_string(value).map_err(|e| SqlError::Row(e.to_string()))
+}
+
+/// A value that is a plain word on the wire, as that word.
+fn name_of(value: &impl Serialize) -> Result<String, SqlError> {
+    let quoted = to_json(value)?;
+    Ok(quoted.trim_matches('"').to_owned())
+}
+
+fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, SqlError> {
+    serde_json::from_value(text.into()).map_err(|e| SqlError::Row(e.to_string()))
+}
+
+fn unsigned(row: &Row, index: usize) -> Result<u64, SqlError> {
+    let number = int(row, index)?;
+    u64::try_from(number).map_err(|_| SqlError::Row(format!("column {index}: {number} is negative")))
+}
+
+fn signed(number: u64) -> i64 {
+    // The embedded database hands numbers out as doubles: larger ones would not come back.
+    i64::try_from(number).unwrap_or(i64::MAX).min(1 << 52)
+}
