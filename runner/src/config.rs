@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use errand_protocol::ids::{Generation, SessionId};
-use errand_protocol::runner::{ENV_GENERATION, ENV_SESSION, ENV_TOKEN, ENV_URL};
+use errand_protocol::runner::{ENV_EGRESS, ENV_GENERATION, ENV_SESSION, ENV_TOKEN, ENV_URL};
 
 /// Environment variable: path of the engine's program.
 pub const ENV_ENGINE: &str = "ERRAND_ENGINE";
@@ -35,6 +35,8 @@ pub struct Config {
     pub state: PathBuf,
     /// How many bytes of events may wait for the control plane.
     pub spool_limit: u64,
+    /// Where the host tells what it refused to the sandbox; it refuses nothing when absent.
+    pub egress: Option<PathBuf>,
     /// `PATH` for the engine and what it starts.
     pub path: String,
     /// `HOME` for them.
@@ -90,6 +92,7 @@ impl Config {
             spool_limit: get(ENV_SPOOL_LIMIT)
                 .and_then(|limit| limit.parse().ok())
                 .unwrap_or(SPOOL_LIMIT),
+            egress: get(ENV_EGRESS).map(PathBuf::from),
             path: get("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned()),
             home: get("HOME").map_or_else(|| state.join("home"), PathBuf::from),
             lang: get("LANG").unwrap_or_else(|| "C.UTF-8".to_owned()),

@@ -84,6 +84,7 @@ function apply(draft: Draft, event: Event): void {
     case "session.archived":
     case "prompt.moved":
     case "sandbox.snapshot":
+    case "sandbox.egress_refused":
       return;
     case "turn.aborting":
     case "turn.retrying":
