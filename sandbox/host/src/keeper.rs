@@ -99,7 +99,7 @@ fn start_and_wait(dir: &SandboxDir) -> io::Result<Exit> {
     // Ends when the last process of the sandbox has closed its output.
     std::thread::spawn(move || copy_bounded(reader, &copied));
     // A first step that fails sends nothing, and its end says why.
-    let mut guard = launch.network.as_ref().and_then(|_| Guard::new(dir.path(), &line).ok());
+    let mut guard = launch.network.as_ref().and_then(|_| Guard::new(dir, &line).ok());
     let end = wait_for(i32::try_from(child.id()).unwrap_or(i32::MAX), guard.as_mut())?;
     processes::kill_all(dir, SWEEP);
     Ok(match end {

@@ -15,6 +15,7 @@ use errand_protocol::sandbox::SandboxSpec;
 use crate::dirs::{Launch, OwnNetwork, REFUSALS, SandboxDir};
 use crate::egress::settings::Origin;
 use crate::files::private_dir;
+use crate::processes::STATE;
 use crate::repo::LocalRepo;
 
 const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -239,7 +240,7 @@ fn environment(spec: &SandboxSpec, programs: &Programs, places: &Places) -> BTre
         ("TMPDIR".to_owned(), text(&places.tmp)),
         ("ERRAND_ENGINE".to_owned(), text(&places.engine)),
         ("ERRAND_WORKSPACE".to_owned(), text(&places.workspace)),
-        ("ERRAND_STATE".to_owned(), text(&places.state)),
+        (STATE.to_owned(), text(&places.state)),
     ]);
     env
 }

@@ -1,14 +1,16 @@
 //! The keeper's part: it holds the sockets of the sandbox's network and keeps a proxy running that serves them. While
-//! there is none connections wait, and nothing leaves.
+//! there is none connections wait, and nothing leaves. A keeper that is killed leaves the proxy running, as it leaves the
+//! runner: the next host that looks clears both up.
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::pass;
+use crate::dirs::SandboxDir;
+use crate::processes::STATE;
 
 /// First argument of a host's binary that is to be a proxy; the second is the sandbox's directory.
 pub const PROXY: &str = "__egress";
@@ -18,21 +20,21 @@ const WITHIN: Duration = Duration::from_mins(1);
 
 /// The sockets, and the proxy that serves them.
 pub struct Guard {
-    sandbox: std::path::PathBuf,
+    dir: SandboxDir,
     sockets: Vec<OwnedFd>,
     proxy: i32,
-    /// Closed with us: the proxy ends then.
+    /// Closed with us, which tells the proxy that nobody looks after it any more.
     line: UnixStream,
     ends: Vec<Instant>,
 }
 
 impl Guard {
     /// Takes the sockets that the sandbox's first step sends, and starts a proxy.
-    pub fn new(sandbox: &Path, from: &UnixStream) -> io::Result<Self> {
+    pub fn new(dir: &SandboxDir, from: &UnixStream) -> io::Result<Self> {
         let sockets = pass::receive(from)?;
-        let (proxy, line) = start(sandbox, &sockets)?;
+        let (proxy, line) = start(dir, &sockets)?;
         Ok(Self {
-            sandbox: sandbox.to_path_buf(),
+            dir: dir.clone(),
             sockets,
             proxy,
             line,
@@ -50,18 +52,20 @@ impl Guard {
         if self.ends.len() > MOST_ENDS {
             return Err(io::Error::other("it ends again and again"));
         }
-        (self.proxy, self.line) = start(&self.sandbox, &self.sockets)?;
+        (self.proxy, self.line) = start(&self.dir, &self.sockets)?;
         Ok(())
     }
 }
 
-fn start(sandbox: &Path, sockets: &[OwnedFd]) -> io::Result<(i32, UnixStream)> {
+fn start(dir: &SandboxDir, sockets: &[OwnedFd]) -> io::Result<(i32, UnixStream)> {
     let (line, its) = UnixStream::pair()?;
     pass::send(&line, sockets)?;
     let child = Command::new(std::env::current_exe()?)
         .arg(PROXY)
-        .arg(sandbox)
+        .arg(dir.path())
         .env_clear()
+        // Without the keeper it is known to be the sandbox's by this.
+        .env(STATE, dir.state())
         .stdin(Stdio::from(OwnedFd::from(its)))
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -32,6 +32,8 @@ const MOST_TO_CONTROL_PLANE: usize = 64;
 const MOST_REFUSALS: usize = 64;
 /// How long to wait when a connection cannot be accepted (no file descriptors).
 const AGAIN: Duration = Duration::from_millis(50);
+/// Between two looks at whether the sandbox has ended, when there is no keeper to say so.
+const LOOK: Duration = Duration::from_secs(1);
 /// A query over UDP is never longer.
 const QUERY: usize = 1500;
 
@@ -63,7 +65,8 @@ impl Shared {
     }
 }
 
-/// Serves the sandbox in `path` with the sockets that come on standard input, until that is closed.
+/// Serves the sandbox in `path` with the sockets that come on standard input, which is the keeper's line, until the
+/// sandbox has ended.
 pub fn run(path: PathBuf) -> io::Result<()> {
     let line = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 3)?;
     let sockets = pass::receive(&line)?;
@@ -84,7 +87,11 @@ pub fn run(path: PathBuf) -> io::Result<()> {
         for socket in sockets {
             tokio::spawn(accept(listener(socket)?, Arc::clone(&shared)));
         }
-        closed(line).await
+        closed(line).await?;
+        while dir.exit().is_none() && dir.path().exists() {
+            tokio::time::sleep(LOOK).await;
+        }
+        io::Result::Ok(())
     })?;
     // Not waiting for a name that is being resolved.
     runtime.shutdown_background();
