@@ -50,9 +50,9 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     global && !special
 }
 
-/// Whether the address is one of this machine's own. Sends nothing: for one's own address the kernel picks itself as
-/// the source.
-pub fn is_own(address: IpAddr) -> bool {
+/// Whether the address is one of this machine's own, or of a neighbour's on an IPv6 network, which needs no private
+/// address to be one. Sends nothing: the kernel says from where it would connect, and to oneself that is oneself.
+pub fn is_near(address: IpAddr) -> bool {
     let any: SocketAddr = match address {
         IpAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         IpAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -61,7 +61,15 @@ pub fn is_own(address: IpAddr) -> bool {
         socket.connect((address, 9))?;
         socket.local_addr()
     });
-    source.is_ok_and(|source| source.ip() == address)
+    source.is_ok_and(|source| same_network(source.ip(), address))
+}
+
+/// Whether one address is the other, or of the same IPv6 subnet.
+fn same_network(one: IpAddr, other: IpAddr) -> bool {
+    match (one, other) {
+        (IpAddr::V6(one), IpAddr::V6(other)) => one.to_bits() >> 64 == other.to_bits() >> 64,
+        (one, other) => one == other,
+    }
 }
 
 #[cfg(test)]
@@ -117,8 +125,12 @@ mod tests {
     }
 
     #[test]
-    fn this_machines_own_addresses_are_known() {
-        assert!(is_own("127.0.0.1".parse().unwrap()));
-        assert!(!is_own("192.0.2.77".parse().unwrap()));
+    fn this_machines_own_addresses_are_known_and_its_neighbours() {
+        assert!(is_near("127.0.0.1".parse().unwrap()));
+        assert!(!is_near("192.0.2.77".parse().unwrap()));
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert!(same_network(address("2a00:1:2:3::4"), address("2a00:1:2:3:9::1")));
+        assert!(!same_network(address("2a00:1:2:3::4"), address("2a00:1:2:4::4")));
+        assert!(!same_network(address("93.184.216.34"), address("93.184.216.35")));
     }
 }

@@ -2,16 +2,24 @@
 //! that was looked at: no second answer of a name server can lead it elsewhere.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::address::{is_own, is_public};
+use super::address::{is_near, is_public};
 use super::settings::Wanted;
 
 const RESOLVE: Duration = Duration::from_secs(10);
+/// Names that are being resolved at a time, the control plane's aside. A resolver that does not answer holds a thread
+/// for longer than anybody waits for it.
+const LOOKUPS: usize = 16;
+/// Threads for them, with some left for the control plane's name.
+pub const THREADS: usize = 2 * LOOKUPS;
 const CONNECT: Duration = Duration::from_secs(10);
 /// Addresses of one name that are tried.
 const TRIES: usize = 4;
@@ -25,10 +33,18 @@ pub enum NoConnection {
     Failed(io::Error),
 }
 
+/// Places for names that are being resolved.
+pub fn lookups() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(LOOKUPS))
+}
+
 /// Connects to a host on the public internet.
-pub async fn public(wanted: &Wanted, port: u16) -> Result<TcpStream, NoConnection> {
+pub async fn public(wanted: &Wanted, port: u16, lookups: &Arc<Semaphore>) -> Result<TcpStream, NoConnection> {
     let found: Vec<SocketAddr> = match wanted {
-        Wanted::Name(name) => resolve(name, port).await.map_err(NoConnection::Failed)?,
+        Wanted::Name(name) => timeout(RESOLVE, resolve(name.clone(), port, lookups))
+            .await
+            .unwrap_or_else(|elapsed| Err(elapsed.into()))
+            .map_err(NoConnection::Failed)?,
         Wanted::Address(address) => vec![(*address, port).into()],
     };
     let public: Vec<SocketAddr> = found.into_iter().filter(|at| reachable(at.ip())).collect();
@@ -39,12 +55,13 @@ pub async fn public(wanted: &Wanted, port: u16) -> Result<TcpStream, NoConnectio
 }
 
 fn reachable(address: IpAddr) -> bool {
-    is_public(address) && !is_own(address)
+    is_public(address) && !is_near(address)
 }
 
 /// Connects to wherever a host is: the control plane's.
 pub async fn anywhere(host: &str, port: u16) -> io::Result<TcpStream> {
-    first(&resolve(host, port).await?).await
+    let found: Vec<SocketAddr> = timeout(RESOLVE, lookup_host((host, port))).await??.collect();
+    first(&found).await
 }
 
 /// Connects to one address.
@@ -52,12 +69,15 @@ pub async fn exactly(address: SocketAddr) -> io::Result<TcpStream> {
     first(&[address]).await
 }
 
-async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let found: Vec<SocketAddr> = timeout(RESOLVE, lookup_host((host, port))).await??.collect();
-    if found.is_empty() {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    Ok(found)
+/// The place is kept until the resolver has answered, whoever still waits.
+async fn resolve(host: String, port: u16, lookups: &Arc<Semaphore>) -> io::Result<Vec<SocketAddr>> {
+    let place = Arc::clone(lookups).acquire_owned().await.map_err(io::Error::other)?;
+    let found = spawn_blocking(move || {
+        let found = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
+        drop(place);
+        found
+    });
+    found.await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 async fn first(addresses: &[SocketAddr]) -> io::Result<TcpStream> {

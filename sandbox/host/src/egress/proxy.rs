@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixStream};
 use tokio::sync::Semaphore;
 
 use self::connection::serve;
+use super::dial;
 use super::names::Names;
 use super::pass;
 use super::refusals::Refusals;
@@ -45,6 +46,7 @@ struct Shared {
     connections: Arc<Semaphore>,
     to_control_plane: Arc<Semaphore>,
     explained: Arc<Semaphore>,
+    lookups: Arc<Semaphore>,
 }
 
 impl Shared {
@@ -79,8 +81,12 @@ pub fn run(path: PathBuf) -> io::Result<()> {
         connections: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
         to_control_plane: Arc::new(Semaphore::new(MOST_TO_CONTROL_PLANE)),
         explained: Arc::new(Semaphore::new(MOST_REFUSALS)),
+        lookups: dial::lookups(),
     });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(dial::THREADS)
+        .build()?;
     runtime.block_on(async {
         let mut sockets = sockets.into_iter();
         tokio::spawn(answer_names(datagrams(sockets.next())?, Arc::clone(&shared)));

@@ -17,7 +17,7 @@ use crate::egress::settings::{Settings, Verdict, Wanted};
 use crate::egress::tls::{self, Hello};
 
 /// Bytes on their way, at most, in each direction of a connection.
-const BUFFER: usize = 64 * 1024;
+const BUFFER: usize = 32 * 1024;
 /// A client that waits for the server to speak first is only cut off when it is refused.
 const FIRST_WORDS: Duration = Duration::from_millis(700);
 /// A client may take so long to say whom it means once it began to.
@@ -103,7 +103,7 @@ async fn connect(wanted: &Wanted, port: u16, shared: &Shared) -> Result<Connecte
         Verdict::Refused(reason) => return Err(Failure::Refused(wanted.clone(), reason)),
         Verdict::ControlPlane(origin) => (dial::anywhere(&origin.host, origin.port).await, None),
         Verdict::Published(address) => (dial::exactly(address).await, Some(settings)),
-        Verdict::Public => match dial::public(wanted, port).await {
+        Verdict::Public => match dial::public(wanted, port, &shared.lookups).await {
             Err(NoConnection::Private) => return Err(Failure::Refused(wanted.clone(), EgressReason::Private)),
             Err(NoConnection::Failed(error)) => (Err(error), None),
             Ok(server) => (Ok(server), Some(settings)),
