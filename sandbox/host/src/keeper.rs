@@ -19,7 +19,7 @@ use rustix::process::{Resource, Rlimit, WaitOptions, WaitStatus};
 use crate::cgroup;
 use crate::dirs::{Exit, KeeperRecord, Launch, SandboxDir};
 use crate::egress::guard::{self, Guard};
-use crate::egress::{namespace, pass, proxy};
+use crate::egress::{namespace, pass, proxy, sockets};
 use crate::processes;
 
 /// First argument of a host's binary that is to be a keeper; the second is the sandbox's directory.
@@ -267,7 +267,8 @@ pub fn exec(path: PathBuf) -> io::Error {
 /// Enters a network of the sandbox's own and gives the keeper its sockets.
 fn enter(listen: &[std::net::SocketAddr]) -> io::Result<()> {
     let line = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)?);
-    pass::send(&line, &namespace::enter(listen)?)
+    pass::send(&line, &namespace::enter(listen)?)?;
+    sockets::restrict()
 }
 
 /// Enters a network of its own and becomes the program in it: whether that works is to be found out.
@@ -277,7 +278,10 @@ fn probe(words: &[String]) -> io::Error {
     };
     match namespace::enter(&[]) {
         Err(error) => error,
-        Ok(_sockets) => Command::new(program).args(arguments).exec(),
+        Ok(_sockets) => match sockets::restrict() {
+            Err(error) => error,
+            Ok(()) => Command::new(program).args(arguments).exec(),
+        },
     }
 }
 

@@ -184,6 +184,23 @@ fn only_tcp_by_name_leaves() {
 }
 
 #[test]
+fn sockets_that_a_network_does_not_hold_back_cannot_be_made() {
+    let Some((lab, host)) = start() else { return };
+    let shell = Shell::start(&lab, &host, "sbx-a", &open(), &json!({}));
+    let make = |family: u8| {
+        let out = shell.run(&format!("/usr/bin/python3 -c 'import socket; socket.socket({family}, 1 if {family} < 16 else 3 if {family} < 40 else 1); print(\"made\")'"));
+        out.contains("made")
+    };
+    for family in [1, 2, 10, 16] {
+        assert!(make(family), "{family}");
+    }
+    // AF_PACKET, AF_BLUETOOTH, AF_ALG, AF_VSOCK (a virtual machine's line to its host)
+    for family in [17, 31, 38, 40] {
+        assert!(!make(family), "{family}");
+    }
+}
+
+#[test]
 fn the_hosts_own_ports_and_other_sandboxes_are_out_of_reach_but_the_control_plane_is_not() {
     let Some((lab, host)) = start() else { return };
     let (control_plane, neighbour) = (Web::start(None), Web::start(None));

@@ -5,6 +5,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,8 @@ use crate::processes::STATE;
 
 /// First argument of a host's binary that is to be a proxy; the second is the sandbox's directory.
 pub const PROXY: &str = "__egress";
+/// Our own program, also when another version has taken its place on the disk since we were started.
+const SELF: &str = "/proc/self/exe";
 /// A proxy that ends more often than this within [`WITHIN`] is given up.
 const MOST_ENDS: usize = 20;
 const WITHIN: Duration = Duration::from_mins(1);
@@ -60,7 +63,8 @@ impl Guard {
 fn start(dir: &SandboxDir, sockets: &[OwnedFd]) -> io::Result<(i32, UnixStream)> {
     let (line, its) = UnixStream::pair()?;
     pass::send(&line, sockets)?;
-    let child = Command::new(std::env::current_exe()?)
+    let child = Command::new(SELF)
+        .arg0("errand-host")
         .arg(PROXY)
         .arg(dir.path())
         .env_clear()

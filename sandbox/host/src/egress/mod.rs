@@ -4,7 +4,9 @@
 //! address of its own ([`names`]), and every TCP connection to an address that is not the loopback's is led to one
 //! listening socket. The socket was made inside and is held outside: by the keeper ([`guard`]), and by the proxy
 //! ([`proxy`]), a process of its own which nothing inside can see, signal or trace. It decides ([`settings`]), resolves
-//! the name once, and connects to just that address ([`dial`]). Nothing else leaves: no UDP, no IPv6, no DNS.
+//! the name once, and connects to just that address ([`dial`]). Nothing else leaves: no UDP, no IPv6, no DNS; and no
+//! sockets of kinds that a network namespace does not hold back, as those between a virtual machine and its host
+//! ([`sockets`]).
 //!
 //! What is refused is told in a file that the sandbox can read and not write ([`refusals`]). The runner passes it on.
 //! Code that is root in its sandbox could mount another file over it, and so make up refusals or hide its own: it
@@ -20,4 +22,5 @@ pub mod pass;
 pub mod proxy;
 pub mod refusals;
 pub mod settings;
+pub mod sockets;
 pub mod tls;
