@@ -10,6 +10,7 @@ mod start;
 use std::io;
 use std::time::Duration;
 
+use errand_protocol::ids::TurnId;
 use errand_protocol::runner::{RunnerEvent, RunnerFrame, RunnerSetup};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, mpsc, watch};
@@ -228,7 +229,7 @@ impl App {
             generation: self.config.generation,
             spool: self.spool.id().clone(),
             last: self.spool.last(),
-            turn: self.spool.reported().turn.clone(),
+            turn: self.working_on(),
             ready: self.bridge.as_ref().is_some_and(Bridge::ready),
         };
         let actions = self.link.handle(input, &greeting, clock::now().millis(), ids::jitter());
@@ -242,6 +243,13 @@ impl App {
         for action in actions {
             self.act(action);
         }
+    }
+
+    /// The turn that goes on: the one that was reported, or the one that the engine may have been given unreported.
+    fn working_on(&self) -> Option<TurnId> {
+        let reported = self.spool.reported();
+        let unreported = || self.state.read(|state| Some(state.unreported(reported)?.turn.clone()));
+        reported.turn.clone().or_else(unreported)
     }
 
     fn act(&mut self, action: Action) {

@@ -1,6 +1,7 @@
 //! What the environment tells the runner. Read once; the token is taken out before anything else starts.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use errand_protocol::ids::{Generation, SessionId};
 use errand_protocol::runner::{ENV_EGRESS, ENV_GENERATION, ENV_SESSION, ENV_TOKEN, ENV_URL};
@@ -15,6 +16,11 @@ pub const ENV_STATE: &str = "ERRAND_STATE";
 /// Environment variable: how many bytes may wait for the control plane on the disk; 512 MiB when absent.
 pub const ENV_SPOOL_LIMIT: &str = "ERRAND_SPOOL_LIMIT";
 const SPOOL_LIMIT: u64 = 512 * 1024 * 1024;
+
+/// Environment variable: an engine whose event stream says nothing for so many milliseconds is asked whether it still
+/// answers; 45,000 when absent. (It sends a heartbeat every ten seconds.)
+pub const ENV_ENGINE_SILENCE: &str = "ERRAND_ENGINE_SILENCE_MS";
+const ENGINE_SILENCE: Duration = Duration::from_secs(45);
 
 /// The runner's settings.
 #[derive(Clone)]
@@ -37,6 +43,8 @@ pub struct Config {
     pub spool_limit: u64,
     /// Where the host tells what it refused to the sandbox; it refuses nothing when absent.
     pub egress: Option<PathBuf>,
+    /// How long the engine may say nothing before it is asked whether it still answers.
+    pub engine_silence: Duration,
     /// `PATH` for the engine and what it starts.
     pub path: String,
     /// `HOME` for them.
@@ -93,6 +101,9 @@ impl Config {
                 .and_then(|limit| limit.parse().ok())
                 .unwrap_or(SPOOL_LIMIT),
             egress: get(ENV_EGRESS).map(PathBuf::from),
+            engine_silence: get(ENV_ENGINE_SILENCE)
+                .and_then(|silence| silence.parse().ok())
+                .map_or(ENGINE_SILENCE, Duration::from_millis),
             path: get("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned()),
             home: get("HOME").map_or_else(|| state.join("home"), PathBuf::from),
             lang: get("LANG").unwrap_or_else(|| "C.UTF-8".to_owned()),

@@ -24,6 +24,9 @@ pub struct Reported {
     pub interactions: BTreeSet<InteractionId>,
     /// The last title.
     pub title: Option<String>,
+    /// The last turn that was accepted, whether it goes on or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<TurnId>,
 }
 
 /// What was reported of a part.
@@ -46,6 +49,7 @@ impl Reported {
                 if self.turn.as_ref() != Some(turn_id) {
                     *self = Self {
                         turn: Some(turn_id.clone()),
+                        accepted: Some(turn_id.clone()),
                         title: self.title.take(),
                         ..Self::default()
                     };
@@ -54,6 +58,7 @@ impl Reported {
             RunnerEvent::TurnFinished { turn_id, .. } => {
                 if self.turn.as_ref() == Some(turn_id) {
                     *self = Self {
+                        accepted: self.accepted.take(),
                         title: self.title.take(),
                         ..Self::default()
                     };

@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use errand_protocol::ids::{MessageId, PartId, PromptId, SnapshotId, TurnId};
+use errand_protocol::runner::GitAuthor;
 use errand_protocol::text::{ModelId, PromptText};
 use serde::{Deserialize, Serialize};
 
+use crate::reported::Reported;
 use crate::snapshot::meta::TurnMark;
 
 /// Turns that are remembered, so that none runs twice.
@@ -116,12 +118,26 @@ pub struct TurnNote {
     /// Its end was reported.
     #[serde(default)]
     pub over: bool,
+    /// What is asked, until it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
     /// Its last message, once it is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<MessageId>,
     /// Further prompts that were taken in for it, oldest first.
     #[serde(default)]
     pub steers: Vec<SteerNote>,
+}
+
+/// What a turn's prompt asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// What is asked.
+    pub text: PromptText,
+    /// Of which model.
+    pub model: ModelId,
+    /// Whose commits.
+    pub author: GitAuthor,
 }
 
 /// A prompt that was taken in for a running turn.
@@ -148,6 +164,16 @@ pub struct SteerText {
     pub model: ModelId,
 }
 
+impl State {
+    /// The turn that was noted and of which nothing was reported: a process that was killed had given its prompt to the
+    /// engine, or was about to. Whether the engine has it nobody else can find out.
+    pub fn unreported(&self, reported: &Reported) -> Option<&TurnNote> {
+        let note = self.turns.last()?;
+        let silent = reported.accepted.as_ref() != Some(&note.turn);
+        Some(note).filter(|note| silent && !note.over && note.asked.is_some())
+    }
+}
+
 /// The notes and their file.
 #[derive(Debug, Clone)]
 pub struct StateFile {
@@ -170,6 +196,16 @@ impl StateFile {
     /// The notes now.
     pub fn get(&self) -> State {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks at the notes, which may be many, without a copy.
+    pub fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The note of a turn.
+    pub fn note_of(&self, turn: &TurnId) -> Option<TurnNote> {
+        self.read(|state| state.turns.iter().rev().find(|note| &note.turn == turn).cloned())
     }
 
     /// Changes the notes, and returns once they are in the file.

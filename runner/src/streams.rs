@@ -79,6 +79,18 @@ impl Streams {
         });
     }
 
+    /// The whole text of an open part is now this. One that another process opened is followed from here on: the control
+    /// plane may have some other text of it, so it gets all of this one. `written`: the last event in the spool.
+    pub fn follow(&mut self, part: &PartId, text: &str, written: u64, every: i64) {
+        if !self.parts.contains_key(part) {
+            self.open(part.clone(), written, every);
+            if let Some(stream) = self.parts.get_mut(part) {
+                (stream.reset, stream.rewritten) = (true, true);
+            }
+        }
+        self.set(part, text);
+    }
+
     /// Text was added.
     pub fn append(&mut self, part: &PartId, text: &str) {
         if let Some(stream) = self.parts.get_mut(part) {
@@ -86,8 +98,7 @@ impl Streams {
         }
     }
 
-    /// The whole text is now this.
-    pub fn set(&mut self, part: &PartId, text: &str) {
+    fn set(&mut self, part: &PartId, text: &str) {
         let Some(stream) = self.parts.get_mut(part) else { return };
         let text = text.get(..text.floor_char_boundary(MAX_OPEN)).unwrap_or(text);
         if let Some(more) = text.strip_prefix(stream.text.as_str()) {
@@ -297,6 +308,21 @@ mod tests {
         streams.reconnected();
         let delta = streams.next(1, 1).unwrap();
         assert_eq!((delta.offset, delta.text.as_str(), delta.reset), (0, "…two", true));
+    }
+
+    #[test]
+    fn a_text_that_another_process_began_is_sent_as_a_whole_and_replaces_what_was_sent() {
+        let mut streams = Streams::default();
+        streams.follow(&part(1), "…two", 4, TOOL_EVERY);
+        assert_eq!(streams.next(0, 3), None, "not before what was written about it");
+        // What the process before had sent.
+        streams.saved(&part(1), 3);
+        streams.reconnected();
+        let delta = streams.next(1, 4).unwrap();
+        assert_eq!((delta.offset, delta.text.as_str(), delta.reset), (0, "…two", true));
+        streams.follow(&part(1), "…two three", 4, TOOL_EVERY);
+        let delta = streams.next(1_000, 4).unwrap();
+        assert_eq!((delta.offset, delta.text.as_str(), delta.reset), (4, " three", false));
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Follower {
                     self.log.push(event);
                 }
                 Output::Append(part, text) => self.streams.append(&part, &text),
-                Output::Set(part, text) => self.streams.set(&part, &text),
+                Output::Set(part, text) => self.streams.follow(&part, &text, 0, TEXT_EVERY),
                 Output::Lost(part) => self.streams.close(&part),
             }
         }

@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { DESKTOP, openWindow, PHONE, startBrowser } from '../lib/browser.mjs';
+import { DESKTOP, PHONE, startBrowser } from '../lib/browser.mjs';
 import { until } from '../lib/programs.mjs';
-import { greeting, longLog, serveClient, StandIn, summary, TURN_EVENTS } from '../lib/stand-in.mjs';
+import { greeting, longLog, serveClient, summary, TURN_EVENTS } from '../lib/stand-in.mjs';
+import { greetBusy, openPlayed, second, startEvents, startup, waits } from './played.mjs';
 
 const LONG = 100_000;
 const PAGE = 100;
-const second = (n) => new Date(Date.now() + n * 1000).toISOString();
 
 describe('a page in front of a played server', () => {
   let client;
@@ -22,16 +22,7 @@ describe('a page in front of a played server', () => {
     await client?.stop();
   });
 
-  /** A window on a session whose socket says these frames. */
-  async function open({ device = DESKTOP, scheme, session, answers = {}, onSocket }) {
-    const window = await openWindow(browser, device, scheme);
-    const played = new StandIn();
-    Object.assign(played.answers, { [`/api/sessions/${session.id}`]: session }, answers);
-    await played.install(window.page, onSocket);
-    await window.page.goto(`${client.origin}/sessions/${session.id}`);
-    await window.find('session').waitFor();
-    return { window, page: window.page, played };
-  }
+  const open = (options) => openPlayed(browser, client, options);
 
   function longSession() {
     const session = summary({ headSeq: LONG });
@@ -154,21 +145,15 @@ describe('a page in front of a played server', () => {
   for (const [device, scheme] of [[DESKTOP, 'light'], [DESKTOP, 'dark'], [PHONE, 'light'], [PHONE, 'dark']]) {
     test(`a busy session: its queue, its menus, what they say (${device.name}, ${scheme})`, async () => {
       const session = summary({ activity: 'tool', headSeq: 28, queue: 3, forkedFrom: { sessionId: 'ses_00000000000000000000000002', turnId: 'trn_x' } });
-      const waits = (n, text, more) => ({ id: `prm_wait${n}`, text, author: session.owner, state: 'queued', createdAt: second(-5), ...more });
       const queue = [
-        waits(1, 'Use the existing helper for rounding, do not write another one', { mode: 'steer' }),
-        waits(2, 'Then add a test for the empty cart'),
-        waits(3, 'لخّص التغييرات باللغة العربية، ثم 请用中文写一遍，尽量详细一些，不要遗漏任何文件'),
+        waits('wait1', 'Use the existing helper for rounding, do not write another one', { mode: 'steer' }),
+        waits('wait2', 'Then add a test for the empty cart'),
+        waits('wait3', 'لخّص التغييرات باللغة العربية، ثم 请用中文写一遍，尽量详细一些，不要遗漏任何文件'),
       ];
       const { window, page, played } = await open({
         device, scheme, session,
         answers: { '/api/sessions/ses_00000000000000000000000002': summary({ title: 'The original piece of work' }) },
-        onSocket: (socket) => {
-          const events = longLog(1, 28);
-          const turn = { id: events[21].turnId, promptId: events[20].prompt.id, startedAt: second(-20), aborting: false };
-          socket.say(greeting(session, { headSeq: 28, queue, turn }));
-          socket.say({ type: 'events', events });
-        },
+        onSocket: (socket) => greetBusy(socket, session, queue),
       });
       await window.find('forked-from').getByText('The original piece of work').waitFor();
       await window.find('steer-label').waitFor();
@@ -222,14 +207,10 @@ describe('a page in front of a played server', () => {
 
   test('a waiting prompt is dragged by finger', async () => {
     const session = summary({ activity: 'tool', headSeq: 28, queue: 3 });
-    const queue = ['a', 'b', 'c'].map((name) => ({ id: `prm_${name}`, text: name, author: session.owner, state: 'queued', createdAt: second(-5) }));
+    const queue = ['a', 'b', 'c'].map((name) => waits(name, name));
     const { window, page, played } = await open({
       device: PHONE, session,
-      onSocket: (socket) => {
-        const events = longLog(1, 28);
-        const turn = { id: events[21].turnId, promptId: events[20].prompt.id, startedAt: second(-20), aborting: false };
-        socket.say(greeting(session, { headSeq: 28, queue, turn }), { type: 'events', events });
-      },
+      onSocket: (socket) => greetBusy(socket, session, queue),
     });
     await window.find('queued-prompt').nth(2).waitFor();
     const [from, to] = [await window.find('queue-handle').nth(0).boundingBox(), await window.find('queue-handle').nth(2).boundingBox()];
@@ -274,45 +255,3 @@ describe('a page in front of a played server', () => {
     await window.close();
   });
 });
-
-function startEvents() {
-  const prompt = { id: 'prm_00000000000000000000000001', text: 'Fix the failing test', author: summary().owner, state: 'queued', createdAt: second(-9) };
-  const step = (name) => ({ type: 'sandbox.step', generation: 2, step: name, attempt: 2 });
-  return [{ type: 'prompt.queued', prompt }, step('requested'), step('booting'), step('cloning')].map((body, at) => ({
-    seq: at + 1, at: second(-9 + at * 2), ...body,
-  }));
-}
-
-function startup() {
-  const mark = (point, at) => ({ point, at: second(at) });
-  const failed = { code: 'start_timeout', message: 'The sandbox did not come up within 120 s.' };
-  return {
-    starts: [
-      {
-        generation: 2, attempt: 2, resumed: false, outcome: 'going',
-        marks: [mark('queued', -9), mark('admitted', -9), mark('requested', -9), mark('booting', -8), mark('cloning', -6)],
-      },
-      {
-        generation: 1, attempt: 1, resumed: false, outcome: 'failed', cause: failed, endedAt: second(-12),
-        marks: [mark('queued', -140), mark('admitted', -140), mark('requested', -139), mark('booting', -132)],
-      },
-    ],
-    verdicts: [
-      { at: second(-12), watchdog: 'start', cause: failed, action: 'Try 2 of 3 begins in a moment.' },
-      { at: second(-600), watchdog: 'idle', cause: { code: 'idle', message: 'Nothing was asked of the sandbox for a while.' }, action: 'It is paused; the next prompt wakes it.' },
-      { at: second(-900), watchdog: 'accept', cause: { code: 'prompt_not_taken', message: 'The runner did not take the prompt in time.' }, action: 'It was handed over again.' },
-      { at: second(-950), watchdog: 'reconnect', cause: { code: 'runner_lost', message: 'The connection to the sandbox was lost.' }, action: 'Its provider was asked.' },
-    ],
-    waiting: {
-      since: second(-9), reason: 'The repository is being fetched.', doing: 'Try 2 of 3; should it take too long, the start is tried again.',
-      deadline: second(594), remedy: { type: 'terminate' },
-    },
-    typical: {
-      samples: 23, readyP50: 4200, readyP95: 8100,
-      spans: [
-        { point: 'queued', p50: 0, p95: 10 }, { point: 'requested', p50: 400, p95: 1900 }, { point: 'booting', p50: 1000, p95: 3000 },
-        { point: 'cloning', p50: 900, p95: 2500 }, { point: 'engine', p50: 1800, p95: 3900 }, { point: 'ready', p50: 900, p95: 3000 },
-      ],
-    },
-  };
-}

@@ -4,7 +4,7 @@
  * It resolves to `null` when there was nothing to strike.
  */
 import { IN_SANDBOX, pause, signal } from './installation.mjs';
-import { LOSS } from './judge.mjs';
+import { DISK, LOSS } from './judge.mjs';
 
 /** How long a fault lasts, in milliseconds; some last longer. */
 const LASTS = [300, 4000];
@@ -130,7 +130,7 @@ const loseSandbox = {
 };
 
 const fullDisk = {
-  kind: 'full disk',
+  kind: DISK,
   weight: 4,
   async strike({ installation, random }) {
     if (!installation.ownDisk) return null;

@@ -16,6 +16,9 @@ export const LOSS = 'lose the sandbox';
 /** The kind of fault that kills what the agent's command runs, which then goes on in its own way. */
 export const TOOL = 'kill tool';
 
+/** The kind of fault that keeps the agent's tools from writing: they say so, and what they were to make is not there. */
+export const DISK = 'full disk';
+
 /** All findings about one session. */
 export function judge({ log, transcript, prompts, viewers, engine, reference, faults, files }) {
   const findings = [];
@@ -30,7 +33,7 @@ export function judge({ log, transcript, prompts, viewers, engine, reference, fa
   const gone = lostTurns(log, faults);
   const kept = prompts.filter((prompt) => !gone.has(ends.get(prompt.id)?.[0]?.turnId));
   if (engine) sameAsEngine({ log, prompts: kept, ends, engine, gone }, find);
-  if (files) effects(kept, ends, files, find);
+  if (files) effects(kept, { log, ends, files, faults }, find);
   return findings;
 }
 
@@ -144,9 +147,8 @@ function outcome(prompt, end, { log, faults, reference }, find) {
   if (!end || end.type === 'prompt.withdrawn') return;
   const turn = turnOf(log, end.turnId);
   if (end.outcome === 'done') {
-    // Where one turn answers several prompts, how far each was answered is a matter of time; a killed command says so.
-    const struck = faults.some((fault) => fault.kind === TOOL && fault.until >= Date.parse(turn[0].at) && fault.at <= Date.parse(end.at));
-    const wanted = prompt.mixed || struck ? undefined : reference?.get(prompt.key);
+    // Where one turn answers several prompts, how far each was answered is a matter of time; a hindered command says so.
+    const wanted = prompt.mixed || hindered(turn, faults, [TOOL, DISK]) ? undefined : reference?.get(prompt.key);
     const got = canonical(turn, prompt.tag);
     if (wanted && !isDeepStrictEqual(got, wanted)) {
       find('lost', `turn of ${prompt.tag} (${prompt.name}) is done, but not as undisturbed: ${difference(wanted, got)}`);
@@ -159,6 +161,12 @@ function outcome(prompt, end, { log, faults, reference }, find) {
   const ended = Date.parse(end.at);
   const explained = faults.some((fault) => fault.at <= ended && fault.until + AFTERMATH_MS >= began);
   if (!explained) find('lost', `turn of ${prompt.tag} ended ${end.outcome} (${end.cause?.code}) although no fault hit it`);
+}
+
+/** Whether a fault of these kinds fell into a turn. */
+function hindered(turn, faults, kinds) {
+  const [began, ended] = [Date.parse(turn[0].at), Date.parse(turn.at(-1).at)];
+  return faults.some(({ kind, at, until }) => kinds.includes(kind) && until >= began && at <= ended);
 }
 
 const turnOf = (log, turnId) => log.filter((event) => event.turnId === turnId);
@@ -226,10 +234,10 @@ function finalText(part) {
 const shownText = (part) => part.text ?? part.output ?? '';
 
 /** What done turns did to the workspace is there, once. */
-function effects(prompts, ends, { ran, made }, find) {
+function effects(prompts, { log, ends, files: { ran, made }, faults }, find) {
   for (const { id, tag, name, mixed } of prompts) {
     const end = ends.get(id)?.[0];
-    const done = end?.outcome === 'done' && !mixed;
+    const done = end?.outcome === 'done' && !mixed && !hindered(turnOf(log, end.turnId), faults, [DISK]);
     if (name === 'bash') {
       const times = ran.filter((line) => line === tag).length;
       if (done && times === 0) find('lost', `the command of ${tag} left no trace in the workspace`);

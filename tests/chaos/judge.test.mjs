@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import { EMPTY, foldEvents } from './client-fold.mjs';
-import { canonical, judge, LOSS } from './judge.mjs';
+import { canonical, DISK, judge, LOSS } from './judge.mjs';
 import { percentile, recoveries } from './report.mjs';
 
 const at = (second) => new Date(Date.UTC(2026, 10, 21, 12, 0, second)).toISOString();
@@ -86,6 +86,15 @@ describe('the judge', () => {
     session.log.push({ seq: 10, at: at(12), type: 'sandbox.snapshot', snapshotId: 'snp_1', turnId: 'trn_1', bytes: 1 });
     session.viewers = [{ events: [...session.log], problems: [], shown: foldEvents(EMPTY, session.log) }];
     assert.ok(judge(session).length >= 2);
+  });
+
+  test('expects no effects of a turn during which the disk was full', () => {
+    const session = sound();
+    session.files.ran.pop();
+    session.faults = [{ kind: DISK, at: Date.parse(session.log[1].at), until: Date.parse(session.log[8].at) }];
+    assert.deepEqual(judge(session), []);
+    session.faults = [{ ...session.faults[0], at: Date.parse(at(20)), until: Date.parse(at(21)) }];
+    assert.notDeepEqual(judge(session), []);
   });
 
   for (const [harm, [kind, inflict]] of Object.entries(HARM)) {

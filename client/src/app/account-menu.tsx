@@ -32,8 +32,8 @@ export function AccountMenu({ compact }: { compact: boolean }) {
           type="button"
           data-testid="account"
           className={cx(
-            "flex min-w-0 items-center gap-2 rounded-md px-1.5 py-1 text-sm hover:bg-hover pointer-coarse:min-h-10",
-            compact ? "justify-center" : "flex-1",
+            "flex min-w-0 items-center gap-2 rounded-md px-1.5 py-1 text-sm hover:bg-hover pointer-coarse:min-h-11",
+            compact ? "justify-center pointer-coarse:min-w-11" : "flex-1",
           )}
         >
           <span aria-hidden className="flex size-5 shrink-0 items-center justify-center rounded-full bg-accent text-xs text-on-accent uppercase">

@@ -1,18 +1,17 @@
 /** The frame around every page: sidebar, phone's bottom bar, dialogs, keys. */
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { Outlet, useNavigate } from "@tanstack/react-router";
+import { Link, Outlet, useNavigate, useParams } from "@tanstack/react-router";
 import { List, Plus } from "lucide-react";
 import { lazy, Suspense, useEffect, useState } from "react";
 import { openNewSession, overlay } from "@/app/overlays";
 import { KeysDialog } from "@/app/keys-dialog";
 import { Sidebar } from "@/app/sidebar";
-import { Dialog } from "@/components/dialog";
 import { followBus } from "@/features/sessions/list";
 import { NewSessionDialog } from "@/features/sessions/new-session-dialog";
-import { SessionListView } from "@/features/sessions/session-list";
 import { meQuery } from "@/lib/account";
 import { actionFor, useActions } from "@/lib/actions";
 import { keep, kept } from "@/lib/storage";
+import { cx } from "@/lib/cx";
 import { useStore } from "@/lib/store";
 import { chooseTheme } from "@/lib/theme";
 
@@ -24,6 +23,8 @@ export function Frame() {
   const queries = useQueryClient();
   const navigate = useNavigate();
   const open = useStore(overlay);
+  // On a phone a session has the whole screen.
+  const { sessionId } = useParams({ strict: false });
   const [collapsed, setCollapsed] = useState(() => kept(COLLAPSED) === "collapsed");
   const toggle = () => {
     setCollapsed(!collapsed);
@@ -53,7 +54,7 @@ export function Frame() {
       <div className="min-h-0 min-w-0 flex-1">
         <Outlet />
       </div>
-      <BottomBar />
+      {sessionId === undefined ? <BottomBar /> : null}
       <NewSessionDialog
         open={open === "new-session"}
         onOpenChange={setOpen}
@@ -62,11 +63,6 @@ export function Frame() {
           void navigate({ to: "/sessions/$sessionId", params: { sessionId: session.id } });
         }}
       />
-      <Dialog open={open === "sessions"} onOpenChange={setOpen} title="Sessions" testId="sessions-sheet">
-        <div className="-mx-3 min-h-[50dvh]">
-          <SessionListView onPick={() => overlay.set("none")} />
-        </div>
-      </Dialog>
       <KeysDialog open={open === "keys"} onOpenChange={setOpen} />
       {open === "palette" ? (
         <Suspense fallback={null}>
@@ -98,10 +94,10 @@ function BottomBar() {
         <Plus size={18} aria-hidden />
         New
       </button>
-      <button type="button" data-testid="bottom-sessions" className={item} onClick={() => overlay.set("sessions")}>
+      <Link to="/" data-testid="bottom-sessions" className={cx(item, "aria-[current=page]:text-ink")}>
         <List size={18} aria-hidden />
         Sessions
-      </button>
+      </Link>
     </nav>
   );
 }

@@ -2,7 +2,7 @@
 import { Store } from "@/lib/store";
 
 /** One at a time. */
-export type Overlay = "none" | "new-session" | "palette" | "keys" | "sessions";
+export type Overlay = "none" | "new-session" | "palette" | "keys";
 
 /** The open one. */
 export const overlay = new Store<Overlay>("none");

@@ -20,7 +20,7 @@ export function Button({
       type="button"
       className={cx(
         "inline-flex h-8 max-w-full items-center justify-center gap-1.5 rounded-md border px-3 text-sm font-medium whitespace-nowrap",
-        "transition-colors disabled:opacity-55 pointer-coarse:h-10",
+        "transition-colors disabled:opacity-55 pointer-coarse:h-11",
         LOOKS[look],
         className,
       )}
@@ -43,7 +43,7 @@ export function IconButton({
       title={label}
       className={cx(
         "inline-flex size-7 shrink-0 items-center justify-center rounded-md text-muted transition-colors",
-        "hover:bg-hover hover:text-ink disabled:opacity-50 pointer-coarse:size-10",
+        "hover:bg-hover hover:text-ink disabled:opacity-50 pointer-coarse:size-11",
         className,
       )}
       {...rest}

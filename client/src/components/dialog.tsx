@@ -1,7 +1,7 @@
-/** Dialogs and sheets: they trap focus, close on Esc and give focus back. */
+/** Dialogs and sheets: they trap focus (the element with `data-first` gets it), close on Esc and give focus back. */
 import { X } from "lucide-react";
 import { Dialog as Radix } from "radix-ui";
-import type { ReactNode } from "react";
+import { useRef, type ReactNode } from "react";
 import { IconButton } from "@/components/button";
 import { cx } from "@/lib/cx";
 
@@ -17,12 +17,27 @@ interface DialogProps {
 
 /** A dialog in the middle; on a phone it fills the width at the bottom. */
 export function Dialog({ open, onOpenChange, title, description, children, className, testId }: DialogProps) {
+  // Radix gives the focus back to a trigger of its own; these are opened from menus and by keys.
+  const before = useRef<Element | null>(null);
+  const onOpenAutoFocus = (event: Event) => {
+    before.current = document.activeElement;
+    const first = event.target instanceof HTMLElement ? event.target.querySelector<HTMLElement>("[data-first]") : null;
+    if (!first) return;
+    event.preventDefault();
+    first.focus();
+  };
+  const onCloseAutoFocus = (event: Event) => {
+    event.preventDefault();
+    if (before.current instanceof HTMLElement) before.current.focus({ preventScroll: true });
+  };
   return (
     <Radix.Root open={open} onOpenChange={onOpenChange}>
       <Radix.Portal>
         <Radix.Overlay className="appear fixed inset-0 z-40 bg-shade" />
         <Radix.Content
           data-testid={testId}
+          onOpenAutoFocus={onOpenAutoFocus}
+          onCloseAutoFocus={onCloseAutoFocus}
           {...(description === undefined ? { "aria-describedby": undefined } : {})}
           className={cx(
             "appear fixed z-50 flex max-h-[calc(100dvh-2rem)] flex-col overflow-hidden border border-line bg-raised",
@@ -39,7 +54,7 @@ export function Dialog({ open, onOpenChange, title, description, children, class
               )}
             </div>
             <Radix.Close asChild>
-              <IconButton label="Close">
+              <IconButton label="Close" className="-mr-1 pointer-coarse:-mt-2 pointer-coarse:-mr-2.5">
                 <X size={16} />
               </IconButton>
             </Radix.Close>

@@ -38,10 +38,10 @@ export function Field({
 
 /** A line of text. */
 export function TextInput({ className, ...rest }: ComponentProps<"input">) {
-  return <input className={cx(CONTROL, "h-8 pointer-coarse:h-10", className)} {...rest} />;
+  return <input className={cx(CONTROL, "h-8 pointer-coarse:h-11", className)} {...rest} />;
 }
 
 /** One of a few. */
 export function Select({ className, ...rest }: ComponentProps<"select">) {
-  return <select className={cx(CONTROL, "h-8 pr-7 pointer-coarse:h-10", className)} {...rest} />;
+  return <select className={cx(CONTROL, "h-8 pr-7 pointer-coarse:h-11", className)} {...rest} />;
 }

@@ -1,14 +1,26 @@
 /** A drop-down menu behind a button. */
 import { Check } from "lucide-react";
 import { DropdownMenu as Radix } from "radix-ui";
-import type { ReactNode } from "react";
+import { createContext, use, useCallback, useRef, type ReactNode } from "react";
 import { cx } from "@/lib/cx";
 
 const ITEM =
-  "flex min-h-8 cursor-default items-center gap-2 rounded-sm px-2 text-sm outline-none select-none data-[highlighted]:bg-hover data-[disabled]:text-muted pointer-coarse:min-h-10";
+  "flex min-h-8 cursor-default items-center gap-2 rounded-sm px-2 text-sm outline-none select-none data-[highlighted]:bg-hover data-[disabled]:text-muted pointer-coarse:min-h-11";
+
+/** Takes what is to be done once the menu is closed and its button has the focus again. */
+const Afterwards = createContext<(run: () => void) => void>((run) => run());
 
 /** The menu; `trigger` is the button. */
 export function Menu({ trigger, children, align = "end" }: { trigger: ReactNode; children: ReactNode; align?: "start" | "end" }) {
+  const afterwards = useRef<(() => void) | null>(null);
+  const later = useCallback((run: () => void) => {
+    afterwards.current = run;
+  }, []);
+  const onCloseAutoFocus = () => {
+    const run = afterwards.current;
+    afterwards.current = null;
+    if (run) queueMicrotask(run);
+  };
   // Not modal: what is around the menu stays reachable for those who listen, and the page does not move.
   return (
     <Radix.Root modal={false}>
@@ -18,9 +30,10 @@ export function Menu({ trigger, children, align = "end" }: { trigger: ReactNode;
           align={align}
           sideOffset={4}
           collisionPadding={8}
+          onCloseAutoFocus={onCloseAutoFocus}
           className="appear z-50 max-h-(--radix-dropdown-menu-content-available-height) min-w-48 overflow-y-auto rounded-lg border border-line bg-raised p-1 shadow-lg"
         >
-          {children}
+          <Afterwards value={later}>{children}</Afterwards>
         </Radix.Content>
       </Radix.Portal>
     </Radix.Root>
@@ -35,6 +48,7 @@ export function MenuItem({
   onSelect,
   danger = false,
   disabled = false,
+  moves = false,
   testId,
 }: {
   icon?: ReactNode;
@@ -44,13 +58,20 @@ export function MenuItem({
   onSelect: () => void;
   danger?: boolean;
   disabled?: boolean;
+  /** It moves the focus, or takes the menu's button away: done when the menu has given the focus back. */
+  moves?: boolean;
   testId?: string;
 }) {
+  const later = use(Afterwards);
+  const select = () => {
+    if (moves) later(onSelect);
+    else onSelect();
+  };
   return (
     <Radix.Item
       data-testid={testId}
       disabled={disabled}
-      onSelect={onSelect}
+      onSelect={select}
       className={cx(ITEM, note !== undefined && "items-start py-1.5", danger ? "text-red" : "text-ink")}
     >
       <span className={cx("flex size-4 shrink-0 items-center justify-center text-muted", note !== undefined && "mt-0.5")}>{icon}</span>

@@ -101,7 +101,8 @@ impl Step<'_, '_> {
         });
     }
 
-    /// The current sandbox runs or ran, so it has taken over what it was to take over.
+    /// The current sandbox's runner says hello, so it has taken over what it was to take over. Until then the sandbox before
+    /// is the one to name: the provider follows the files from there to wherever they are.
     pub(crate) fn sandbox_ran(&mut self) {
         self.dirty = true;
         self.s.core.made = true;

@@ -260,7 +260,7 @@ impl Step<'_, '_> {
             self.tell_runner(AgentFrame::Abort { turn_id });
         } else {
             // Its sandbox is not even up: nobody has to be asked to stop it.
-            self.lose_turn(Cause::new("aborted", "The turn was stopped before it began."));
+            self.lose_turn(stopped(false));
         }
     }
 
@@ -317,7 +317,9 @@ impl Step<'_, '_> {
     pub(crate) fn lose_turn(&mut self, cause: Cause) {
         let Some(turn) = &self.s.core.turn else { return };
         let end = match &turn.abort {
-            Some(Abort { cause: None, .. }) => TurnEnd::without_result(TurnOutcome::Aborted, None),
+            Some(Abort { cause: None, .. }) => {
+                TurnEnd::without_result(TurnOutcome::Aborted, Some(stopped(turn.accepted)))
+            }
             Some(Abort { cause, .. }) => TurnEnd::without_result(TurnOutcome::Failed, cause.clone()),
             None => TurnEnd::without_result(TurnOutcome::Failed, Some(cause)),
         };
@@ -360,6 +362,16 @@ impl Step<'_, '_> {
             });
         }
     }
+}
+
+/// Why a turn ended that a person stopped, when the engine cannot say so itself.
+fn stopped(begun: bool) -> Cause {
+    let when = if begun {
+        "was finished. What was done until then is kept"
+    } else {
+        "began"
+    };
+    Cause::new("aborted", format!("The turn was stopped before it {when}."))
 }
 
 fn interrupted(mut part: Part, now: errand_protocol::time::Timestamp) -> Part {

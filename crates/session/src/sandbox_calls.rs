@@ -73,13 +73,8 @@ impl Step<'_, '_> {
             SandboxState::Gone => (false, false),
         };
         if there && call.name() == self.sandbox_name() {
-            let ran = matches!(status.state, SandboxState::Running | SandboxState::Exited);
-            if ran && call.is_look() {
-                self.sandbox_ran();
-            } else {
-                // It may have failed, or been stopped, before it took anything over.
-                self.s.core.made = true;
-            }
+            // Whether it has taken anything over only its runner's hello tells: it may have failed, or been stopped, before.
+            self.s.core.made = true;
         }
         match call {
             SandboxCall::Delete { .. } => {}

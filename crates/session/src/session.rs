@@ -216,8 +216,11 @@ impl Session {
     }
 
     pub(crate) fn core_json(&self) -> String {
+        // Every stored step comes here: room for a usual core, so that it need not grow.
+        let mut json = Vec::with_capacity(2_048);
         // `Core` holds only strings, numbers and maps with string keys, which serde_json cannot refuse.
-        serde_json::to_string(&self.core).unwrap_or_default()
+        let _ = serde_json::to_writer(&mut json, &self.core);
+        String::from_utf8(json).unwrap_or_default()
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Agent {
     pub session: Option<Session>,
     /// The storage.
     pub store: Store,
+    /// What the stored state says, once it was compared: as long as nothing is stored it needs no reading.
+    pub saved: Option<Core>,
     /// Counts the lives of the object's memory, from 1.
     pub life: u64,
     /// How long states may last.
@@ -78,6 +80,7 @@ impl Agent {
         Self {
             session: None,
             store: Store::default(),
+            saved: None,
             life: 1,
             timings,
             alarm: None,
@@ -125,6 +128,7 @@ impl World {
             return;
         };
         let core: Core = serde_json::from_str(json).unwrap();
+        self.agent.saved = Some(core.clone());
         let stored = self.agent.store.stored(core);
         self.agent.session = Some(Session::from_stored(stored, time(self.now)));
         let runner = self.find_runner();

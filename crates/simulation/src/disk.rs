@@ -21,6 +21,8 @@ pub struct Disk {
     pub spool: Spool,
     /// Turns that were given to the engine, and whether they have ended.
     pub turns: BTreeMap<TurnId, bool>,
+    /// The last of them, and what it asks.
+    pub noted: Option<(TurnId, String)>,
     /// Prompts that were taken in for a turn.
     pub steers: BTreeMap<PromptId, TurnId>,
     /// What the engine remembers.
@@ -94,12 +96,20 @@ impl Disk {
                 reported: Reported::default(),
             },
             turns: BTreeMap::new(),
+            noted: None,
             steers: BTreeMap::new(),
             record: Rc::default(),
             snapshot: None,
             last_turn: None,
             made: false,
         }
+    }
+
+    /// The turn that was noted and of which nothing was reported: the engine may have its prompt.
+    pub fn unreported(&self) -> Option<&(TurnId, String)> {
+        let accepted = self.spool.reported.accepted.as_ref();
+        let noted = self.noted.as_ref().filter(|(turn, _)| accepted != Some(turn));
+        noted.filter(|(turn, _)| self.turns.get(turn) == Some(&false))
     }
 
     /// The engine's record, to change.

@@ -187,7 +187,7 @@ impl World {
             generation,
             spool_id: disk.spool.id.clone(),
             last_rseq: disk.spool.last(),
-            turn: crate::runner::working_on(runner, disk),
+            turn: crate::runner::working_on(disk),
             ready,
             version: String::new(),
         };

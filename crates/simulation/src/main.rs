@@ -10,6 +10,9 @@ use std::time::Instant;
 use errand_simulation::story::Story;
 use errand_simulation::{shrink, tell, tell_traced};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const HELP: &str = "simulate --seeds N [--from S] [--threads T] [--quiet]   tells the stories of seeds S to S+N-1
 simulate --seed X [--whole]                              tells one, with its trace; shrunk unless --whole";
 

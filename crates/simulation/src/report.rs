@@ -25,7 +25,7 @@ impl World {
         };
         let mut opened = None;
         match &event {
-            RunnerEvent::PartStarted { part, .. } => {
+            RunnerEvent::PartStarted { part, .. } if disk.spool.reported.open_part(&part.id).is_none() => {
                 let tool = matches!(part.body, PartBody::Tool { .. });
                 let every = if tool { streams::TOOL_EVERY } else { streams::TEXT_EVERY };
                 opened = part.streaming_text().map(|_| (part.id.clone(), every));
@@ -66,14 +66,32 @@ impl World {
             },
         );
         self.engine_did(at);
-        if let Some((turn, text)) = posting {
-            self.post(at, turn, text);
+        match posting {
+            Some((turn, _)) if stopping.as_ref() == Some(&turn) => self.stop_unreported(at, &turn),
+            Some((turn, text)) => self.post(at, turn, text),
+            None => {}
         }
         if let Some(turn) = stopping {
             self.later(0, Event::Stop(at, turn));
         }
         self.start_next(at);
         self.pump(at);
+    }
+
+    /// A turn of which nothing was reported is to stop: what the engine made of it, if it has it, is told first.
+    fn stop_unreported(&mut self, at: usize, turn: &TurnId) {
+        let sandbox = &mut self.host.sandboxes[at];
+        let (Some(runner), Some(disk)) = (&mut sandbox.runner, &sandbox.disk) else {
+            return;
+        };
+        runner.posting = None;
+        let begun = disk.record.turns.contains_key(turn);
+        self.report(at, RunnerEvent::TurnAccepted { turn_id: turn.clone() });
+        if begun {
+            self.engine_did(at);
+        } else {
+            self.end_turn(at, turn, TurnOutcome::Aborted, Some(cause("aborted")));
+        }
     }
 
     /// A turn is to run. The same one again changes nothing.
@@ -100,6 +118,7 @@ impl World {
         }
         let Some((turn, text)) = runner.next.take() else { return };
         disk.turns.entry(turn.clone()).or_insert(false);
+        disk.noted = Some((turn.clone(), text.clone()));
         self.post(at, turn, text);
     }
 
@@ -257,7 +276,16 @@ impl World {
         };
         let parts = record.messages.iter().flat_map(|message| &message.parts);
         for part in parts.filter(|part| part.state == PartState::Open) {
-            runner.streams.set(&part.part.id, &part.text);
+            let id = &part.part.id;
+            if matches!(part.part.body, PartBody::Tool { .. }) {
+                runner
+                    .streams
+                    .follow(id, &part.text, disk.spool.last(), streams::TOOL_EVERY);
+            } else if let Some(more) = runner.streams.text(id).and_then(|had| part.text.strip_prefix(had)) {
+                // Prose is told piece by piece: whoever has missed some does not follow it any more.
+                let more = more.to_owned();
+                runner.streams.append(id, &more);
+            }
         }
     }
 

@@ -62,15 +62,8 @@ impl World {
     pub fn start_runner(&mut self, at: usize) {
         self.counts.runners += 1;
         let number = self.counts.runners;
-        let sandbox = &self.host.sandboxes[at];
-        // A prompt that the engine got a moment before the last process ended is known by its note.
-        let unreported = sandbox.engine.as_ref().and_then(|engine| engine.turn.clone());
-        let unreported = unreported.filter(|turn| {
-            sandbox
-                .disk
-                .as_ref()
-                .is_some_and(|d| d.spool.reported.turn.as_ref() != Some(turn))
-        });
+        let disk = self.host.sandboxes[at].disk.as_ref();
+        let unreported = disk.and_then(Disk::unreported).cloned();
         self.host.sandboxes[at].runner = Some(Runner {
             number,
             link: Link::new(String::new()),
@@ -79,7 +72,7 @@ impl World {
             start: None,
             ready: false,
             next: None,
-            posting: unreported.map(|turn| (turn, String::new())),
+            posting: unreported,
             stopping: None,
             source: None,
             uploading: false,
@@ -158,7 +151,7 @@ impl World {
             generation: sandbox.generation,
             spool: disk.spool.id.clone(),
             last: disk.spool.last(),
-            turn: working_on(runner, disk),
+            turn: working_on(disk),
             ready: runner.ready,
         };
         #[expect(clippy::cast_precision_loss, reason = "a rough fraction")]
@@ -381,9 +374,8 @@ impl World {
     }
 }
 
-/// The turn that the engine works on, as far as the runner knows.
-pub(crate) fn working_on(runner: &Runner, disk: &Disk) -> Option<TurnId> {
-    let posted = runner.posting.as_ref().map(|(turn, _)| turn);
-    let posted = posted.filter(|turn| disk.record.turns.contains_key(*turn));
-    disk.spool.reported.turn.as_ref().or(posted).cloned()
+/// The turn that goes on: the one that was reported, or the one that the engine may have been given unreported.
+pub(crate) fn working_on(disk: &Disk) -> Option<TurnId> {
+    let unreported = || disk.unreported().map(|(turn, _)| turn);
+    disk.spool.reported.turn.as_ref().or_else(unreported).cloned()
 }

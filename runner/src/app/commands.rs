@@ -6,7 +6,7 @@ use errand_protocol::runner::{AgentFrame, RunnerEvent};
 use errand_protocol::session::{TurnOutcome, Usage};
 
 use super::App;
-use crate::bridge::driver::{Bridge, Run, Steer};
+use crate::bridge::driver::{Run, Steer};
 use crate::bridge::mapper::Output;
 use crate::cause;
 use crate::clock;
@@ -80,7 +80,7 @@ impl App {
                 self.take(out);
             }
             (AgentFrame::Abort { turn_id }, Some(bridge)) => {
-                let out = bridge.abort(&turn_id, &self.streams, now);
+                let out = bridge.abort(&turn_id);
                 self.take(out);
             }
             (AgentFrame::Resolve { interaction_id, answer }, Some(bridge)) => bridge.resolve(interaction_id, answer),
@@ -118,7 +118,7 @@ impl App {
         if let Some(bridge) = &mut self.bridge
             && let Some(turn) = bridge.turn()
         {
-            let out = bridge.abort(&turn, &self.streams, now);
+            let out = bridge.abort(&turn);
             self.take(out);
         }
         self.closing_goes_on();
@@ -150,7 +150,7 @@ impl App {
             return;
         };
         if let Some(bridge) = &mut self.bridge {
-            drop(bridge.abort(&turn_id, &self.streams, clock::now()));
+            drop(bridge.abort(&turn_id));
         }
         let last_word = RunnerEvent::TurnFinished {
             turn_id,
@@ -187,7 +187,11 @@ impl App {
         }
         let Some(closing) = self.closing else { return };
         let now = clock::now().millis();
-        let idle = self.bridge.as_ref().and_then(Bridge::turn).is_none();
+        // Without an engine there is nothing that could be stopped in time.
+        let idle = self
+            .bridge
+            .as_ref()
+            .is_none_or(|bridge| bridge.turn().is_none() || !bridge.ready());
         if !closing.asked && (idle || now >= closing.until - CLOSING + STOPPING) {
             self.wish(Wish::Save);
             self.closing = Some(Closing { asked: true, ..closing });

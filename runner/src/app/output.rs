@@ -17,7 +17,10 @@ impl App {
             match output {
                 Output::Event(event) => self.report(event),
                 Output::Append(part, text) => self.streams.append(&part, &text),
-                Output::Set(part, text) => self.streams.set(&part, &text),
+                Output::Set(part, text) => {
+                    let written = self.spool.last();
+                    self.streams.follow(&part, &text, written, streams::TOOL_EVERY);
+                }
                 Output::Lost(part) => self.streams.close(&part),
             }
         }
@@ -28,7 +31,9 @@ impl App {
             return;
         }
         let mut opened = None;
-        if let RunnerEvent::PartStarted { part, .. } = &event {
+        if let RunnerEvent::PartStarted { part, .. } = &event
+            && self.spool.reported().open_part(&part.id).is_none()
+        {
             let every = if matches!(part.body, PartBody::Tool { .. }) {
                 streams::TOOL_EVERY
             } else {

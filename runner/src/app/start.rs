@@ -94,6 +94,7 @@ impl App {
             self.config.clone(),
             setup.clone(),
             self.state.clone(),
+            self.working_on(),
             self.tell.outcomes.clone(),
         ));
         let noted = self.state.get();

@@ -41,6 +41,8 @@ pub enum Outcome {
         /// No run in progress.
         idle: bool,
     },
+    /// Stopping is over: the engine is idle, or cannot be stopped.
+    Stopped,
 }
 
 /// A prompt as the engine gets it. The ids make it harmless to give it again when there was no answer.
@@ -164,7 +166,7 @@ pub fn stop(api: Api, root: String, children: Vec<String>, outcomes: Sender<Outc
             }
             refuse_requests(&api, &tree).await;
         }
-        let _ = outcomes.send(Outcome::Checked { idle: true }).await;
+        let _ = outcomes.send(Outcome::Stopped).await;
     });
 }
 

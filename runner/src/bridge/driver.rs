@@ -3,9 +3,11 @@
 //!
 //! Every call to the engine runs as a task of its own whose outcome comes back as [`Outcome`], so nothing here waits.
 
+mod left;
 mod steers;
 mod turns;
 
+use left::Left;
 use steers::Handed;
 pub use steers::Steer;
 
@@ -67,6 +69,8 @@ pub struct Bridge {
     /// The engine's session; known once the engine was up.
     root: String,
     mapper: Option<Mapper>,
+    /// What an earlier process was working on; until the engine is up for the first time.
+    left: Option<Left>,
     phase: Phase,
     /// Waits for the engine, or for the turn before it.
     next: Option<Run>,
@@ -85,12 +89,22 @@ pub struct Bridge {
     posts: u64,
     /// The prompt was given to an engine before, in another life of this runner: events may have been missed.
     repeated: bool,
+    /// The turn was to be stopped while no engine was up: the one that is up now is stopped once this reading is done.
+    stop_after: Option<u64>,
+    /// So many calls are stopping the engine: they would stop the next turn as well.
+    stops: u32,
     crash: Option<Cause>,
 }
 
 impl Bridge {
-    /// A bridge whose engine is not up yet.
-    pub fn new(config: Config, setup: RunnerSetup, state: StateFile, outcomes: mpsc::Sender<Outcome>) -> Self {
+    /// A bridge whose engine is not up yet. `left`: the turn that an earlier process was working on.
+    pub fn new(
+        config: Config,
+        setup: RunnerSetup,
+        state: StateFile,
+        left: Option<TurnId>,
+        outcomes: mpsc::Sender<Outcome>,
+    ) -> Self {
         Self {
             config,
             setup,
@@ -99,6 +113,7 @@ impl Bridge {
             engine: None,
             root: String::new(),
             mapper: None,
+            left: left.map(Left::new),
             phase: Phase::Following,
             next: None,
             posting: None,
@@ -111,6 +126,8 @@ impl Bridge {
             reads: 0,
             posts: 0,
             repeated: false,
+            stop_after: None,
+            stops: 0,
             crash: None,
         }
     }
@@ -130,7 +147,10 @@ impl Bridge {
 
     /// The turn in progress.
     pub fn turn(&self) -> Option<TurnId> {
-        self.mapper.as_ref().and_then(|mapper| mapper.turn().cloned())
+        match &self.mapper {
+            Some(mapper) => mapper.turn().cloned(),
+            None => self.left.as_ref().map(|left| left.turn.clone()),
+        }
     }
 
     /// When [`Bridge::tick`] is due.
@@ -187,14 +207,13 @@ impl Bridge {
                 version,
                 adopted,
             } => {
-                let first = self.mapper.is_none();
                 self.up(api, &session, reported);
                 let event = match self.crash.take() {
                     Some(cause) => RunnerEvent::EngineRestarted { cause },
                     None => RunnerEvent::Ready { engine: version },
                 };
                 let mut out = vec![Output::Event(event)];
-                out.extend(self.resume(first, adopted, streams, now));
+                out.extend(self.resume(adopted, streams, now));
                 out
             }
             EngineNews::Event(event) => {
@@ -249,38 +268,6 @@ impl Bridge {
         }
     }
 
-    /// What the engine did without being watched is caught up with.
-    fn resume(&mut self, first: bool, adopted: bool, streams: &Streams, now: Timestamp) -> Vec<Output> {
-        let Some(mapper) = &mut self.mapper else {
-            return Vec::new();
-        };
-        let mut steered = Vec::new();
-        if first && let Some(turn) = mapper.reported().turn.clone() {
-            // Another process reported this turn's beginning; its prompt's id is in the notes.
-            let note = self.state.get().turns.into_iter().rev().find(|note| note.turn == turn);
-            let prompt = note.map(|note| note.message);
-            let Some(prompt) = prompt.or_else(|| "msg_0".parse().ok()) else {
-                return Vec::new();
-            };
-            mapper.begin(turn, prompt);
-            steered = self.take_up_steers();
-        }
-        let Some(mapper) = &self.mapper else {
-            return steered;
-        };
-        let accepted = mapper.turn().is_some() && mapper.reported().turn.as_ref() == mapper.turn();
-        if accepted {
-            self.posting = None;
-            self.read_record(if adopted { Source::Resumed } else { Source::Crashed });
-        } else if let Some(run) = self.posting.clone() {
-            // The engine died before it had the prompt: the same ids make a second post harmless.
-            return self.start(run, streams, now);
-        }
-        self.hand_over();
-        steered.extend(self.start_next(streams, now));
-        steered
-    }
-
     /// A person's answer. Fine when the engine no longer waits.
     pub fn resolve(&self, interaction: InteractionId, answer: Answer) {
         if let Some(api) = self.engine.clone() {
@@ -304,11 +291,20 @@ impl Bridge {
             Outcome::Answered(request) => self.event(EngineEvent::Settled(request), Source::Live, streams, now),
             Outcome::Checked { idle } => {
                 self.checking = false;
-                if idle && self.turn().is_some() && self.handed_over() && self.ending_at.is_none() {
-                    self.read_record(Source::Resumed);
-                }
+                self.checked(idle);
                 Vec::new()
             }
+            Outcome::Stopped => {
+                self.stops -= 1;
+                self.checked(true);
+                self.start_next(streams, now)
+            }
+        }
+    }
+
+    fn checked(&mut self, idle: bool) {
+        if idle && self.turn().is_some() && self.handed_over() && self.ending_at.is_none() {
+            self.read_record(Source::Resumed);
         }
     }
 
@@ -354,6 +350,9 @@ impl Bridge {
             out.extend(self.event(event, Source::Live, streams, now));
         }
         out.extend(self.look_for_the_end(streams, now));
+        if self.stop_after == Some(number) && self.turn().is_some() {
+            self.stop_engine();
+        }
         out
     }
 
@@ -389,12 +388,13 @@ fn abandoned(mapper: &Mapper, source: Source, waiting: &[EngineEvent]) -> Option
     if mapper.settled().is_some() {
         return None;
     }
-    if source == Source::Crashed {
-        Some(Ending::failed(cause::engine_crashed("its process ended")))
-    } else if !mapper.idle() || !waiting.is_empty() {
+    let crashed = source == Source::Crashed;
+    if !crashed && (!mapper.idle() || !waiting.is_empty()) {
         None
     } else if mapper.stopping() {
         Some(Ending::aborted())
+    } else if crashed {
+        Some(Ending::failed(cause::engine_crashed("its process ended")))
     } else {
         Some(Ending::failed(cause::engine_stopped()))
     }

@@ -19,8 +19,6 @@ use super::event::{
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Copying a whole conversation may take so long.
 const COPY_TIMEOUT: Duration = Duration::from_mins(2);
-/// The engine sends a heartbeat every ten seconds.
-const SILENT: Duration = Duration::from_secs(45);
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -233,17 +231,21 @@ impl Api {
         self.get(&format!("/session/{session}/diff?messageID={prompt}")).await
     }
 
-    /// The stream of all events, from now on.
-    pub async fn events(&self) -> Result<Events, ApiError> {
+    /// The stream of all events, from now on. It ends when nothing comes for `silence`; the engine has two thirds of that
+    /// to begin it.
+    pub async fn events(&self, silence: Duration) -> Result<Events, ApiError> {
         let connect = Self::send(self.request(Method::GET, "/global/event"));
-        let response = tokio::time::timeout(TIMEOUT, connect).await.unwrap_or_else(|_| {
-            Err(ApiError::Status(
-                StatusCode::GATEWAY_TIMEOUT,
-                "no event stream".to_owned(),
-            ))
-        })?;
+        let response = tokio::time::timeout(silence * 2 / 3, connect)
+            .await
+            .unwrap_or_else(|_| {
+                Err(ApiError::Status(
+                    StatusCode::GATEWAY_TIMEOUT,
+                    "no event stream".to_owned(),
+                ))
+            })?;
         Ok(Events {
             response,
+            silence,
             buffer: Vec::new(),
             searched: 0,
         })
@@ -254,6 +256,7 @@ impl Api {
 #[derive(Debug)]
 pub struct Events {
     response: reqwest::Response,
+    silence: Duration,
     buffer: Vec<u8>,
     /// So much of the buffer holds no line's end.
     searched: usize,
@@ -271,7 +274,7 @@ impl Events {
                     return Some(event);
                 }
             }
-            match tokio::time::timeout(SILENT, self.response.chunk()).await {
+            match tokio::time::timeout(self.silence, self.response.chunk()).await {
                 Ok(Ok(Some(chunk))) => self.buffer.extend_from_slice(&chunk),
                 Ok(Ok(None) | Err(_)) | Err(_) => return None,
             }

@@ -171,6 +171,7 @@ impl Supervisor {
                     while let Some(event) = events.next().await {
                         self.news.send(EngineNews::Event(event)).await.ok()?;
                     }
+                    tracing::info!("the engine's event stream ended or says nothing; is it still there?");
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the engine does not answer");
@@ -189,9 +190,9 @@ impl Supervisor {
 
     async fn connect(&self, api: &Api, first: bool, adopted: bool) -> Result<(Events, EngineNews), ApiError> {
         if !first {
-            return Ok((api.events().await?, EngineNews::Gap));
+            return Ok((api.events(self.config.engine_silence).await?, EngineNews::Gap));
         }
-        let (version, events) = tokio::try_join!(api.version(), api.events())?;
+        let (version, events) = tokio::try_join!(api.version(), api.events(self.config.engine_silence))?;
         let session = self.session(api).await?;
         if let Some(note) = self.state.get().snapshot.conversation {
             restore::clean(&self.config);

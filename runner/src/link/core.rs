@@ -12,6 +12,8 @@ use errand_protocol::runner::{AgentFrame, RunnerFrame, RunnerSetup, SandboxToken
 pub const PING_EVERY: i64 = 20_000;
 /// Without any frame for so long, the connection is dead.
 pub const DEAD_AFTER: i64 = 60_000;
+/// An event that is not acked for so long was lost at the agent, which may not know: it is sent again on a new connection.
+pub const UNACKED: i64 = 60_000;
 /// A dial, up to the `welcome`, may take so long.
 pub const GREETING: i64 = 15_000;
 /// Between two requests for a fresh token.
@@ -117,6 +119,10 @@ pub struct Link {
     renewed: Option<i64>,
     /// Number of the last event sent on this connection (or stored).
     sent: u64,
+    /// Number of the last event that is stored.
+    acked: u64,
+    /// Since when no ack has come though one is due.
+    unacked: Option<i64>,
     heard: i64,
     pinged: i64,
 }
@@ -131,6 +137,8 @@ impl Link {
             life: None,
             renewed: None,
             sent: 0,
+            acked: 0,
+            unacked: None,
             heard: 0,
             pinged: 0,
         }
@@ -217,10 +225,17 @@ impl Link {
                 self.state = State::Up;
                 self.attempt = 0;
                 self.sent = acked;
+                (self.acked, self.unacked) = (acked, None);
                 self.take_token(token, now);
                 vec![Action::Forget(acked), Action::Welcomed(Box::new(setup))]
             }
-            AgentFrame::Ack { rseq } => vec![Action::Forget(rseq.min(self.sent))],
+            AgentFrame::Ack { rseq } => {
+                let acked = rseq.min(self.sent);
+                if acked > self.acked {
+                    (self.acked, self.unacked) = (acked, None);
+                }
+                vec![Action::Forget(acked)]
+            }
             AgentFrame::Token { token } => {
                 self.take_token(token, now);
                 Vec::new()
@@ -283,8 +298,10 @@ impl Link {
                     Vec::new()
                 }
             }
-            State::Up if now - self.heard >= DEAD_AFTER => self.again(now, jitter),
             State::Up => {
+                if now - self.heard >= DEAD_AFTER || self.ack_overdue(now) {
+                    return self.again(now, jitter);
+                }
                 let mut actions = Vec::new();
                 if now - self.pinged >= PING_EVERY {
                     self.pinged = now;
@@ -297,6 +314,11 @@ impl Link {
                 actions
             }
         }
+    }
+
+    /// Looked at with every tick, so as not to need the time of every event.
+    fn ack_overdue(&mut self, now: i64) -> bool {
+        self.sent > self.acked && now - *self.unacked.get_or_insert(now) >= UNACKED
     }
 
     fn renew_at(&self) -> Option<i64> {
@@ -312,7 +334,8 @@ impl Link {
             State::Dialling { since } | State::Greeting { since } => since + GREETING,
             State::Up => {
                 let ping = (self.pinged + PING_EVERY).min(self.heard + DEAD_AFTER);
-                self.renew_at().map_or(ping, |renew| renew.min(ping))
+                let ack = self.unacked.map_or(ping, |since| ping.min(since + UNACKED));
+                self.renew_at().map_or(ack, |renew| renew.min(ack))
             }
         }
     }

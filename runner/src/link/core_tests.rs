@@ -251,3 +251,27 @@ fn another_protocol_version_ends_it() {
         [Action::Drop, Action::Exit(Exit::ProtocolMismatch)]
     );
 }
+
+#[test]
+fn an_event_that_is_never_acked_is_sent_again_on_a_new_connection() {
+    let mut link = up(0, 2);
+    assert_eq!(sent(&mut link, 2), [1, 2]);
+    step(&mut link, Input::Tick, 2, 1_000);
+    step(&mut link, Input::Frame(AgentFrame::Ack { rseq: 1 }), 2, 20_000);
+    let mut now = 20_000;
+    // Pings are answered, so the connection itself is not the trouble.
+    while link.up() {
+        now = link.next_tick().max(now);
+        step(&mut link, Input::Alive, 2, now);
+        step(&mut link, Input::Tick, 2, now);
+    }
+    assert!(
+        (20_000 + UNACKED..=20_000 + UNACKED + PING_EVERY).contains(&now),
+        "{now}"
+    );
+    let dialled = step(&mut link, Input::Tick, 2, now + FIRST_DELAY);
+    assert!(matches!(dialled[..], [Action::Dial(_)]));
+    step(&mut link, Input::Opened, 2, now + FIRST_DELAY);
+    step(&mut link, welcome(1, 10_000_000), 2, now + FIRST_DELAY);
+    assert_eq!(sent(&mut link, 2), [2]);
+}

@@ -72,6 +72,89 @@ async fn a_runner_killed_while_the_model_streams_repeats_the_answer_and_keeps_on
 }
 
 #[tokio::test]
+async fn a_turn_stopped_while_the_runner_was_away_keeps_what_the_engine_completed_and_the_engine_stops() {
+    let mut world = World::ready().await;
+    let turn = world.prompt("[[fast]] [[bash:{\"cmd\":\"echo begun; sleep 4; echo ended\"}]]");
+    streamed(&world, "begun\n").await;
+    world.kill_runner();
+    // It ends while nobody watches. Without the runner the engine cannot reach its model: it tries again and again.
+    world.command_completed().await;
+    let before = world.agent.log().hellos.len();
+    world.start_runner();
+    // Sent before the engine can be up: right after the welcome.
+    world
+        .agent
+        .until("another hello", |log| (log.hellos.len() > before).then_some(()))
+        .await;
+    world.agent.send(AgentFrame::Abort { turn_id: turn.clone() });
+    let finished = world.agent.turn_finished(&turn).await;
+    assert_eq!(outcome(&finished), (TurnOutcome::Aborted, "aborted".to_owned()));
+    let command = world.parts().into_iter().find_map(|part| match part.body {
+        PartBody::Tool { output, status, .. } => Some((output.unwrap(), status)),
+        _ => None,
+    });
+    assert_eq!(command, Some(("begun\nended\n".to_owned(), ToolStatus::Completed)));
+    assert_eq!(outcome(&world.ask("[[fast]] [[text]]").await), crate::world::done());
+    world.check();
+}
+
+/// A prompt that the engine works on, and a runner that was killed before it could write that down.
+async fn unreported(world: &mut World) -> errand_protocol::ids::TurnId {
+    let turn = world.prompt("[[fast]] [[gate]]");
+    world.text_begun().await;
+    world.kill_runner();
+    world.forget_from_spool("turn.accepted");
+    turn
+}
+
+fn last_hello(world: &World) -> Option<errand_protocol::ids::TurnId> {
+    let RunnerFrame::Hello { turn, .. } = world.agent.log().hellos.last().unwrap().clone() else {
+        panic!()
+    };
+    turn
+}
+
+#[tokio::test]
+async fn a_turn_that_the_engine_has_and_the_spool_does_not_know_is_gone_on_with() {
+    let mut world = World::ready().await;
+    let turn = unreported(&mut world).await;
+    let before = world.agent.log().hellos.len();
+    world.start_runner();
+    world
+        .agent
+        .until("another hello", |log| (log.hellos.len() > before).then_some(()))
+        .await;
+    assert_eq!(last_hello(&world), Some(turn.clone()));
+    // Nobody dispatches it again: its hello says that it goes on.
+    world.asked_again().await;
+    world.open_gate("gate").await;
+    assert_eq!(outcome(&world.agent.turn_finished(&turn).await), crate::world::done());
+    assert_eq!(world.texts(), ["before after"]);
+    world.check();
+}
+
+#[tokio::test]
+async fn a_turn_that_the_engine_has_and_the_spool_does_not_know_can_be_stopped() {
+    let mut world = World::ready().await;
+    let turn = unreported(&mut world).await;
+    let before = world.agent.log().hellos.len();
+    world.start_runner();
+    world
+        .agent
+        .until("another hello", |log| (log.hellos.len() > before).then_some(()))
+        .await;
+    world.agent.send(AgentFrame::Abort { turn_id: turn.clone() });
+    let finished = world.agent.turn_finished(&turn).await;
+    assert_eq!(outcome(&finished), (TurnOutcome::Aborted, "aborted".to_owned()));
+    assert_eq!(
+        outcome(&world.ask("[[fast]] [[text]]").await),
+        crate::world::done(),
+        "the engine is free for the next prompt"
+    );
+    world.check();
+}
+
+#[tokio::test]
 async fn a_killed_engine_ends_the_turn_with_its_cause_and_the_next_prompt_runs() {
     let mut world = World::ready().await;
     let turn = world.prompt("[[fast]] [[tools:{\"count\":1}]]");
@@ -100,6 +183,65 @@ async fn a_killed_engine_ends_the_turn_with_its_cause_and_the_next_prompt_runs()
         "the sleeping command of the dead engine is gone"
     );
     assert_eq!(outcome(&world.ask("[[fast]] [[bash]]").await).0, TurnOutcome::Done);
+    world.check();
+}
+
+#[tokio::test]
+async fn a_hanging_engine_is_ended_and_the_next_prompt_runs_in_another() {
+    let mut world = World::with_env(vec![("ERRAND_ENGINE_SILENCE_MS", "3000".to_owned())]).await;
+    world.agent.ready().await;
+    let turn = world.prompt("[[fast]] [[bash:{\"cmd\":\"echo begun; sleep 600\"}]]");
+    streamed(&world, "begun\n").await;
+    let engine = world.state().get().engine.unwrap();
+    // Its process lives and its connections stay open, but nothing is answered any more.
+    world.stop_engine();
+    let finished = world.agent.turn_finished(&turn).await;
+    assert_eq!(outcome(&finished), (TurnOutcome::Failed, "engine_crashed".to_owned()));
+    assert!(
+        !crate::world::runs(&engine.mark),
+        "nothing of the hanging engine is left"
+    );
+    assert_ne!(world.state().get().engine.unwrap().pid, engine.pid);
+    assert_eq!(outcome(&world.ask("[[fast]] [[text]]").await), crate::world::done());
+    world.check();
+}
+
+#[tokio::test]
+async fn a_hanging_engine_is_not_taken_over() {
+    let mut world = World::ready().await;
+    let turn = world.prompt("[[fast]] [[bash:{\"cmd\":\"echo begun; sleep 600\"}]]");
+    streamed(&world, "begun\n").await;
+    let engine = world.state().get().engine.unwrap();
+    world.stop_engine();
+    world.kill_runner();
+    world.start_runner();
+    let finished = world.agent.turn_finished(&turn).await;
+    assert_eq!(outcome(&finished), (TurnOutcome::Failed, "engine_crashed".to_owned()));
+    assert!(!crate::world::runs(&engine.mark));
+    assert_eq!(outcome(&world.ask("[[fast]] [[text]]").await), crate::world::done());
+    world.check();
+}
+
+#[tokio::test]
+async fn an_engine_that_only_says_nothing_for_a_while_goes_on() {
+    let mut world = World::with_env(vec![("ERRAND_ENGINE_SILENCE_MS", "1000".to_owned())]).await;
+    world.agent.ready().await;
+    let engine = world.state().get().engine.unwrap();
+    let turn = world.prompt("[[fast]] [[gate]]");
+    // Not its text: a part that was being written when events were missed is not followed any more.
+    world
+        .agent
+        .event("the begun answer", |event| {
+            matches!(event, RunnerEvent::PartStarted { .. }).then_some(())
+        })
+        .await;
+    // Its stream ends several times meanwhile, and each time it answers.
+    let asked = || std::fs::read_to_string(world.dir.path().join("runner.log")).unwrap_or_default();
+    crate::world::until(|| asked().matches("says nothing").count() >= 3).await;
+    world.open_gate("gate").await;
+    assert_eq!(outcome(&world.agent.turn_finished(&turn).await), crate::world::done());
+    assert_eq!(world.texts(), ["before after"]);
+    assert_eq!(world.state().get().engine.unwrap(), engine, "the same process");
     world.check();
 }
 
@@ -277,7 +419,7 @@ async fn a_prompt_that_the_engine_had_when_the_runner_died_is_not_run_again() {
     world.start_runner();
     world.agent.ready().await;
     world.run(&turn, "[[fast]] [[gate]]");
-    world.text_begun().await;
+    world.asked_again().await;
     world.open_gate("gate").await;
     assert_eq!(
         outcome(&world.agent.turn_finished(&turn).await),

@@ -12,6 +12,7 @@ use errand_protocol::runner::{AgentFrame, Dialect, GitAuthor, ModelSetup, Provid
 use errand_protocol::sandbox::RepoSpec;
 use errand_protocol::session::TurnOutcome;
 use errand_protocol::transcript::{Part, PartBody};
+use errand_runner::engine::api::Api;
 use errand_runner::engine::process;
 use errand_runner::state::StateFile;
 use tempfile::TempDir;
@@ -243,9 +244,18 @@ impl World {
     }
 
     pub fn kill_engine(&self) {
+        self.signal_engine("-KILL");
+    }
+
+    /// It hangs: its process lives, and does nothing.
+    pub fn stop_engine(&self) {
+        self.signal_engine("-STOP");
+    }
+
+    fn signal_engine(&self, signal: &str) {
         let engine = self.state().get().engine.unwrap();
-        let killed = Command::new("kill").args(["-9", &engine.pid.to_string()]).status();
-        assert!(killed.unwrap().success());
+        let sent = Command::new("kill").args([signal, &engine.pid.to_string()]).status();
+        assert!(sent.unwrap().success());
     }
 
     /// As a host ends it.
@@ -300,6 +310,56 @@ impl World {
         let url = format!("{}/control/requests", self.model_url);
         let all: Vec<serde_json::Value> = http.get(url).send().await.unwrap().json().await.unwrap();
         all.into_iter().filter(|request| request["kind"] != "title").collect()
+    }
+
+    /// Waits until the engine itself has completed a command, whoever listens.
+    pub async fn command_completed(&self) {
+        let state = self.state().get();
+        let (note, session) = (state.engine.unwrap(), state.engine_session.unwrap());
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let api = Api::new(http, note.port, &note.password);
+        for _ in 0..600 {
+            let messages = api.messages(&session).await.unwrap();
+            let states = messages.iter().flat_map(|message| &message.parts);
+            if states
+                .filter_map(|part| part.state.as_ref())
+                .any(|state| state.status == "completed")
+            {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("the command does not end");
+    }
+
+    /// As if the runner had been killed just before it wrote the first event of this type. Only while it does not run.
+    pub fn forget_from_spool(&self, kind: &str) {
+        let path = self.dir.path().join("state/spool.jsonl");
+        let spool = std::fs::read_to_string(&path).unwrap();
+        let wanted = format!("\"kind\":\"{kind}\"");
+        let lines: Vec<&str> = spool.lines().take_while(|line| !line.contains(&wanted)).collect();
+        assert!(lines.len() < spool.lines().count(), "{spool}");
+        std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+        let mut log = self.agent.log();
+        let kept = log
+            .events
+            .iter()
+            .position(|event| matches!(event, RunnerEvent::TurnAccepted { .. }));
+        let kept = kept.unwrap_or(log.events.len());
+        log.events.truncate(kept);
+        log.texts.clear();
+    }
+
+    /// Waits until the model was asked a second time: its first answer was cut off with the runner that relayed it, and a
+    /// gate lets only those go on that wait there.
+    pub async fn asked_again(&self) {
+        for _ in 0..1200 {
+            if self.model_requests().await.len() >= 2 {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("the model was not asked again");
     }
 
     /// Waits until text of an open part has come.

@@ -19,7 +19,7 @@ export function CopyButton({ text, label = "Copy" }: { text: string; label?: str
     void navigator.clipboard.writeText(text).then(() => setCopied(true));
   };
   return (
-    <IconButton label={copied ? "Copied" : label} onClick={copy} className="size-6 pointer-coarse:size-8">
+    <IconButton label={copied ? "Copied" : label} onClick={copy} className="size-6">
       {copied ? <Check size={13} /> : <Copy size={13} />}
     </IconButton>
   );

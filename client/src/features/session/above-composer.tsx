@@ -44,14 +44,14 @@ export function Refusals({ outbox, onDismiss, onTakeBack }: {
 }) {
   return outbox.map(({ frame, refused }) =>
     refused === undefined ? null : (
-      <div key={frame.id} role="alert" data-testid="refused" className="flex items-start gap-2 rounded-lg border border-red/40 bg-red-soft px-2.5 py-1.5 text-sm">
+      <div key={frame.id} role="alert" data-testid="refused" className="flex items-start gap-2 rounded-lg border border-red/40 [&>button]:-my-0.5 bg-red-soft px-2.5 py-1.5 text-sm">
         <CircleAlert size={14} aria-hidden className="mt-0.75 shrink-0 text-red" />
         <span className="min-w-0 flex-1 [overflow-wrap:anywhere]">
           {refused}
-          {frame.type === "prompt" ? (
+          {frame.type === "prompt" || frame.type === "edit_prompt" ? (
             <button
               type="button"
-              className="ml-2 text-accent-ink underline underline-offset-2"
+              className="ml-2 text-accent-ink underline underline-offset-2 pointer-coarse:my-1 pointer-coarse:ml-0 pointer-coarse:flex pointer-coarse:min-h-11 pointer-coarse:items-center"
               onClick={() => {
                 onTakeBack(frame.text);
                 onDismiss(frame.id);

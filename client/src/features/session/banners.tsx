@@ -1,7 +1,7 @@
 /** Lines below a session's head: what is special about it, each with at most one thing to do. */
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { Archive, CirclePause, GitFork, ShieldAlert } from "lucide-react";
+import { Archive, CirclePause, CloudOff, GitFork, ShieldAlert } from "lucide-react";
 import type { ReactNode } from "react";
 import { Button } from "@/components/button";
 import type { SessionStore } from "@/features/session/session-store";
@@ -9,14 +9,28 @@ import { call } from "@/lib/api";
 import { useNow } from "@/lib/clock";
 import { cx } from "@/lib/cx";
 import { clock } from "@/lib/format";
+import type { LinkState } from "@/lib/live-socket";
 import type { ForkOrigin } from "@/protocol/ForkOrigin";
 import type { Session } from "@/protocol/Session";
 
+/** A line for every blink would make the page jump: so many dials have failed before it is said at length. */
+const OFFLINE_ATTEMPTS = 3;
+
 /** All that apply. */
-export function Banners({ session, store }: { session: Session; store: SessionStore }) {
+export function Banners({ session, store, link }: { session: Session; store: SessionStore; link: LinkState }) {
   const now = useNow(null);
   return (
     <>
+      {link.kind === "offline" && link.attempt >= OFFLINE_ATTEMPTS ? (
+        <Line
+          testId="offline"
+          tone="amber"
+          icon={<CloudOff size={13} aria-hidden className="text-amber" />}
+          action={<Button onClick={store.reconnect}>Try now</Button>}
+        >
+          Offline since {clock(new Date(link.since).toISOString(), now)}. Your draft is kept; what you send goes out as soon as Errand answers.
+        </Line>
+      ) : null}
       {session.isolation === "none" ? (
         <Line testId="no-isolation" icon={<ShieldAlert size={13} aria-hidden className="text-amber" />} tone="amber">
           No isolation on this machine: code in the sandbox can read your files

@@ -6,7 +6,7 @@ import { useQuery } from "@tanstack/react-query";
 import { ArrowUp, CornerDownRight, Square, X } from "lucide-react";
 import { useCallback, useEffect, useImperativeHandle, useLayoutEffect, useRef, useState, type KeyboardEvent, type Ref } from "react";
 import { DemoBadge } from "@/components/bits";
-import { IconButton } from "@/components/button";
+import { Button, IconButton } from "@/components/button";
 import { cx } from "@/lib/cx";
 import { installationQuery, modelLabel, useModel } from "@/lib/account";
 import { keyName } from "@/lib/actions";
@@ -31,7 +31,8 @@ interface ComposerProps {
   readonly closed: string | undefined;
   readonly offline: boolean;
   readonly escHint: boolean;
-  readonly lastQueued: Prompt | undefined;
+  /** The prompts that wait, as the server has them. */
+  readonly queued: readonly Prompt[];
   readonly onSend: (text: string, model: string | undefined, mode: PromptMode) => void;
   readonly onSaveEdit: (promptId: string, text: string) => void;
   readonly onAbort: () => void;
@@ -54,12 +55,13 @@ function useDraft(sessionId: string): [string, (text: string) => void] {
 
 /** See the head of the file. */
 export function Composer({ ref, ...props }: ComposerProps) {
-  const { sessionId, running, aborting, closed, offline, escHint, lastQueued, onSend, onSaveEdit, onAbort } = props;
+  const { sessionId, running, aborting, closed, offline, escHint, queued, onSend, onSaveEdit, onAbort } = props;
   const [draft, setDraft] = useDraft(sessionId);
   const [editing, setEditing] = useState<{ prompt: Prompt; text: string } | null>(null);
   const [model, setModel] = useState<string | undefined>(undefined);
   const area = useRef<HTMLTextAreaElement>(null);
   const text = editing?.text ?? draft;
+  const present = editing ? queued.find(({ id }) => id === editing.prompt.id) : undefined;
   const setText = (next: string) => (editing ? setEditing({ ...editing, text: next }) : setDraft(next));
   const focus = () => area.current?.focus();
   useImperativeHandle(ref, () => ({
@@ -89,13 +91,13 @@ export function Composer({ ref, ...props }: ComposerProps) {
   const steerable = running && !aborting && !editing;
   const submit = (mode: PromptMode = "queue") => {
     if (!ready) return;
-    if (editing) {
-      if (editing.text !== editing.prompt.text) onSaveEdit(editing.prompt.id, editing.text);
-      setEditing(null);
-      return;
+    if (editing && present) {
+      if (editing.text !== present.text) onSaveEdit(editing.prompt.id, editing.text);
+    } else {
+      onSend(text, model, steerable ? mode : "queue");
     }
-    onSend(text, model, steerable ? mode : "queue");
-    setDraft("");
+    if (editing) setEditing(null);
+    else setDraft("");
   };
   const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>) => {
     // eslint-disable-next-line @typescript-eslint/no-deprecated -- keyCode 229: Safari ends the composition before the Enter that confirms it arrives.
@@ -103,9 +105,11 @@ export function Composer({ ref, ...props }: ComposerProps) {
     if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
       event.preventDefault();
       submit(event.metaKey || event.ctrlKey ? "steer" : "queue");
-    } else if (event.key === "ArrowUp" && text === "" && lastQueued) {
+    } else if (event.key === "ArrowUp" && text === "" && !editing) {
+      const last = queued.at(-1);
+      if (!last) return;
       event.preventDefault();
-      setEditing({ prompt: lastQueued, text: lastQueued.text });
+      setEditing({ prompt: last, text: last.text });
     } else if (event.key === "Escape" && editing) {
       event.preventDefault();
       event.stopPropagation();
@@ -115,12 +119,18 @@ export function Composer({ ref, ...props }: ComposerProps) {
   return (
     <div className="rounded-lg border border-line-strong bg-raised focus-within:border-accent">
       {editing ? (
-        <div className="flex items-center gap-2 border-b px-3 py-1 text-xs text-muted">
-          <span className="flex-1">Editing a waiting prompt</span>
-          <IconButton label="Stop editing" className="size-6" onClick={() => setEditing(null)}>
-            <X size={13} />
-          </IconButton>
-        </div>
+        <EditingBar
+          base={editing.prompt}
+          present={present}
+          onTake={(prompt) => {
+            setEditing({ prompt, text: prompt.text });
+            focus();
+          }}
+          onStop={() => {
+            setEditing(null);
+            focus();
+          }}
+        />
       ) : null}
       <textarea
         ref={area}
@@ -133,12 +143,12 @@ export function Composer({ ref, ...props }: ComposerProps) {
         placeholder={closed ?? (running ? "The next prompt, or a word to the agent now" : "What should be done next?")}
         onChange={(event) => setText(event.target.value)}
         onKeyDown={onKeyDown}
-        className="block max-h-[38dvh] min-h-10 w-full resize-none bg-transparent px-3 pt-2.5 pb-1 text-base outline-none placeholder:text-faint"
+        className="block max-h-[38dvh] min-h-10 w-full resize-none pointer-coarse:min-h-11 bg-transparent px-3 pt-2.5 pb-1 text-base outline-none placeholder:text-faint"
       />
       <div className="flex items-center gap-2 pr-1.5 pb-1.5 pl-3">
         <ModelChoice session={props.model} chosen={model} onChoose={setModel} />
         <span role="status" className={cx("min-w-0 flex-1 truncate text-right text-xs", tooLong ? "text-red" : "text-muted")}>
-          {tooLong ? "Too long: at most 512 KiB" : escHint ? "Press Esc again to stop the turn" : offline && ready ? "Sent as soon as Errand answers" : ""}
+          {tooLong ? "Too long: at most 512 KiB" : escHint ? "Press Esc again to stop the turn" : offline && ready ? <span className="max-sm:sr-only">Sent as soon as Errand answers</span> : ""}
         </span>
         {running ? (
           <button
@@ -147,7 +157,7 @@ export function Composer({ ref, ...props }: ComposerProps) {
             disabled={aborting}
             onClick={onAbort}
             title="Stop the turn (Esc Esc)"
-            className="inline-flex h-7 shrink-0 items-center gap-1.5 rounded-md border border-line-strong px-2 text-xs font-medium hover:bg-hover disabled:opacity-55 pointer-coarse:h-10 pointer-coarse:px-3"
+            className="inline-flex h-7 shrink-0 items-center gap-1.5 rounded-md border border-line-strong px-2 text-xs font-medium hover:bg-hover disabled:opacity-55 pointer-coarse:h-11 pointer-coarse:px-3"
           >
             <Square size={11} aria-hidden fill="currentColor" />
             {aborting ? "Stopping…" : "Stop"}
@@ -160,7 +170,7 @@ export function Composer({ ref, ...props }: ComposerProps) {
             disabled={!ready}
             onClick={() => submit("steer")}
             title={`The running turn takes it in at its next step (${keyName("mod+Enter")})`}
-            className="inline-flex h-7 shrink-0 items-center gap-1.5 rounded-md border border-line-strong px-2 text-xs font-medium hover:bg-hover disabled:opacity-55 pointer-coarse:h-10 pointer-coarse:px-3"
+            className="inline-flex h-7 shrink-0 items-center gap-1.5 rounded-md border border-line-strong px-2 text-xs font-medium hover:bg-hover disabled:opacity-55 pointer-coarse:h-11 pointer-coarse:px-3"
           >
             <CornerDownRight size={13} aria-hidden />
             <span>
@@ -171,15 +181,46 @@ export function Composer({ ref, ...props }: ComposerProps) {
         <button
           type="button"
           data-testid="send"
-          aria-label={editing ? "Save the prompt" : running ? "Queue the prompt" : "Send the prompt"}
-          title={editing ? "Save (Enter)" : running ? "Queue (Enter)" : "Send (Enter)"}
+          aria-label={present ? "Save the prompt" : running ? "Queue the prompt" : "Send the prompt"}
+          title={present ? "Save (Enter)" : running ? "Queue (Enter)" : "Send (Enter)"}
           disabled={!ready}
           onClick={() => submit()}
-          className="inline-flex size-7 shrink-0 items-center justify-center rounded-md bg-accent text-on-accent hover:bg-accent-hover disabled:bg-hover disabled:text-faint pointer-coarse:size-10"
+          className="inline-flex size-7 shrink-0 items-center justify-center rounded-md bg-accent text-on-accent hover:bg-accent-hover disabled:bg-hover disabled:text-faint pointer-coarse:size-11"
         >
           <ArrowUp size={16} aria-hidden />
         </button>
       </div>
+    </div>
+  );
+}
+
+/** Says what is edited, and what became of it meanwhile: another person, or this one in another window, may have been at it. */
+function EditingBar({ base, present, onTake, onStop }: {
+  base: Prompt;
+  present: Prompt | undefined;
+  onTake: (prompt: Prompt) => void;
+  onStop: () => void;
+}) {
+  const changed = present !== undefined && present.text !== base.text;
+  const words =
+    present === undefined
+      ? "This prompt no longer waits. What you write is sent as a new one."
+      : changed
+        ? "Its text was changed meanwhile. Saving yours replaces that."
+        : "Editing a waiting prompt";
+  return (
+    <div data-testid="editing" className={cx("flex items-center gap-2 border-b py-1 pr-1.5 pl-3 text-xs", present === undefined || changed ? "bg-amber-soft text-ink" : "text-muted")}>
+      <span role="status" className="min-w-0 flex-1">
+        {words}
+      </span>
+      {changed ? (
+        <Button data-testid="editing-take" className="h-7 px-2 text-xs" onClick={() => onTake(present)}>
+          Show that text
+        </Button>
+      ) : null}
+      <IconButton label="Stop editing" className="size-6" onClick={onStop}>
+        <X size={13} />
+      </IconButton>
     </div>
   );
 }
@@ -191,14 +232,14 @@ function ModelChoice({ session, chosen, onChoose }: { session: string; chosen: s
   return (
     <span className="flex min-w-0 items-center gap-1.5 text-xs text-muted">
       {models.length < 2 ? (
-        <span className="truncate">{current.name}</span>
+        <span className={cx("truncate", current.demo && "max-sm:sr-only")}>{current.name}</span>
       ) : (
         <select
           aria-label="Model for this prompt"
           data-testid="composer-model"
           value={chosen ?? session}
           onChange={(event) => onChoose(event.target.value === session ? undefined : event.target.value)}
-          className="h-7 max-w-44 truncate rounded-md bg-transparent text-xs text-muted hover:bg-hover pointer-coarse:h-10"
+          className="h-7 max-w-44 truncate rounded-md bg-transparent text-xs text-muted hover:bg-hover pointer-coarse:h-11"
         >
           {models.map((model) => (
             <option key={model.id} value={model.id}>

@@ -2,7 +2,7 @@
 import { useMutation } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { CircleAlert } from "lucide-react";
-import { useState, type SyntheticEvent } from "react";
+import { useRef, useState, type SyntheticEvent } from "react";
 import { Card } from "@/components/bits";
 import { Button } from "@/components/button";
 import { Dialog } from "@/components/dialog";
@@ -36,8 +36,13 @@ function ForkForm({ session, turnId, onDone }: { session: Session; turnId: strin
   const [id] = useState(() => newId("ses"));
   const [title, setTitle] = useState(() => `Fork of ${session.title}`.slice(0, MOST_TITLE_CHARS));
   const [prompt, setPrompt] = useState("");
+  // The mutation says a moment later that it is pending: too late for the second press of two.
+  const going = useRef(false);
   const fork = useMutation({
     mutationFn: (body: PostFork) => call<Session>("POST", `/api/sessions/${session.id}/fork`, body),
+    onSettled: () => {
+      going.current = false;
+    },
     onSuccess: (made) => {
       onDone();
       void navigate({ to: "/sessions/$sessionId", params: { sessionId: made.id } });
@@ -45,7 +50,8 @@ function ForkForm({ session, turnId, onDone }: { session: Session; turnId: strin
   });
   const submit = (event: SyntheticEvent) => {
     event.preventDefault();
-    if (fork.isPending) return;
+    if (going.current) return;
+    going.current = true;
     const named = title.trim();
     fork.mutate({ id, turnId, ...(named === "" ? {} : { title: named }), ...(prompt.trim() === "" ? {} : { prompt }) });
   };
@@ -64,6 +70,7 @@ function ForkForm({ session, turnId, onDone }: { session: Session; turnId: strin
             aria-describedby={describedBy}
             dir="auto"
             rows={3}
+            data-first
             value={prompt}
             onChange={(event) => setPrompt(event.target.value)}
             className={cx(CONTROL, "resize-y py-1.5")}

@@ -109,15 +109,15 @@ function PermissionCard({ ask, answer, sending }: { ask: Permission; answer: (an
         <input
           aria-label="What to tell the agent with a refusal"
           data-testid="permission-message"
-          placeholder="With a refusal, tell it what to do instead; without, the turn ends"
+          placeholder="What to do instead, when refused"
           value={why}
           onChange={(event) => setWhy(event.target.value)}
           onKeyDown={(event) => {
             if (event.key === "Enter" && !event.nativeEvent.isComposing && why.trim() !== "") reply("reject");
           }}
-          className={cx(CONTROL, "mt-2 h-8")}
+          className={cx(CONTROL, "mt-2 h-8 pointer-coarse:h-11")}
         />
-        <Deadline at={ask.deadline} then="it counts as refused" />
+        <Deadline at={ask.deadline} then="it counts as refused. A refusal without a word ends the turn" />
       </Card>
     </div>
   );
@@ -129,7 +129,7 @@ function numbered(at: number, label: string, run: () => void): Action {
 
 function Numbered({ n, onAccent = false }: { n: number; onAccent?: boolean }) {
   if (n > 9) return null;
-  return onAccent ? <span aria-hidden className="text-xs opacity-85">{n}</span> : <span aria-hidden className="max-sm:hidden"><Kbd>{n}</Kbd></span>;
+  return onAccent ? <span aria-hidden className="text-xs opacity-85 max-sm:hidden">{n}</span> : <span aria-hidden className="max-sm:hidden"><Kbd>{n}</Kbd></span>;
 }
 
 function QuestionCard({ ask, answer, sending }: { ask: Questions; answer: (answer: Answer) => void; sending: boolean }) {
@@ -229,7 +229,7 @@ function QuestionFields({
             aria-pressed={chosen.includes(option.label)}
             data-testid="question-option"
             onClick={() => onChoose(option.label)}
-            className="flex min-h-8 items-center gap-2 rounded-md border border-line-strong bg-raised px-2.5 py-1 text-left text-sm text-ink hover:bg-hover disabled:opacity-55 aria-pressed:border-accent aria-pressed:bg-accent-soft pointer-coarse:min-h-10"
+            className="flex min-h-8 items-center gap-2 rounded-md border border-line-strong bg-raised px-2.5 py-1 text-left text-sm text-ink hover:bg-hover disabled:opacity-55 aria-pressed:border-accent aria-pressed:bg-accent-soft pointer-coarse:min-h-11"
           >
             <span dir="auto" className="min-w-0 flex-1">
               <span className="font-medium">{option.label}</span>
@@ -249,7 +249,7 @@ function QuestionFields({
             onKeyDown={(event) => {
               if (event.key === "Enter" && !event.nativeEvent.isComposing) onEnter();
             }}
-            className={cx(CONTROL, "h-8")}
+            className={cx(CONTROL, "h-8 pointer-coarse:h-11")}
           />
         ) : null}
       </div>

@@ -42,7 +42,7 @@ export function Queue({ waiting, skip, ...act }: QueueProps) {
       <p role="status" className="sr-only">
         {said}
       </p>
-      <ol className="max-h-44 overflow-y-auto pb-1 max-sm:max-h-32">
+      <ol className="max-h-44 overflow-y-auto pb-1 max-sm:max-h-33">
         {reorder.shown.map((id) => {
           const row = byId.get(id);
           return row === undefined ? null : <QueueRow key={id} row={row} at={ids.indexOf(id)} count={ids.length} reorder={reorder} moveTo={moveTo} {...act} />;
@@ -71,13 +71,14 @@ function QueueRow({ row: { prompt, sent }, at, count, reorder, moveTo, turnRuns,
       data-testid="queued-prompt"
       data-prompt-id={id}
       data-mode={prompt.mode ?? "queue"}
-      className={cx("flex items-center gap-1 pr-1 pl-1", dragged && "rounded-md bg-selected")}
+      className={cx("flex items-center gap-1 pr-1 pl-1 pointer-coarse:pl-0", dragged && "rounded-md bg-selected")}
     >
       <Handle id={id} label={`Reorder: ${brief}`} at={at} count={count} disabled={!sent} reorder={reorder} moveTo={moveTo} />
       {steers ? (
         <span data-testid="steer-label" className="inline-flex shrink-0 items-center gap-1 rounded-sm border border-accent/45 bg-accent-soft px-1 text-xs leading-4 text-accent-ink">
           <CornerDownRight size={11} aria-hidden />
-          for the running turn
+          <span className="sm:hidden">now</span>
+          <span className="max-sm:hidden">for the running turn</span>
         </span>
       ) : null}
       <span dir="auto" className={cx("min-w-0 flex-1 truncate text-sm", !sent && "text-muted")}>
@@ -112,10 +113,10 @@ function QueueRow({ row: { prompt, sent }, at, count, reorder, moveTo, turnRuns,
           Move down
         </MenuItem>
         <MenuLine />
-        <MenuItem icon={<Pencil size={14} />} onSelect={() => setTimeout(() => onEdit(prompt))}>
+        <MenuItem icon={<Pencil size={14} />} moves onSelect={() => onEdit(prompt)}>
           Edit
         </MenuItem>
-        <MenuItem icon={<Undo2 size={14} />} onSelect={() => onWithdraw(id)}>
+        <MenuItem icon={<Undo2 size={14} />} moves onSelect={() => onWithdraw(id)}>
           Withdraw
         </MenuItem>
       </Menu>
@@ -156,7 +157,7 @@ function Handle({ id, label, at, count, disabled, reorder, moveTo }: Pick<RowPro
       disabled={disabled || count < 2}
       onKeyDown={onKeyDown}
       onPointerDown={(event) => reorder.onPointerDown(id, event)}
-      className="flex h-7 w-5 shrink-0 cursor-grab touch-none items-center justify-center rounded-md text-faint hover:text-ink disabled:invisible pointer-coarse:h-10 pointer-coarse:w-8"
+      className="flex h-7 w-5 shrink-0 cursor-grab touch-none items-center justify-center rounded-md text-faint hover:text-ink disabled:invisible pointer-coarse:h-11 pointer-coarse:w-11"
     >
       <GripVertical size={14} aria-hidden />
     </button>

@@ -29,6 +29,7 @@ export interface RowContext {
   /** The interactions whose answer is on its way. */
   readonly answering: ReadonlySet<string>;
   readonly onEdit: (prompt: Prompt) => void;
+  readonly onWithdraw: (promptId: string) => void;
   readonly onFork: (turnId: string) => void;
   readonly onRemedy: (remedy: Remedy) => void;
   /** Shows all about starts and watchdogs. */
@@ -74,26 +75,28 @@ export function RowView({ row, context }: { row: Row; context: RowContext }): Re
       );
     case "failure":
       return (
-        <Card
-          tone="red"
-          role="alert"
-          testId="failure"
-          icon={<CircleAlert size={16} aria-hidden />}
-          title="The session stopped"
-          actions={
-            <>
-              <Button data-testid="retry" onClick={() => store.send({ type: "retry" })}>
-                <RotateCcw size={14} aria-hidden />
-                Retry
-              </Button>
-              <Button look="ghost" onClick={context.onStartup}>
-                All starts and watchdogs
-              </Button>
-            </>
-          }
-        >
-          {row.cause.message}
-        </Card>
+        <div className="pt-2">
+          <Card
+            tone="red"
+            role="alert"
+            testId="failure"
+            icon={<CircleAlert size={16} aria-hidden />}
+            title="The session stopped"
+            actions={
+              <>
+                <Button look="primary" data-testid="retry" onClick={() => store.send({ type: "retry" })}>
+                  <RotateCcw size={14} aria-hidden />
+                  Retry
+                </Button>
+                <Button look="ghost" onClick={context.onStartup}>
+                  All starts and watchdogs
+                </Button>
+              </>
+            }
+          >
+            {row.cause.message}
+          </Card>
+        </div>
       );
   }
 }
@@ -173,14 +176,14 @@ function PendingRow({ prompt, sent, context }: { prompt: Prompt; sent: boolean; 
         <span className="font-medium text-ink">{prompt.author.name}</span>
         <span>{sent ? "waits to run" : "being sent…"}</span>
         {sent ? (
-          <span className="ml-auto flex">
+          <span className="-my-0.5 -mr-1.5 ml-auto flex pointer-coarse:-my-2">
             <IconButton label="Edit this prompt" className="size-6" onClick={() => context.onEdit(prompt)}>
               <Pencil size={13} />
             </IconButton>
             <IconButton
               label="Withdraw this prompt"
               className="size-6"
-              onClick={() => context.store.send({ type: "withdraw_prompt", promptId: prompt.id })}
+              onClick={() => context.onWithdraw(prompt.id)}
             >
               <Undo2 size={13} />
             </IconButton>

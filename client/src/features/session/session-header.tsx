@@ -30,10 +30,10 @@ export function SessionHeader({ session, store, link, behind, presence, menu }: 
   const over = session.phase === "terminated";
   return (
     <header className="flex min-h-12 shrink-0 items-center gap-2 border-b px-2 py-1 sm:px-4">
-      <Link to="/" aria-label="All sessions" className="-ml-1 flex size-9 shrink-0 items-center justify-center rounded-md text-muted hover:bg-hover md:hidden">
+      <Link to="/" aria-label="All sessions" className="-mr-2 -ml-1 flex size-11 shrink-0 items-center justify-center rounded-md text-muted hover:bg-hover md:hidden">
         <ChevronLeft size={18} aria-hidden />
       </Link>
-      <div className="min-w-0 flex-1">
+      <div className="relative min-w-0 flex-1">
         <Title session={session} store={store} renaming={renaming} onRenaming={setRenaming} disabled={over} />
         <div className="flex min-w-0 items-center gap-1.5 text-xs text-muted">
           <span data-testid="activity" data-activity={session.activity} data-phase={session.phase} className="flex shrink-0 items-center gap-1">
@@ -63,7 +63,7 @@ export function SessionHeader({ session, store, link, behind, presence, menu }: 
         </span>
       ) : null}
       <span className={cx(link.kind === "open" && behind === 0 && "sr-only")}>
-        <Connection link={link} behind={behind} testId="session-connection" />
+        <Connection link={link} behind={behind} brief testId="session-connection" />
       </span>
       <SessionMenu session={session} store={store} onRename={() => setRenaming(true)} {...menu} />
     </header>
@@ -98,7 +98,7 @@ function Title({
           disabled={disabled}
           title={disabled ? session.title : `${session.title}\nClick to rename`}
           onClick={() => onRenaming(true)}
-          className="-mx-1 min-w-0 truncate rounded-sm px-1 text-left text-base font-semibold enabled:hover:bg-hover"
+          className="-mx-1 min-w-0 truncate rounded-sm px-1 text-left text-base font-semibold enabled:hover:bg-hover pointer-coarse:after:absolute pointer-coarse:after:-inset-y-1 pointer-coarse:after:inset-x-0"
         >
           {session.title}
         </button>

@@ -51,13 +51,13 @@ export function SessionMenu({ session, store, circumstances, onRename, onAbort, 
         </IconButton>
       }
     >
-      <MenuItem icon={<Pencil size={14} />} disabled={over} onSelect={() => setTimeout(onRename)}>
+      <MenuItem icon={<Pencil size={14} />} disabled={over} moves onSelect={onRename}>
         Rename
       </MenuItem>
       <MenuItem icon={<Copy size={14} />} onSelect={copyLink}>
         Copy link
       </MenuItem>
-      <MenuItem icon={<Activity size={14} />} onSelect={onStartup} testId="menu-startup">
+      <MenuItem icon={<Activity size={14} />} moves onSelect={onStartup} testId="menu-startup">
         Start-up and watchdogs
       </MenuItem>
       <MenuLine />
@@ -74,6 +74,7 @@ export function SessionMenu({ session, store, circumstances, onRename, onAbort, 
             key={offer.id}
             icon={<Icon size={14} />}
             danger={danger}
+            moves={offer.command === undefined}
             disabled={offer.refused !== undefined}
             note={offer.refused ?? offer.note}
             onSelect={() => run(offer)}
@@ -109,7 +110,9 @@ export function EndDialog({ open, onClose, onEnd }: { open: boolean; onClose: ()
       testId="terminate-dialog"
     >
       <div className="flex justify-end gap-2">
-        <Button onClick={onClose}>Keep it</Button>
+        <Button data-first onClick={onClose}>
+          Keep it
+        </Button>
         <Button
           look="danger"
           data-testid="terminate-confirm"

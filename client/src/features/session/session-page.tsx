@@ -114,6 +114,14 @@ function LoadedSession({ store, snapshot }: { store: SessionStore; snapshot: Ses
     if (turn) store.send({ type: "abort", turnId: turn.id });
   }, [store, turn]);
   const onEdit = useCallback((prompt: Prompt) => composer.current?.edit(prompt), []);
+  const onWithdraw = useCallback(
+    (promptId: string) => {
+      store.send({ type: "withdraw_prompt", promptId });
+      // The row goes, and with it what had the focus. A phone's keyboard must not jump up by itself.
+      if (matchMedia("(pointer: fine)").matches) composer.current?.focus();
+    },
+    [store],
+  );
   const onFork = useCallback((turnId: string) => setDialog({ kind: "fork", turnId }), []);
   const onStartup = useCallback(() => setDialog({ kind: "startup" }), []);
   const onRemedy = useCallback(
@@ -131,8 +139,8 @@ function LoadedSession({ store, snapshot }: { store: SessionStore; snapshot: Ses
   const answeringKey = answering.join(" ");
   const model = session?.model ?? "";
   const context = useMemo<RowContext>(
-    () => ({ store, model, answering: new Set(answeringKey.split(" ")), onEdit, onFork, onRemedy, onStartup, onOlder, older }),
-    [store, model, answeringKey, onEdit, onFork, onRemedy, onStartup, onOlder, older],
+    () => ({ store, model, answering: new Set(answeringKey.split(" ")), onEdit, onWithdraw, onFork, onRemedy, onStartup, onOlder, older }),
+    [store, model, answeringKey, onEdit, onWithdraw, onFork, onRemedy, onStartup, onOlder, older],
   );
   const aborting = (turn?.aborting ?? false) || outbox.some((sent) => sent.frame.type === "abort" && sent.refused === undefined);
   const escHint = useEscTwice(turn !== null && !aborting, abort);
@@ -159,7 +167,7 @@ function LoadedSession({ store, snapshot }: { store: SessionStore; snapshot: Ses
           onEnd: () => setDialog({ kind: "end" }),
         }}
       />
-      <Banners session={session} store={store} />
+      <Banners session={session} store={store} link={link} />
       {link.kind === "closed" && CLOSED[link.code] && !over ? <ClosedBar code={link.code} /> : null}
       <Transcript rows={rows} context={context} more={state.firstSeq > 1} />
       <div className="mx-auto flex w-full max-w-198 shrink-0 flex-col gap-1.5 px-3 pt-1.5 pb-3 sm:px-4">
@@ -172,7 +180,7 @@ function LoadedSession({ store, snapshot }: { store: SessionStore; snapshot: Ses
           onMove={(promptId, to) => store.send({ type: "move_prompt", promptId, to })}
           onPromote={(promptId) => store.send({ type: "promote_prompt", promptId })}
           onEdit={onEdit}
-          onWithdraw={(promptId) => store.send({ type: "withdraw_prompt", promptId })}
+          onWithdraw={onWithdraw}
         />
         <Composer
           ref={composer}
@@ -183,7 +191,7 @@ function LoadedSession({ store, snapshot }: { store: SessionStore; snapshot: Ses
           closed={over ? "This session has ended" : undefined}
           offline={link.kind !== "open"}
           escHint={escHint}
-          lastQueued={queue.findLast((row) => row.sent)?.prompt}
+          queued={queue.flatMap((row) => (row.sent ? [row.prompt] : []))}
           onSend={(text, chosen, mode) =>
             store.send({
               type: "prompt",

@@ -165,6 +165,20 @@ describe("a session's store", () => {
     expect(store.snapshot.get().outbox).toEqual([]);
   });
 
+  it("asks once for what is asked twice while the answer is on its way, and again afterwards", () => {
+    const { store, door } = begin();
+    door().open(hello());
+    store.send({ type: "resume" });
+    store.send({ type: "resume" });
+    store.send({ type: "move_prompt", promptId: "prm_1", to: "first" });
+    store.send({ type: "move_prompt", promptId: "prm_2", to: "first" });
+    store.send({ type: "move_prompt", promptId: "prm_1", to: "first" });
+    expect(door().commands.map((frame) => frame.type)).toEqual(["resume", "move_prompt", "move_prompt", "move_prompt"]);
+    for (const { id } of door().commands) door().say({ type: "ack", id });
+    store.send({ type: "resume" });
+    expect(door().commands).toHaveLength(5);
+  });
+
   it("forgets the oldest of a long log only while the reader is at the end", () => {
     const log = Array.from({ length: 5000 }, (_, at) => event(at + 1, { type: "note.todos", todos: [] }));
     const { store, door } = begin();

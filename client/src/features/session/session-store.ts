@@ -91,8 +91,10 @@ export class SessionStore {
 
   /** Sends a command; it stays in the outbox, and is sent again after a reconnect, until it is answered. */
   readonly send = (command: Command): void => {
+    const { outbox } = this.snapshot.get();
+    if (repeats(outbox.at(-1), command)) return;
     const frame: ClientFrame = { id: newId("cmd"), ...command };
-    this.setOutbox([...this.snapshot.get().outbox, { frame, at: Date.now() }]);
+    this.setOutbox([...outbox, { frame, at: Date.now() }]);
     this.socket.send(JSON.stringify(frame));
   };
 
@@ -216,6 +218,13 @@ export class SessionStore {
       return [];
     }
   }
+}
+
+/** A button was pressed twice: the same is asked again while the answer is on its way. */
+function repeats(last: Sent | undefined, command: Command): boolean {
+  if (!last || last.refused !== undefined) return false;
+  const { id: _id, ...asked } = last.frame;
+  return JSON.stringify(asked) === JSON.stringify(command);
 }
 
 function refuse(sent: Sent, frame: Extract<ServerFrame, { type: "reject" }>): Sent {

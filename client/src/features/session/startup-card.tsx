@@ -1,5 +1,5 @@
 /** Why it waits: what stands in the way and what is done about it, and where the time of a start goes. */
-import { Check, Circle, CircleAlert, CircleCheck, CircleStop, Clock, Dot, LoaderCircle, TriangleAlert } from "lucide-react";
+import { Check, Circle, CircleAlert, CircleCheck, CircleStop, Clock, Dot, LoaderCircle, TriangleAlert, X } from "lucide-react";
 import type { ReactNode } from "react";
 import { Skeleton } from "@/components/bits";
 import { Button } from "@/components/button";
@@ -35,7 +35,7 @@ export function StartupCard({ onDetails, ...props }: StartupProps & { onDetails:
   const [start] = withLive(data?.starts ?? [], live);
   const going = start?.outcome === "going" ? start : undefined;
   return (
-    <div data-testid="startup" data-step={going?.marks.at(-1)?.point ?? "requested"} className="rounded-lg border bg-surface px-3 py-2.5">
+    <div data-testid="startup" data-step={going?.marks.at(-1)?.point ?? "requested"} className="mt-2 rounded-lg border bg-surface px-3 py-2.5">
       {data?.waiting ? <WaitingWords waiting={data.waiting} /> : <Doing>{going ? "The sandbox is being made ready" : "Asking for a sandbox"}</Doing>}
       {going ? <Bars start={going} typical={data?.typical} answering={turnRuns} /> : null}
       <div className="mt-2 flex flex-wrap gap-2">
@@ -80,7 +80,7 @@ export function StartupDetails({ sessionId, live, waitSeq, turnRuns, onRemedy }:
           <h3 className="font-medium">Earlier starts</h3>
           {earlier.map((start) => (
             <details key={`${start.generation}-${start.attempt}`} data-testid="earlier-start" className="border-b py-1.5 text-sm last:border-b-0">
-              <summary className="rounded-sm">
+              <summary className="rounded-sm pointer-coarse:py-3">
                 <Outcome start={start} />
               </summary>
               <Bars start={start} typical={data.typical} answering={false} />
@@ -141,7 +141,7 @@ function Patience({ until }: { until: string }) {
 }
 
 const REMEDIES: Record<Remedy["type"], string> = {
-  retry: "Try again now",
+  retry: "Retry",
   abort: "Stop the turn",
   answer: "Go to the question",
   terminate: "End session…",
@@ -210,7 +210,7 @@ function Bars({ start, typical, answering }: { start: Start; typical: Typical | 
   const now = useNow(moves ? 1000 : null);
   const { bars, total } = waterfall(start, typical, now, answering);
   return (
-    <ol data-testid="waterfall" className="mt-2 flex flex-col gap-x-3 gap-y-1.5 sm:gap-y-1">
+    <ol data-testid="waterfall" className="mt-2 grid gap-y-2.5 sm:grid-cols-[1rem_auto_minmax(3rem,1fr)_auto_auto] sm:gap-x-2 sm:gap-y-1">
       {bars.map((bar) => (
         <BarRow key={bar.point} bar={bar} total={total} failed={start.outcome === "failed"} />
       ))}
@@ -226,24 +226,27 @@ function BarRow({ bar, total, failed }: { bar: Bar; total: number; failed: boole
       data-testid="bar"
       data-point={point}
       data-state={state}
-      className="grid grid-cols-[1rem_minmax(0,1fr)_auto] items-center gap-x-2 text-sm text-muted sm:grid-cols-[1rem_minmax(0,11.5rem)_minmax(3rem,1fr)_3.5rem_14rem]"
+      className="grid grid-cols-[1rem_minmax(0,1fr)_auto] items-center gap-x-2 text-sm text-muted gap-y-1 sm:col-span-full sm:grid-cols-subgrid"
     >
       <BarIcon state={state} />
-      <span className={cx("truncate", state === "now" && "font-medium text-ink")}>{words}</span>
+      <span className={cx("truncate", (state === "now" || state === "failed") && "font-medium text-ink")}>
+        {words}
+        {state === "failed" ? <span className="sr-only"> (failed here)</span> : null}
+      </span>
       <span className="text-right text-xs tabular-nums sm:order-1">
         {state === "todo" ? <span className="sr-only">to come</span> : state === "reached" ? `at ${span(from)}` : <Took ms={ms ?? 0} state={state} />}
       </span>
       <span aria-hidden className="relative col-span-2 col-start-2 h-1.5 rounded-full bg-hover sm:col-span-1 sm:col-start-auto">
         {ms === undefined ? null : (
           <span
-            className={cx("absolute inset-y-0 rounded-full", slow ? "bg-amber/75" : state === "now" ? "bg-blue" : "bg-line-strong")}
+            className={cx("absolute inset-y-0 rounded-full", state === "failed" ? "bg-red/75" : slow ? "bg-amber/75" : state === "now" ? "bg-blue" : "bg-line-strong")}
             style={{ insetInlineStart: `min(${left(from)}, calc(100% - 4px))`, width: `max(4px, ${left(ms)})`, maxWidth: `calc(100% - min(${left(from)}, calc(100% - 4px)))` }}
           />
         )}
         {usual && ms !== undefined && from + usual.p50 <= total ? <Tick at={left(from + usual.p50)} /> : null}
         {usual && ms !== undefined && from + usual.p95 <= total ? <Tick at={left(from + usual.p95)} strong /> : null}
       </span>
-      <span className="col-span-2 col-start-2 text-xs text-muted tabular-nums empty:hidden sm:order-2 sm:col-span-1 sm:col-start-auto sm:empty:block">
+      <span className="col-span-2 col-start-2 text-xs text-muted tabular-nums empty:hidden sm:order-2 sm:whitespace-nowrap sm:col-span-1 sm:col-start-auto sm:empty:block">
         {slow ? (
           <span className="font-medium text-amber">
             <TriangleAlert size={12} aria-hidden className="mr-1 inline align-[-1px]" />
@@ -279,6 +282,8 @@ function BarIcon({ state }: { state: Bar["state"] }) {
   switch (state) {
     case "done":
       return <Check size={13} aria-hidden className="text-green" />;
+    case "failed":
+      return <X size={13} aria-hidden className="text-red" />;
     case "now":
       return <LoaderCircle size={13} aria-hidden className="spin text-blue" />;
     case "reached":
@@ -312,7 +317,7 @@ function Verdicts({ verdicts }: { verdicts: readonly Verdict[] }) {
       <VerdictList verdicts={verdicts.slice(0, VERDICTS_SHOWN)} />
       {verdicts.length <= VERDICTS_SHOWN ? null : (
         <details className="text-sm">
-          <summary className="rounded-sm py-1 text-muted">{plural(verdicts.length - VERDICTS_SHOWN, "earlier one")}</summary>
+          <summary className="rounded-sm py-1 text-muted pointer-coarse:py-3">{plural(verdicts.length - VERDICTS_SHOWN, "earlier one")}</summary>
           <VerdictList verdicts={verdicts.slice(VERDICTS_SHOWN)} />
         </details>
       )}

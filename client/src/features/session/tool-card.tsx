@@ -53,9 +53,11 @@ function Line({ status, icon, verb, object, mono = false, result, open, onToggle
       <span className="flex size-5 shrink-0 items-center justify-center">
         <StatusIcon status={status} icon={icon} />
       </span>
-      {verb === "" ? null : <span className="shrink-0 text-muted">{verb}</span>}
-      <span dir="auto" className={cx("min-w-0 flex-1 truncate text-left text-ink", mono && "text-mono")}>
-        {object}
+      <span className="flex min-w-0 flex-1 items-baseline gap-1.5">
+        {verb === "" ? null : <span className="shrink-0 text-muted">{verb}</span>}
+        <span dir="auto" className={cx("min-w-0 flex-1 truncate text-left text-ink", mono && "text-mono")}>
+          {object}
+        </span>
       </span>
       {result === undefined ? null : (
         <span className={cx("shrink-0 text-xs tabular-nums", status === "error" ? "text-red" : "text-muted")}>{result}</span>
@@ -66,7 +68,7 @@ function Line({ status, icon, verb, object, mono = false, result, open, onToggle
       ) : null}
     </>
   );
-  const look = "flex min-h-7 w-full min-w-0 items-center gap-1.5 rounded-md px-1 text-sm pointer-coarse:min-h-9";
+  const look = "flex min-h-7 w-full min-w-0 items-center gap-1.5 rounded-md px-1 text-sm pointer-coarse:min-h-11";
   if (!onToggle) return <div className={look}>{inside}</div>;
   return (
     <button type="button" aria-expanded={open} onClick={onToggle} className={cx(look, "hover:bg-hover")}>
@@ -196,7 +198,7 @@ export function ChangedFile({ path, added, removed, note, patch }: {
         disabled={patch === undefined}
         aria-expanded={open}
         onClick={() => setOpen(!open)}
-        className="flex min-h-8 w-full items-center gap-2 px-2.5 text-sm enabled:hover:bg-hover pointer-coarse:min-h-10"
+        className="flex min-h-8 w-full items-center gap-2 px-2.5 text-sm enabled:hover:bg-hover pointer-coarse:min-h-11"
       >
         <ChevronRight
           size={13}

@@ -84,7 +84,7 @@ export function Transcript({ rows, context, more }: { rows: readonly Row[]; cont
         data-testid="to-end"
         onClick={toEnd}
         className={cx(
-          "absolute bottom-3 left-1/2 flex h-7 -translate-x-1/2 items-center gap-1.5 rounded-full border border-line-strong bg-raised px-3 text-xs font-medium shadow-sm hover:bg-hover pointer-coarse:h-9",
+          "absolute bottom-3 left-1/2 flex h-7 -translate-x-1/2 items-center gap-1.5 rounded-full border border-line-strong bg-raised px-3 text-xs font-medium shadow-sm hover:bg-hover pointer-coarse:h-11",
           atEnd && "invisible",
         )}
       >

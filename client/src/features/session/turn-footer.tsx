@@ -1,5 +1,6 @@
 /** The end of a turn: how it went, what it changed, and what can be done from there. */
 import { CircleAlert, CircleCheck, CircleStop, Ellipsis, GitFork, RotateCcw } from "lucide-react";
+import { useState } from "react";
 import { Card } from "@/components/bits";
 import { Button, IconButton } from "@/components/button";
 import { CopyButton } from "@/components/markdown/code-block";
@@ -69,12 +70,18 @@ export function TurnFooter({ turn, context }: { turn: Turn; context: RowContext 
 function TurnActions({ turn, context }: { turn: Turn; context: RowContext }) {
   const text = lastText(turn);
   const prompt = context.store.snapshot.get().state.fold.prompts[turn.promptId ?? ""];
-  const again = () => prompt && context.store.send({ type: "prompt", promptId: newId("prm"), text: prompt.text });
+  // Pressed twice it is still one prompt.
+  const [sent, setSent] = useState(false);
+  const again = () => {
+    if (!prompt || sent) return;
+    context.store.send({ type: "prompt", promptId: newId("prm"), text: prompt.text });
+    setSent(true);
+  };
   return (
     <>
       {text === undefined ? null : <CopyButton text={text} label="Copy the answer" />}
       {turn.end?.outcome === "done" || !prompt ? null : (
-        <Button look="ghost" data-testid="turn-again" onClick={again} className="h-7 px-2 text-xs">
+        <Button look="ghost" data-testid="turn-again" disabled={sent} onClick={again} className="h-7 px-2 text-xs">
           <RotateCcw size={13} aria-hidden />
           Run again
         </Button>
@@ -88,6 +95,7 @@ function TurnActions({ turn, context }: { turn: Turn; context: RowContext }) {
       >
         <MenuItem
           icon={<GitFork size={14} />}
+          moves
           note="A new session that knows the conversation up to here."
           onSelect={() => context.onFork(turn.id)}
           testId="fork"

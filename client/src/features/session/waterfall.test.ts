@@ -45,7 +45,7 @@ describe("the bars of a start", () => {
 
   it("of one that failed end when it ended", () => {
     const failed = start([["queued", 0], ["cloning", 2]], { outcome: "failed", endedAt: at(5) });
-    expect(short(waterfall(failed, undefined, now(60), false).bars)).toEqual([["queued", "done", 2000], ["cloning", "done", 3000]]);
+    expect(short(waterfall(failed, undefined, now(60), false).bars)).toEqual([["queued", "done", 2000], ["cloning", "failed", 3000]]);
   });
 
   it("never end before they began, whatever this machine's clock says", () => {

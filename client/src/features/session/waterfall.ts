@@ -11,8 +11,8 @@ import type { Typical } from "@/protocol/Typical";
 export interface Bar {
   readonly point: StartPoint;
   readonly words: string;
-  /** `todo`: not reached; `now`: goes on; `done`: over; `reached`: a point after which nothing was measured. */
-  readonly state: "todo" | "now" | "done" | "reached";
+  /** `todo`: not reached; `now`: goes on; `done`: over; `failed`: the start ended in it; `reached`: a point after which nothing was measured. */
+  readonly state: "todo" | "now" | "done" | "failed" | "reached";
   /** Milliseconds since the start began. */
   readonly from: number;
   /** How long it took, or takes so far. */
@@ -74,7 +74,7 @@ export function waterfall(start: Start, typical: Typical | undefined, now: numbe
     if (to === undefined) return { ...common, state: "reached", slow: false };
     const ms = Math.max(0, to - from);
     const slow = known !== undefined && (typical?.samples ?? 0) >= ENOUGH_SAMPLES && ms > known.p95;
-    return { ...common, state: next || end !== present ? "done" : "now", ms, slow };
+    return { ...common, state: next ? "done" : lastState(start, end === present), ms, slow };
   });
   const ready = start.marks.find((mark) => mark.point === "ready");
   return {
@@ -82,6 +82,11 @@ export function waterfall(start: Start, typical: Typical | undefined, now: numbe
     total: Math.max(1, end ?? at(latest.at)),
     ...(ready ? { readyMs: at(ready.at) } : {}),
   };
+}
+
+function lastState(start: Start, goesOn: boolean): Bar["state"] {
+  if (start.outcome === "failed") return "failed";
+  return goesOn ? "now" : "done";
 }
 
 /** When the last part ended; now while it goes on; nothing when nobody measures it. */

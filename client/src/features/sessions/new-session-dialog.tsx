@@ -56,8 +56,13 @@ function NewSessionForm({ onCreated }: { onCreated: (session: Session) => void }
   const prompt = promptTyped ?? repo?.suggestion ?? "";
   const [tried, setTried] = useState(false);
   const id = useRef(newId("ses"));
+  // The mutation says a moment later that it is pending: too late for the second press of two.
+  const going = useRef(false);
   const create = useMutation({
     mutationFn: (body: CreateSession) => createSession(body),
+    onSettled: () => {
+      going.current = false;
+    },
     onSuccess: (session) => {
       keep(DRAFT, null);
       upsertSession(client, session);
@@ -71,7 +76,8 @@ function NewSessionForm({ onCreated }: { onCreated: (session: Session) => void }
   const submit = (event?: SyntheticEvent) => {
     event?.preventDefault();
     setTried(true);
-    if (create.isPending || repoProblem(address) !== undefined || prompt.trim() === "") return;
+    if (going.current || repoProblem(address) !== undefined || prompt.trim() === "") return;
+    going.current = true;
     const named = branch.trim();
     create.mutate({
       id: id.current,
@@ -96,7 +102,7 @@ function NewSessionForm({ onCreated }: { onCreated: (session: Session) => void }
             aria-invalid={wrongPrompt !== undefined}
             dir="auto"
             rows={5}
-            autoFocus
+            data-first
             placeholder="Fix the failing test and explain what was wrong."
             className={cx(CONTROL, "resize-y py-2 leading-snug")}
             value={prompt}

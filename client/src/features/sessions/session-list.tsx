@@ -13,16 +13,15 @@ import { useNow } from "@/lib/clock";
 import { age, repoName } from "@/lib/format";
 import type { Session } from "@/protocol/Session";
 
-/** See the head of the file. `onPick` is called when one is chosen, for a sheet to close. */
-export function SessionListView({ onPick }: { onPick?: () => void }) {
+/** See the head of the file. */
+export function SessionListView() {
   const [archived, setArchived] = useState(false);
-  const picked = onPick ? { onPick } : {};
-  return archived ? <ArchivedList onBack={() => setArchived(false)} {...picked} /> : <OpenList onArchived={() => setArchived(true)} {...picked} />;
+  return archived ? <ArchivedList onBack={() => setArchived(false)} /> : <OpenList onArchived={() => setArchived(true)} />;
 }
 
-const LINK = "mx-1.5 flex h-8 items-center gap-2 rounded-md px-2 text-left text-sm text-muted hover:bg-hover pointer-coarse:h-10";
+const LINK = "mx-1.5 flex h-8 items-center gap-2 rounded-md px-2 text-left text-sm text-muted hover:bg-hover pointer-coarse:h-11";
 
-function OpenList({ onArchived, onPick }: { onArchived: () => void; onPick?: () => void }) {
+function OpenList({ onArchived }: { onArchived: () => void }) {
   const list = useInfiniteQuery(sessionsQuery);
   const now = useNow(30_000);
   if (list.isPending) return <ListSkeleton />;
@@ -36,7 +35,7 @@ function OpenList({ onArchived, onPick }: { onArchived: () => void; onPick?: () 
           <h2 className="px-3 pb-0.5 text-xs font-medium text-muted">{section.title}</h2>
           <ul>
             {section.sessions.map((session) => (
-              <SessionRow key={session.id} session={session} now={now} {...(onPick ? { onPick } : {})} />
+              <SessionRow key={session.id} session={session} now={now} />
             ))}
           </ul>
         </section>
@@ -50,7 +49,7 @@ function OpenList({ onArchived, onPick }: { onArchived: () => void; onPick?: () 
   );
 }
 
-function ArchivedList({ onBack, onPick }: { onBack: () => void; onPick?: () => void }) {
+function ArchivedList({ onBack }: { onBack: () => void }) {
   const list = useInfiniteQuery(archivedQuery);
   const client = useQueryClient();
   const now = useNow(30_000);
@@ -78,7 +77,6 @@ function ArchivedList({ onBack, onPick }: { onBack: () => void; onPick?: () => v
               key={session.id}
               session={session}
               now={now}
-              {...(onPick ? { onPick } : {})}
               action={
                 <IconButton
                   label={`Restore: ${session.title.slice(0, 40)}`}
@@ -118,7 +116,7 @@ function Older({ list }: { list: { hasNextPage: boolean; isFetchingNextPage: boo
   );
 }
 
-function SessionRow({ session, now, onPick, action }: { session: Session; now: number; onPick?: () => void; action?: ReactNode }) {
+function SessionRow({ session, now, action }: { session: Session; now: number; action?: ReactNode }) {
   const word = activityWord(session.activity);
   const about = session.repo ? repoName(session.repo.url) : "empty workspace";
   return (
@@ -129,7 +127,6 @@ function SessionRow({ session, now, onPick, action }: { session: Session; now: n
         data-testid="session-row"
         data-session-id={session.id}
         data-activity={session.activity}
-        onClick={onPick}
         className="mx-1.5 flex min-w-0 flex-1 items-start gap-2 rounded-md px-2 py-1.5 hover:bg-hover aria-[current=page]:bg-selected pointer-coarse:py-2.5"
       >
         <span className="mt-1 shrink-0">

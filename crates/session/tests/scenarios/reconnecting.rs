@@ -86,6 +86,25 @@ fn a_sandbox_that_is_gone_is_replaced_by_one_that_takes_its_files_over() {
 }
 
 #[test]
+fn a_successor_of_which_no_runner_was_heard_may_have_taken_nothing_over() {
+    let mut h = lost();
+    h.prompt("p2");
+    h.pass(30_000);
+    h.outcome_is(SandboxState::Exited);
+    assert_eq!((resumes(&h).as_deref(), h.generation()), (Some("sbx-ses_1-1"), 2));
+    // Stopped while it was being made: that looks like one whose runner has ended.
+    h.outcome_is(SandboxState::Creating);
+    h.pass(3_000);
+    h.outcome_is(SandboxState::Exited);
+    h.next();
+    assert_eq!(
+        (resumes(&h).as_deref(), h.generation()),
+        (Some("sbx-ses_1-1"), 3),
+        "the provider follows the files from there, wherever they are"
+    );
+}
+
+#[test]
 fn a_turn_that_had_not_begun_runs_in_the_next_sandbox() {
     let mut h = Harness::new();
     h.booted();

@@ -393,25 +393,6 @@ fn a_retry_where_nothing_failed_does_nothing() {
 }
 
 #[test]
-fn a_sandbox_that_took_over_and_failed_is_the_one_whose_files_the_next_gets() {
-    let mut h = Harness::idle();
-    h.lose_runner();
-    h.prompt("p2");
-    h.pass(30_000);
-    h.outcome_is(SandboxState::Gone);
-    assert_eq!(
-        ensure(&h.call()),
-        ("sbx-ses_1-2".to_owned(), Some("sbx-ses_1-1".to_owned()))
-    );
-    h.outcome_is(SandboxState::Exited);
-    h.pass(2_000);
-    assert_eq!(
-        ensure(&h.call()),
-        ("sbx-ses_1-3".to_owned(), Some("sbx-ses_1-2".to_owned()))
-    );
-}
-
-#[test]
 fn a_sandbox_that_could_not_be_made_leaves_the_files_where_they_were() {
     let mut h = Harness::idle();
     h.lose_runner();

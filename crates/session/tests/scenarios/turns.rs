@@ -208,7 +208,9 @@ fn an_aborted_turn_whose_sandbox_is_lost_counts_as_aborted() {
     h.lose_runner();
     h.pass(30_000);
     h.outcome_is(errand_protocol::sandbox::SandboxState::Gone);
-    assert_eq!(last_end(&h), (TurnOutcome::Aborted, None));
+    let (outcome, cause) = last_end(&h);
+    assert_eq!(outcome, TurnOutcome::Aborted);
+    assert_eq!(cause.expect("a person can read why").code, "aborted");
 }
 
 #[test]

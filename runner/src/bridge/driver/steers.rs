@@ -16,7 +16,7 @@ use crate::bridge::calls::{self, Post};
 use crate::bridge::mapper::{Ending, Output};
 use crate::cause;
 use crate::ids;
-use crate::state::{SteerNote, SteerText, TurnNote};
+use crate::state::{SteerNote, SteerText};
 use crate::streams::Streams;
 
 /// A prompt for the running turn.
@@ -61,6 +61,7 @@ impl Bridge {
     /// Takes a prompt in for the running turn, or says why not. The same one again is answered again.
     pub fn steer(&mut self, steer: Steer, now: Timestamp) -> Vec<Output> {
         let known = self
+            .state
             .note_of(&steer.turn)
             .is_some_and(|note| note.steers.iter().any(|noted| noted.prompt == steer.prompt));
         if known {
@@ -82,10 +83,6 @@ impl Bridge {
         self.ending_at = None;
         self.hand_over();
         vec![Output::Event(steer.accepted())]
-    }
-
-    fn note_of(&self, turn: &TurnId) -> Option<TurnNote> {
-        self.state.get().turns.into_iter().find(|note| &note.turn == turn)
     }
 
     fn note_steer(&mut self, steer: &Steer, now: Timestamp) -> std::io::Result<()> {
@@ -122,7 +119,7 @@ impl Bridge {
     /// After a restart of the runner: the running turn has to answer what was taken in for it. That is said again for
     /// what the engine does not have yet: the runner may have been killed before it could say so.
     pub(super) fn take_up_steers(&mut self) -> Vec<Output> {
-        let Some(note) = self.turn().and_then(|turn| self.note_of(&turn)) else {
+        let Some(note) = self.turn().and_then(|turn| self.state.note_of(&turn)) else {
             return Vec::new();
         };
         let mut out = Vec::new();
@@ -146,7 +143,7 @@ impl Bridge {
         if !self.handed_over() || stopping {
             return;
         }
-        let Some(note) = self.turn().and_then(|turn| self.note_of(&turn)) else {
+        let Some(note) = self.turn().and_then(|turn| self.state.note_of(&turn)) else {
             return;
         };
         let waiting = note.steers.into_iter().find_map(|steer| {

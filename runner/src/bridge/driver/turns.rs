@@ -11,7 +11,7 @@ use crate::bridge::calls::{self, Post};
 use crate::bridge::mapper::{Ending, Output, Source};
 use crate::cause;
 use crate::ids;
-use crate::state::{StateFile, TurnNote};
+use crate::state::{Asked, StateFile, TurnNote};
 use crate::streams::Streams;
 
 impl Bridge {
@@ -34,7 +34,7 @@ impl Bridge {
     }
 
     pub(super) fn start_next(&mut self, streams: &Streams, now: Timestamp) -> Vec<Output> {
-        if self.engine.is_none() || self.turn().is_some() {
+        if self.engine.is_none() || self.turn().is_some() || self.stops > 0 {
             return Vec::new();
         }
         match self.next.take() {
@@ -48,7 +48,7 @@ impl Bridge {
             return Vec::new();
         };
         let mut out = Vec::new();
-        let (note, known) = match note_of(&self.state, &run.turn, now) {
+        let (note, known) = match note_of(&self.state, &run, now) {
             Ok(noted) => noted,
             Err(error) => {
                 tracing::error!(%error, "the turn could not be noted");
@@ -81,27 +81,30 @@ impl Bridge {
     }
 
     /// Stops a turn. Fine when it does not run.
-    pub fn abort(&mut self, turn: &TurnId, streams: &Streams, now: Timestamp) -> Vec<Output> {
+    pub fn abort(&mut self, turn: &TurnId) -> Vec<Output> {
         let waits = self.next.as_ref().is_some_and(|run| &run.turn == turn);
         if waits {
             self.next = None;
             return never_begun(turn.clone(), Ending::aborted());
         }
-        let Some(mapper) = self.mapper.as_mut().filter(|mapper| mapper.turn() == Some(turn)) else {
+        if self.turn().as_ref() != Some(turn) {
             return Vec::new();
-        };
-        mapper.stop(Ending::aborted());
-        if self.engine.is_none() {
-            return self.end(Ending::aborted(), Vec::new(), streams, now);
         }
+        if let Some(mapper) = &mut self.mapper {
+            mapper.stop(Ending::aborted());
+        } else if let Some(left) = &mut self.left {
+            left.stopped = true;
+        }
+        // Without an engine: what it had completed is read first, once it is up (`Bridge::resume`).
         if self.handed_over() {
             self.stop_engine();
         }
         Vec::new()
     }
 
-    pub(super) fn stop_engine(&self) {
+    pub(super) fn stop_engine(&mut self) {
         if let (Some(api), Some(mapper)) = (self.engine.clone(), &self.mapper) {
+            self.stops += 1;
             calls::stop(api, self.root.clone(), mapper.child_sessions(), self.outcomes.clone());
         }
     }
@@ -176,6 +179,7 @@ impl Bridge {
         let over = self.state.update(|state| {
             for note in state.turns.iter_mut().filter(|note| note.turn == turn) {
                 note.over = true;
+                note.asked = None;
                 note.last.clone_from(&last);
                 note.steers.iter_mut().for_each(|steer| steer.waits = None);
             }
@@ -212,16 +216,21 @@ fn never_begun(turn_id: TurnId, ending: Ending) -> Vec<Output> {
 }
 
 /// The ids of a turn's prompt, chosen once and noted before the engine sees them; and whether they were known.
-fn note_of(state: &StateFile, turn: &TurnId, now: Timestamp) -> std::io::Result<(TurnNote, bool)> {
-    if let Some(note) = state.get().turns.into_iter().find(|note| &note.turn == turn) {
+fn note_of(state: &StateFile, run: &Run, now: Timestamp) -> std::io::Result<(TurnNote, bool)> {
+    if let Some(note) = state.note_of(&run.turn) {
         return Ok((note, true));
     }
     let (message, part) = ids::prompt_ids(now)?;
     let note = TurnNote {
-        turn: turn.clone(),
+        turn: run.turn.clone(),
         message,
         part,
         over: false,
+        asked: Some(Asked {
+            text: run.text.clone(),
+            model: run.model.clone(),
+            author: run.author.clone(),
+        }),
         last: None,
         steers: Vec::new(),
     };

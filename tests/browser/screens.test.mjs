@@ -1,0 +1,249 @@
+/**
+ * Every screen of a session's life as a person meets it, at both sizes and in both themes: nothing that keeps somebody from
+ * using it, nothing wider than the window, and on a phone nothing to press that is smaller than a finger. Leaves a picture
+ * of each in target/screens.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+
+import { PHONE, startBrowser } from '../lib/browser.mjs';
+import { greeting, longLog, serveClient, summary } from '../lib/stand-in.mjs';
+import { greetBusy, openPlayed, second, startEvents, startup, waits } from './played.mjs';
+
+const WIDE = { name: 'wide', viewport: { width: 1440, height: 900 } };
+/** Each size and each theme once; the other two pairs, which rarely tell more, with `ERRAND_ALL_LOOKS=1`. */
+const LOOKS = [[WIDE, 'dark'], [PHONE, 'light'], ...(process.env.ERRAND_ALL_LOOKS ? [[WIDE, 'light'], [PHONE, 'dark']] : [])];
+/** The least size of what a finger presses. */
+const FINGER = 44;
+
+const LIST = [
+  summary({ id: 'ses_1', title: 'Fix the rounding of totals in the cart when several currencies are mixed in one order', activity: 'awaiting_input', repo: { url: 'https://github.com/acme/shop' } }),
+  summary({ id: 'ses_2', title: 'Upgrade axum', activity: 'error', phase: 'error', repo: { url: 'https://github.com/acme/api' } }),
+  summary({ id: 'ses_3', title: 'أضف اختبارا للسلة الفارغة', activity: 'tool', repo: { url: 'https://github.com/acme/a-repository-with-a-very-long-name-indeed' } }),
+  summary({ id: 'ses_4', title: '为购物车添加导出功能', activity: 'starting' }),
+  summary({ id: 'ses_5', title: 'Add CSV export', activity: 'idle' }),
+  summary({ id: 'ses_6', title: 'Look into the slow query', activity: 'paused', phase: 'paused' }),
+  summary({ id: 'ses_7', title: 'Old experiment', activity: 'terminated', phase: 'terminated', updatedAt: second(-90_000) }),
+];
+const ARCHIVED = [
+  summary({ id: 'ses_8', title: 'The first attempt at a new checkout, which went nowhere', activity: 'paused', phase: 'paused', archivedAt: second(-5000) }),
+  summary({ id: 'ses_9', title: 'Spike', activity: 'terminated', phase: 'terminated', archivedAt: second(-90_000) }),
+];
+const LISTS = { '/api/sessions': (url) => ({ sessions: url.searchParams.has('archived') ? ARCHIVED : LIST }) };
+const REPOS = { repos: [{ url: 'https://github.com/acme/shop', name: 'acme/shop', branch: 'main', description: 'The shop' }] };
+const QUEUE = [
+  waits('wait1', 'Use the existing helper for rounding, do not write another one', { mode: 'steer' }),
+  waits('wait2', 'Then add a test for the empty cart'),
+  waits('wait3', 'لخّص التغييرات باللغة العربية، ثم 请用中文写一遍，尽量详细一些，不要遗漏任何文件'),
+];
+const TURN = longLog(22, 22)[0].turnId;
+const STEERED = [
+  { seq: 29, at: second(-3), type: 'prompt.queued', prompt: waits('told', 'Mind the currency, too', { mode: 'steer' }) },
+  { seq: 30, at: second(-2), type: 'prompt.steered', promptId: 'prm_told', turnId: TURN },
+];
+const REPO = { url: 'https://github.com/acme/shop', branch: 'main' };
+const busy = (more) => summary({ activity: 'tool', headSeq: 28, queue: 3, repo: REPO, ...more });
+const resting = (more) => summary({ headSeq: 40, repo: REPO, ...more });
+const greetResting = (session, change) => (socket) => {
+  socket.say(greeting(session, { headSeq: 40, ...change }), { type: 'events', events: longLog(1, 40) });
+};
+const PERMISSION = {
+  id: 'int_1', turnId: TURN, openedAt: second(-4), deadline: second(86_000), kind: 'permission', permission: 'bash',
+  command: 'rm -rf node_modules && npm install', patterns: ['rm *'], always: ['rm *'],
+};
+const LOST = { code: 'start_timeout', message: 'The sandbox did not come up within 120 s, three times in a row.' };
+
+function slow() {
+  const played = startup();
+  Object.assign(played.starts[0], { marks: [-190, -190, -189, -185, -170].map((at, n) => ({ point: ['queued', 'admitted', 'requested', 'booting', 'cloning'][n], at: second(at) })) });
+  return played;
+}
+
+function failed() {
+  const played = startup();
+  Object.assign(played.starts[0], { outcome: 'failed', cause: LOST, endedAt: second(-1) });
+  played.waiting = { since: second(-1), reason: LOST.message, doing: 'Nothing, until a person tries again. Waiting prompts are kept.', remedy: { type: 'retry' } };
+  return played;
+}
+
+const startUp = (session) => `/api/sessions/${session.id}/startup`;
+const STARTING = summary({ phase: 'starting', activity: 'starting', headSeq: 4, repo: REPO });
+const greetStarting = (socket) => {
+  socket.say(greeting(STARTING, { headSeq: 4, queue: [startEvents()[0].prompt] }), { type: 'events', events: startEvents() });
+};
+const ERROR = resting({ phase: 'error', activity: 'error', cause: LOST, queue: 1 });
+
+/** Each: what the server says, and what the person does (`go`) to see it. */
+const SCREENS = {
+  'list': { session: summary(), path: '/', answers: LISTS, go: ({ find }) => find('session-row').first().waitFor() },
+  'list-empty': { session: summary(), path: '/', go: ({ page }) => page.getByText('No sessions yet').filter({ visible: true }).waitFor() },
+  'list-archived': {
+    session: summary(), path: '/', answers: LISTS,
+    go: async ({ find }) => {
+      await find('show-archived').click();
+      await find('row-restore').first().waitFor();
+    },
+  },
+  'new': { session: summary(), path: '/', answers: { ...LISTS, '/api/repos': REPOS }, go: ({ window }) => window.newSession() },
+  'busy': {
+    session: busy(), answers: LISTS,
+    onSocket: (socket) => {
+      greetBusy(socket, busy(), QUEUE);
+      socket.say({ type: 'events', events: STEERED });
+    },
+    go: ({ find }) => find('steered-prompt').waitFor(),
+  },
+  'busy-typing': {
+    session: busy(), onSocket: (socket) => greetBusy(socket, busy(), QUEUE),
+    go: async ({ find }) => {
+      await find('queued-prompt').first().waitFor();
+      await find('composer').fill('Also mind the currency');
+    },
+  },
+  'editing': {
+    session: busy(), onSocket: (socket) => greetBusy(socket, busy(), QUEUE),
+    go: async ({ find, page }) => {
+      await find('queue-menu').nth(1).click();
+      await page.getByRole('menuitem', { name: 'Edit' }).click();
+      await page.getByText('Editing a waiting prompt').waitFor();
+    },
+  },
+  'queue-menu': { session: busy(), onSocket: (socket) => greetBusy(socket, busy(), QUEUE), go: ({ find }) => find('queue-menu').nth(1).click() },
+  'session-menu': { session: busy(), onSocket: (socket) => greetBusy(socket, busy(), QUEUE), go: ({ find }) => find('session-menu').click() },
+  'permission': {
+    session: busy({ activity: 'awaiting_input' }),
+    onSocket: (socket) => greetBusy(socket, busy({ activity: 'awaiting_input' }), [], { interactions: [PERMISSION] }),
+    go: ({ find }) => find('permission-card').waitFor(),
+  },
+  'starting': { session: STARTING, answers: { [startUp(STARTING)]: startup }, onSocket: greetStarting, go: ({ find }) => find('bar', { point: 'cloning' }).waitFor() },
+  'starting-slow': { session: STARTING, answers: { [startUp(STARTING)]: slow }, onSocket: greetStarting, go: ({ page }) => page.getByText('slow today').last().waitFor() },
+  'starts': {
+    session: STARTING, answers: { [startUp(STARTING)]: slow }, onSocket: greetStarting,
+    go: async ({ find }) => {
+      await find('startup-details').click();
+      await find('typical').waitFor();
+    },
+  },
+  'starts-failed': {
+    session: ERROR, answers: { [startUp(ERROR)]: failed }, onSocket: greetResting(ERROR, { queue: [waits('left', 'Then add a test')] }),
+    go: async ({ find, page }) => {
+      await page.getByText('All starts and watchdogs').click();
+      await find('typical').waitFor();
+    },
+  },
+  'error': { session: ERROR, onSocket: greetResting(ERROR, { queue: [waits('left', 'Then add a test')] }), go: ({ find }) => find('retry').waitFor() },
+  'paused': { session: resting({ phase: 'paused', activity: 'paused' }), go: ({ find }) => find('resume').waitFor() },
+  'archived': { session: resting({ phase: 'paused', activity: 'paused', archivedAt: second(-600) }), go: ({ find }) => find('restore').waitFor() },
+  'ended': { session: resting({ phase: 'terminated', activity: 'terminated' }), go: ({ find }) => find('turn-footer').last().waitFor() },
+  'forked': {
+    session: resting({ forkedFrom: { sessionId: 'ses_00000000000000000000000002', turnId: 'trn_x' } }),
+    answers: { '/api/sessions/ses_00000000000000000000000002': summary({ title: 'The original piece of work, with a title that is rather long for a phone' }) },
+    go: ({ page }) => page.getByText('The original piece of work').waitFor(),
+  },
+  'fork-dialog': {
+    session: resting({}),
+    go: async ({ find }) => {
+      await find('turn-menu').last().click();
+      await find('fork').click();
+      await find('fork-dialog').waitFor();
+    },
+  },
+  'end-dialog': {
+    session: resting({}),
+    go: async ({ find }) => {
+      await find('session-menu').click();
+      await find('menu-terminate').click();
+      await find('terminate-dialog').waitFor();
+    },
+  },
+  'offline': {
+    session: resting({}), stays: false,
+    go: async ({ find, played }) => {
+      played.sockets[0].close(1011);
+      await find('offline').waitFor();
+      await find('composer').fill('written offline');
+    },
+  },
+  'refused': {
+    session: busy(), onSocket: (socket) => greetBusy(socket, busy(), QUEUE),
+    go: async ({ find, played }) => {
+      await find('composer').fill('One more thing');
+      await find('send').click();
+      const { id } = JSON.parse(played.sockets[0].said.at(-1));
+      played.sockets[0].say({ type: 'reject', id, code: 'conflict', message: 'The queue is full: at most 50 prompts wait.' });
+      await find('refused').waitFor();
+    },
+  },
+};
+
+describe('every screen', () => {
+  let client;
+  let browser;
+
+  before(async () => {
+    [client, browser] = await Promise.all([serveClient(), startBrowser()]);
+  });
+  after(async () => {
+    await browser?.close();
+    await client?.stop();
+  });
+
+  for (const [name, { session, go, stays = true, onSocket = greetResting(session), ...rest }] of Object.entries(SCREENS)) {
+    for (const [device, scheme] of LOOKS) {
+      test(`${name} can be used by everybody (${device.name}, ${scheme})`, async () => {
+        // A socket that is to stay away is answered once only.
+        let greeted = false;
+        const opened = await openPlayed(browser, client, {
+          device, scheme, session, ...rest,
+          onSocket: (socket) => {
+            if (greeted && !stays) return socket.close(1011);
+            greeted = true;
+            return onSocket(socket);
+          },
+        });
+        const { window } = opened;
+        window.expected.push(/status of 404/);
+        const find = (testId, more) => window.find(testId, more).filter({ visible: true });
+        await go({ ...opened, find });
+        await settled(opened.page);
+        await window.screenshot(`${name}-${scheme}`);
+        await window.assertAccessible(name);
+        await window.assertFits(name);
+        if (device === PHONE) assert.deepEqual(await tooSmall(opened.page), [], `smaller than a finger on ${name}`);
+        await window.close();
+      });
+    }
+  }
+});
+
+/** The transcript is at its end, where a page opens; what is measured late may still move it. */
+async function settled(page) {
+  await page.waitForFunction(() => {
+    const frame = document.querySelector('[data-testid=transcript]');
+    return !frame || frame.scrollHeight - frame.scrollTop - frame.clientHeight < 2;
+  });
+}
+
+/**
+ * What can be pressed and is smaller than a finger: a finger on its middle would reach something else. Links within a
+ * sentence are as high as their line.
+ */
+function tooSmall(page) {
+  return page.evaluate((least) => {
+    const presses = 'button, a[href], input, select, textarea, summary, [role=menuitem], [role=menuitemcheckbox]';
+    const shown = [...document.querySelectorAll(presses)].filter((node) => {
+      if (!node.checkVisibility({ visibilityProperty: true }) || node.closest('[aria-hidden=true], .sr-only')) return false;
+      return node.tagName !== 'A' || getComputedStyle(node).display !== 'inline';
+    });
+    return shown.flatMap((node) => {
+      const { left, top, width, height } = node.getBoundingClientRect();
+      if (width >= least && height >= least) return [];
+      const [x, y] = [left + width / 2, top + height / 2];
+      const reach = least / 2 - 1;
+      // What is pressed may reach beyond what is seen; nothing else is beyond the edge of the screen.
+      const around = [[x - reach, y], [x + reach, y], [x, y - reach], [x, y + reach]].map(([at, down]) => document.elementFromPoint(at, down));
+      if (around.every((hit) => hit === null || node.contains(hit))) return [];
+      return [`${node.dataset.testid ?? node.getAttribute('aria-label') ?? node.textContent.slice(0, 30)}: ${Math.round(width)} × ${Math.round(height)}`];
+    });
+  }, FINGER);
+}
