@@ -23,6 +23,8 @@ const HELP = `npm start   builds what changed, runs Errand, prints its URL; Ctrl
   ERRAND_HOME             directory of all state (.errand)
   ERRAND_CACHE            build tools shared by clones (~/.cache/errand)
   ERRAND_HOST_PORT        port of the sandbox host on 127.0.0.1 (any free one)
+  ERRAND_PUBLISH          services near this machine that sandboxes may reach, and by which name:
+                          name[:port]=address[:port], separated by commas
   ERRAND_MODEL_BASE_URL   an OpenAI- or Anthropic-compatible endpoint, instead of the demo model
   ERRAND_MODEL_API_KEY    its key
   ERRAND_MODEL            its model: "name" or "provider/name"
@@ -87,7 +89,8 @@ async function settings(home, port, tools) {
     MODELS: JSON.stringify(models(`http://127.0.0.1:${demoPort}`)),
     SAMPLE_REPO: sample ?? '',
   };
-  return { home, port, demoPort, hostPort, hostSecret, tools, vars };
+  const published = (process.env.ERRAND_PUBLISH ?? '').split(',').filter(Boolean);
+  return { home, port, demoPort, hostPort, hostSecret, tools, vars, published };
 }
 
 async function runParts(context) {

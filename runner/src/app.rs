@@ -20,6 +20,7 @@ use crate::bridge::driver::Bridge;
 use crate::cause::StartFailure;
 use crate::clock;
 use crate::config::Config;
+use crate::egress;
 use crate::engine::process;
 use crate::engine::supervisor::{EngineNews, Workspace};
 use crate::git::CheckedOut;
@@ -97,6 +98,9 @@ pub async fn run(config: Config) -> io::Result<Exit> {
     let running = watch::Sender::new(None);
     let token = watch::Sender::new(config.token.clone());
     let http = http_client(&config)?;
+    if let Some(file) = config.egress.clone() {
+        tokio::spawn(egress::report(file, reports_in.clone()));
+    }
     let saver = Saver {
         config: config.clone(),
         state: state.clone(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use errand_protocol::ids::{Generation, SessionId};
-use errand_protocol::runner::{ENV_GENERATION, ENV_SESSION, ENV_TOKEN, ENV_URL};
+use errand_protocol::runner::{ENV_EGRESS, ENV_GENERATION, ENV_SESSION, ENV_TOKEN, ENV_URL};
 
 /// Environment variable: path of the engine's program.
 pub const ENV_ENGINE: &str = "ERRAND_ENGINE";
@@ -41,6 +41,8 @@ pub struct Config {
     pub state: PathBuf,
     /// How many bytes of events may wait for the control plane.
     pub spool_limit: u64,
+    /// Where the host tells what it refused to the sandbox; it refuses nothing when absent.
+    pub egress: Option<PathBuf>,
     /// How long the engine may say nothing before it is asked whether it still answers.
     pub engine_silence: Duration,
     /// `PATH` for the engine and what it starts.
@@ -98,6 +100,7 @@ impl Config {
             spool_limit: get(ENV_SPOOL_LIMIT)
                 .and_then(|limit| limit.parse().ok())
                 .unwrap_or(SPOOL_LIMIT),
+            egress: get(ENV_EGRESS).map(PathBuf::from),
             engine_silence: get(ENV_ENGINE_SILENCE)
                 .and_then(|silence| silence.parse().ok())
                 .map_or(ENGINE_SILENCE, Duration::from_millis),

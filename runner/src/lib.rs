@@ -17,6 +17,7 @@ pub mod cause;
 pub mod clock;
 pub mod config;
 pub mod cut;
+pub mod egress;
 pub mod engine;
 pub mod git;
 pub mod ids;

@@ -53,12 +53,14 @@ export function stopSandboxesNow(context) {
   spawnSync(nativeBinary('errand-host'), [...hostArgs(context), '--stop-all'], { env, timeout: 10_000, stdio: 'ignore' });
 }
 
-function hostArgs({ home, tools }) {
+function hostArgs({ home, tools, vars, published = [] }) {
   const toolDirs = new Set([process.execPath, tools.ripgrep].map((file) => path.dirname(file)));
   return [
     '--state', path.join(home, 'host'),
     '--runner', nativeBinary('errand-runner'),
     '--engine', tools.opencode,
     ...[...toolDirs].flatMap((dir) => ['--tool-dir', dir]),
+    ...(vars ? ['--control-plane', vars.RUNNER_URL] : []),
+    ...published.flatMap((service) => ['--publish', service]),
   ];
 }

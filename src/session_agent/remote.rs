@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use errand_protocol::egress::EgressPolicy;
 use errand_protocol::runner::{ENV_GENERATION, ENV_SESSION, ENV_TOKEN, ENV_URL};
 use errand_protocol::sandbox::{
     SandboxError, SandboxErrorBody, SandboxErrorKind, SandboxLimits, SandboxSpec, SandboxState, SandboxStatus,
@@ -78,6 +79,7 @@ impl Agent {
                     env,
                     labels,
                     limits: SandboxLimits::default(),
+                    egress: EgressPolicy::default(),
                 };
                 (Method::Put, path, serde_json::to_vec(&spec)?)
             }

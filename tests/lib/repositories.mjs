@@ -35,6 +35,9 @@ export function commit(directory, files, message = 'Change') {
   git(directory, 'commit', '-q', '-m', message);
 }
 
+/** Sandboxes reach nothing on the loopback; under this name, by the host's leave, the servers of the tests. */
+export const GIT_SERVER = 'git.errand.test';
+
 /** A git server that wants a name and a password for everything, and knows nothing below `/404`: `{url, stop()}`. */
 export async function privateServer() {
   const server = http.createServer((request, response) => {
@@ -44,7 +47,7 @@ export async function privateServer() {
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
-    url: `http://127.0.0.1:${server.address().port}`,
+    url: `http://${GIT_SERVER}:${server.address().port}`,
     stop: () => {
       server.closeAllConnections();
       return new Promise((resolve) => server.close(resolve));

@@ -15,6 +15,7 @@ import { which } from '../../scripts/lib/process.mjs';
 import { sampleRepository } from '../../scripts/lib/sample.mjs';
 import { modernNode, opencode } from '../../scripts/lib/tools.mjs';
 import { processesOf, Program, until } from './programs.mjs';
+import { GIT_SERVER } from './repositories.mjs';
 import { signIn } from './user.mjs';
 
 /** What the Worker, and only the Worker, may know of the model's provider. */
@@ -57,6 +58,7 @@ async function settings(home, { vars, timings, permissions, between }) {
   const [demo] = models(`http://127.0.0.1:${seen.demoPort}`, {}).map((model) => ({ ...model, apiKey: PROVIDER_KEY }));
   const anthropic = { ...demo, provider: 'demo-messages', name: 'Demo model (Messages)', dialect: 'anthropic' };
   return {
+    published: [`${GIT_SERVER}=127.0.0.1`],
     home, port, hostPort, demoPort, hostSecret, masterKey, tools, sample, env: seen.env ?? {}, release: seen.release ?? (() => {}),
     vars: {
       ENVIRONMENT: 'development',

@@ -2,6 +2,7 @@
 import type { Answer } from "./Answer";
 import type { Branch } from "./Branch";
 import type { Cause } from "./Cause";
+import type { EgressReason } from "./EgressReason";
 import type { FileChange } from "./FileChange";
 import type { ForkOrigin } from "./ForkOrigin";
 import type { Generation } from "./Generation";
@@ -109,7 +110,19 @@ generation: Generation,
 /**
  * What, and what is done about it.
  */
-cause: Cause, } | { "type": "sandbox.snapshot", 
+cause: Cause, } | { "type": "sandbox.egress_refused", 
+/**
+ * The name, or the address when it was used instead of a name.
+ */
+host: string, 
+/**
+ * The port.
+ */
+port: number, 
+/**
+ * Why.
+ */
+reason: EgressReason, } | { "type": "sandbox.snapshot", 
 /**
  * Its id.
  */

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::access::{Role, Visibility};
+use crate::egress::EgressReason;
 use crate::ids::{Generation, InteractionId, MessageId, PartId, PromptId, Seq, SnapshotId, TurnId};
 use crate::interaction::{Interaction, Resolution};
 use crate::sandbox::{Isolation, RepoSpec};
@@ -95,6 +96,16 @@ pub enum EventBody {
         generation: Generation,
         /// What, and what is done about it.
         cause: Cause,
+    },
+    /// The sandbox was not let through to a host. Told once for each host and port, and at most some times a minute.
+    #[serde(rename = "sandbox.egress_refused")]
+    SandboxEgressRefused {
+        /// The name, or the address when it was used instead of a name.
+        host: String,
+        /// The port.
+        port: u16,
+        /// Why.
+        reason: EgressReason,
     },
     /// The session's work so far is saved outside its sandbox.
     #[serde(rename = "sandbox.snapshot")]

@@ -1,8 +1,8 @@
 //! Errand's wire types: everything that two processes must agree on, and nothing else.
 //!
-//! Owns: ids, timestamps, words of [`access`], the session's vocabulary ([`session`], [`transcript`], [`interaction`], [`startup`]), its log
-//! ([`event`]), the frames of the two WebSockets ([`viewer`], [`runner`]), the sandbox contract ([`sandbox`]),
-//! the REST bodies ([`api`]), money ([`money`]), the live feed ([`bus`]), close codes and size limits.
+//! Owns: ids, timestamps, words of [`access`], the session's vocabulary ([`session`], [`transcript`], [`interaction`],
+//! [`startup`]), its log ([`event`]), the frames of the two WebSockets ([`viewer`], [`runner`]), the sandbox contract
+//! ([`sandbox`], [`egress`]), the REST bodies ([`api`]), money ([`money`]), the live feed ([`bus`]), close codes and size limits.
 //!
 //! Does not: decide anything. No I/O, no clock, no randomness, no rule of the domain beyond "is this value well
 //! formed". Types are parsed once, at the edge, into values that cannot be malformed (`try_from`).
@@ -16,6 +16,7 @@ pub mod accounts;
 pub mod api;
 pub mod bus;
 pub mod close;
+pub mod egress;
 pub mod event;
 pub mod ids;
 pub mod interaction;

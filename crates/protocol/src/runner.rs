@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::egress::EgressRefusal;
 use crate::ids::{Generation, InteractionId, MessageId, PartId, PromptId, SessionId, SnapshotId, SpoolId, TurnId};
 use crate::interaction::{Answer, Ask};
 use crate::sandbox::RepoSpec;
@@ -34,6 +35,10 @@ pub const ENV_TOKEN: &str = "ERRAND_TOKEN";
 /// Environment variable: set when the first token comes on standard input instead. The environment that a process was
 /// started with stays readable in `/proc` for as long as it runs, also that of a program which starts the runner.
 pub const ENV_TOKEN_ON_STDIN: &str = "ERRAND_TOKEN_ON_STDIN";
+
+/// Environment variable: path of the file in which the host tells what it refused to the sandbox, one
+/// [`EgressRefusal`] of JSON a line, only ever appended to; absent where it refuses nothing.
+pub const ENV_EGRESS: &str = "ERRAND_EGRESS";
 
 /// From the runner, by its `type`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -266,6 +271,9 @@ pub enum RunnerEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         loss: Option<String>,
     },
+    /// The sandbox was not let through to a host.
+    #[serde(rename = "egress.refused")]
+    EgressRefused(EgressRefusal),
     /// The engine died and was started again; what it was doing is lost, what it had finished is not.
     #[serde(rename = "engine.restarted")]
     EngineRestarted {

@@ -9,6 +9,7 @@
 //! | `GET /v1/sandboxes?label=k=v` | → 200 [`SandboxList`] |
 //! | `POST /v1/sandboxes/{name}/suspend` | stops its processes, keeps workspace and state for a later `resume` → 200 [`SandboxStatus`]; unknown → state `gone` |
 //! | `DELETE /v1/sandboxes/{name}` | → 204, also when absent |
+//! | `PUT /v1/sandboxes/{name}/egress` | [`EgressPolicy`], which must allow all that the present one allows → 200 [`SandboxStatus`]; unknown → state `gone` |
 //! | `POST /v1/sandboxes/{name}/extend` | → `unsupported` where sandboxes do not expire |
 //! | `GET /v1/health` | → 200 [`HostHealth`] (unsigned) |
 
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::egress::EgressPolicy;
 use crate::text::{Branch, RepoUrl};
 use crate::time::Timestamp;
 
@@ -51,6 +53,9 @@ pub struct SandboxSpec {
     /// Limits; the host applies what its platform allows and says in [`HostHealth`] what it does not.
     #[serde(default)]
     pub limits: SandboxLimits,
+    /// What it may reach. `unsupported` where the host cannot keep to it.
+    #[serde(default)]
+    pub egress: EgressPolicy,
 }
 
 /// Which repository, at which branch (its default branch when `None`).
@@ -138,11 +143,21 @@ pub struct SandboxList {
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub enum Isolation {
-    /// Own user, mount, pid and ipc namespaces (bubblewrap).
+    /// Own user, mount, pid and ipc namespaces (bubblewrap), and, where [`EgressSupport::Names`], an own network.
     Namespaces,
     /// A container or a virtual machine of its own.
     Container,
     /// Only a process group and a directory: code in it can read the host's files.
+    None,
+}
+
+/// How well a host keeps to an egress policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EgressSupport {
+    /// Connections are let through or refused by the name of the host.
+    Names,
+    /// Not at all: sandboxes share the host's network, and a spec with an allowlist is refused.
     None,
 }
 
@@ -159,6 +174,8 @@ pub struct HostHealth {
     pub warning: Option<String>,
     /// Which limits are enforced: any of `memory`, `pids`, `cpu`.
     pub limits: Vec<String>,
+    /// What it can do about egress.
+    pub egress: EgressSupport,
     /// Sandboxes that run now.
     pub running: u32,
     /// Sandboxes that may run at once.

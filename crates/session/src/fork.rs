@@ -111,6 +111,7 @@ impl Survey {
             | EventBody::SandboxStep { .. }
             | EventBody::SandboxReady { .. }
             | EventBody::SandboxTrouble { .. }
+            | EventBody::SandboxEgressRefused { .. }
             | EventBody::SandboxSnapshot { .. }
             | EventBody::GitCloned { .. } => false,
         }

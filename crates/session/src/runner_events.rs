@@ -1,5 +1,6 @@
 //! What a runner's numbered events mean: for the start, for the turn, for the transcript.
 
+use errand_protocol::egress::{EgressRefusal, MAX_HOST_BYTES};
 use errand_protocol::event::EventBody;
 use errand_protocol::ids::TurnId;
 use errand_protocol::runner::{AgentFrame, RunnerEvent};
@@ -47,6 +48,7 @@ impl Step<'_, '_> {
                 if self.inherited() => {}
             RunnerEvent::Step { step } => self.start_step(step),
             RunnerEvent::Cloned { branch, commit } => self.log(EventBody::GitCloned { branch, commit }),
+            RunnerEvent::EgressRefused(refusal) => self.egress_refused(refusal),
             RunnerEvent::Ready { engine } => self.engine_ready(engine),
             RunnerEvent::StartFailed {
                 step: _,
@@ -202,7 +204,16 @@ impl Step<'_, '_> {
             | RunnerEvent::SnapshotSaved { .. }
             | RunnerEvent::SnapshotFailed { .. }
             | RunnerEvent::SnapshotRestored { .. }
+            | RunnerEvent::EgressRefused(_)
             | RunnerEvent::EngineRestarted { .. } => {}
+        }
+    }
+
+    /// The host of a sandbox tells names within their limit; a runner that is not what it should be might not.
+    fn egress_refused(&mut self, refusal: EgressRefusal) {
+        let EgressRefusal { host, port, reason } = refusal;
+        if (1..=MAX_HOST_BYTES).contains(&host.len()) && !host.contains(char::is_control) {
+            self.log(EventBody::SandboxEgressRefused { host, port, reason });
         }
     }
 

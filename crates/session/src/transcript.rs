@@ -74,6 +74,7 @@ impl Fold {
             | EventBody::SandboxStep { .. }
             | EventBody::SandboxReady { .. }
             | EventBody::SandboxTrouble { .. }
+            | EventBody::SandboxEgressRefused { .. }
             | EventBody::SandboxSnapshot { .. }
             | EventBody::PromptMoved { .. }
             | EventBody::GitCloned { .. }

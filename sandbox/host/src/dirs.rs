@@ -10,12 +10,15 @@
 //! | `exit.json` | how it ended; never removed, so a sandbox never starts twice |
 //! | `successor` | the sandbox that took the files over |
 //! | `deleting` | removal was asked for and goes on after a restart |
+//! | `egress.json` | what the sandbox's proxy goes by; rewritten when the policy is widened |
+//! | `egress/refused.jsonl` | what was refused; the sandbox sees it read-only |
 //! | `runner.log`, `runner.log.1` | the runner's output, bounded |
 //! | `workspace`, `state`, `tmp`, `home`, `etc` | the sandbox's own files |
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +27,13 @@ use errand_protocol::time::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::egress::settings::Settings;
 use crate::files::{private_dir, private_file, remove_tree, write_json};
+
+/// The file with what a sandbox's proxy goes by.
+const EGRESS: &str = "egress.json";
+/// The file with what was refused, in its directory.
+pub const REFUSALS: &str = "refused.jsonl";
 
 /// The directory of one sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +70,16 @@ pub struct Launch {
     pub cgroups: Vec<PathBuf>,
     /// The memory limit, for the words about an end by it.
     pub memory_mib: u32,
+    /// It gets a network of its own; absent: it shares the host's.
+    #[serde(default)]
+    pub network: Option<OwnNetwork>,
+}
+
+/// A network of a sandbox's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnNetwork {
+    /// Where on its loopback the control plane is to be found.
+    pub listen: Vec<SocketAddr>,
 }
 
 /// Who the keeper is.
@@ -120,13 +139,17 @@ impl SandboxDir {
         &self.path
     }
 
-    /// Writes the wish; afterwards the directory is there whole, or not at all.
-    pub fn create(&self, record: &Record) -> io::Result<()> {
+    /// Writes the wish, and what the proxy is to go by when there will be one; afterwards the directory is there whole,
+    /// or not at all.
+    pub fn create(&self, record: &Record, egress: Option<&Settings>) -> io::Result<()> {
         let parent = self.path.parent().unwrap_or(&self.path);
         let draft = parent.join(format!(".new-{}", self.name));
         remove_tree(&draft)?;
         private_dir(&draft)?;
         write_json(&draft.join("record.json"), record)?;
+        if let Some(settings) = egress {
+            write_json(&draft.join(EGRESS), settings)?;
+        }
         std::fs::rename(&draft, &self.path)?;
         File::open(parent)?.sync_all()
     }
@@ -144,6 +167,31 @@ impl SandboxDir {
     /// Writes what the keeper is to start.
     pub fn set_launch(&self, launch: &Launch) -> io::Result<()> {
         write_json(&self.path.join("launch.json"), launch)
+    }
+
+    /// Where its proxy's settings are.
+    pub fn egress_settings(&self) -> PathBuf {
+        self.path.join(EGRESS)
+    }
+
+    /// What its proxy goes by; `None` when it shares the host's network.
+    pub fn egress(&self) -> Option<Settings> {
+        self.read(EGRESS)
+    }
+
+    /// Tells its proxy what to go by from now on.
+    pub fn set_egress(&self, settings: &Settings) -> io::Result<()> {
+        write_json(&self.egress_settings(), settings)
+    }
+
+    /// The directory of what is told to the sandbox about egress.
+    pub fn egress_news(&self) -> PathBuf {
+        self.path.join("egress")
+    }
+
+    /// What was refused.
+    pub fn refusals(&self) -> PathBuf {
+        self.egress_news().join(REFUSALS)
     }
 
     /// How it ended, when it did.

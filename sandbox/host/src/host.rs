@@ -7,14 +7,18 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use errand_protocol::runner::ENV_TOKEN;
+use errand_protocol::egress::EgressPolicy;
 use errand_protocol::sandbox::{
-    HostHealth, SandboxError, SandboxErrorKind, SandboxLimits, SandboxList, SandboxSpec, SandboxState, SandboxStatus,
+    HostHealth, SandboxError, SandboxErrorKind, SandboxList, SandboxSpec, SandboxState, SandboxStatus,
 };
 use errand_protocol::time::Timestamp;
 use sha2::{Digest as _, Sha256};
 
+use crate::checks::{
+    check_egress, check_name, check_spec, check_wider, control_planes, disk, invalid, same_or_conflict,
+};
 use crate::dirs::{self, Exit, Record, SandboxDir};
+use crate::egress::settings::{Origin, Published, Settings};
 use crate::isolation::Platform;
 use crate::keeper;
 use crate::launch::{self, Programs};
@@ -36,6 +40,10 @@ pub struct Config {
     pub programs: Programs,
     /// What the machine offers.
     pub platform: Platform,
+    /// Where the control plane is; none: where each spec says.
+    pub control_planes: Vec<Origin>,
+    /// Services of the host's network that sandboxes may reach.
+    pub published: Vec<Published>,
     /// Our own binary, which is also the keeper.
     pub keeper: PathBuf,
 }
@@ -102,6 +110,8 @@ impl Host {
         }
         self.check_resume(name, &spec)?;
         self.local_repo(&spec)?;
+        check_egress(&spec.egress, self.config.platform.egress())?;
+        let egress = self.egress(&spec)?;
         let _admission = self.admission.lock().await;
         if self.active_beside(spec.resume.as_deref()) >= self.config.capacity {
             return Err(SandboxError {
@@ -116,7 +126,7 @@ impl Host {
             spec,
             cgroups: self.config.platform.cgroups.paths(&self.group_of(name)),
         };
-        dir.create(&record).map_err(|error| disk(&error))?;
+        dir.create(&record, egress.as_ref()).map_err(|error| disk(&error))?;
         let status = dir.status();
         let host = Arc::clone(self);
         tokio::spawn(async move { host.make(dir).await });
@@ -248,6 +258,22 @@ impl Host {
         result.map_err(|error| disk(&error))
     }
 
+    /// Lets a sandbox reach more than before; counts for connections from then on.
+    pub async fn widen(self: &Arc<Self>, name: &str, policy: EgressPolicy) -> Result<SandboxStatus, SandboxError> {
+        check_name(name)?;
+        check_egress(&policy, self.config.platform.egress())?;
+        let one = self.lock_of(name);
+        let _one = one.lock().await;
+        let dir = SandboxDir::new(&self.config.state, name);
+        // Without a network of its own it has all that it could be given.
+        if let Some(mut settings) = dir.egress() {
+            check_wider(&policy, &settings.policy)?;
+            settings.policy = policy;
+            dir.set_egress(&settings).map_err(|error| disk(&error))?;
+        }
+        Ok(dir.status())
+    }
+
     /// Whether and how well this host works.
     pub fn health(&self) -> HostHealth {
         HostHealth {
@@ -255,6 +281,7 @@ impl Host {
             isolation: self.config.platform.isolation(),
             warning: self.config.platform.warning.clone(),
             limits: self.config.platform.cgroups.limits(),
+            egress: self.config.platform.egress(),
             running: self.active_beside(None),
             capacity: self.config.capacity,
         }
@@ -296,6 +323,16 @@ impl Host {
         checked.map(Some).map_err(|error| invalid(&error.to_string()))
     }
 
+    /// What the sandbox's proxy goes by; `None` when it shares the host's network.
+    fn egress(&self, spec: &SandboxSpec) -> Result<Option<Settings>, SandboxError> {
+        let settings = Settings {
+            policy: spec.egress.clone(),
+            control_planes: control_planes(spec, &self.config.control_planes)?,
+            published: self.config.published.clone(),
+        };
+        Ok(Some(settings).filter(|_| self.config.platform.own_network))
+    }
+
     /// Several hosts may run on one machine, each with a sandbox of the same name.
     fn group_of(&self, name: &str) -> String {
         format!("{name}-{}", short_hash(&self.config.state))
@@ -305,78 +342,6 @@ impl Host {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         names.retain(|_, lock| Arc::strong_count(lock) > 1);
         Arc::clone(names.entry(name.to_owned()).or_default())
-    }
-}
-
-/// Tokens are made anew for each call, so they do not make another spec.
-fn same_or_conflict(dir: &SandboxDir, record: &Record, spec: &SandboxSpec) -> Result<SandboxStatus, SandboxError> {
-    let without_token = |spec: &SandboxSpec| {
-        let mut spec = spec.clone();
-        spec.env.remove(ENV_TOKEN);
-        spec
-    };
-    if dir.deleting() {
-        return Err(disk(&io::Error::other(format!(
-            "{} is still being removed",
-            dir.name()
-        ))));
-    }
-    if without_token(&record.spec) == without_token(spec) {
-        return Ok(dir.status());
-    }
-    Err(SandboxError {
-        kind: SandboxErrorKind::Conflict,
-        message: format!("{} exists already with another specification", dir.name()),
-        retry_after_ms: None,
-    })
-}
-
-fn check_name(name: &str) -> Result<(), SandboxError> {
-    if dirs::valid_name(name) {
-        return Ok(());
-    }
-    Err(invalid(
-        "a sandbox's name is sbx- and up to 100 letters, digits, '_' or '-'",
-    ))
-}
-
-fn check_spec(spec: &SandboxSpec) -> Result<(), SandboxError> {
-    for (name, value) in &spec.env {
-        let mut bytes = name.bytes();
-        let first = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
-        let well_formed = first && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        // The loader's variables would act on bubblewrap, outside the sandbox.
-        if !well_formed || name.starts_with("LD_") || name.starts_with("DYLD_") || value.contains('\0') {
-            return Err(invalid(&format!("the environment variable {name:?} is not allowed")));
-        }
-    }
-    let SandboxLimits {
-        memory_mib,
-        pids,
-        cpu_millis,
-    } = spec.limits;
-    if memory_mib < 32 || pids < 8 || cpu_millis < 10 {
-        return Err(invalid(
-            "the limits are too small: at least 32 MiB, 8 processes, 10 thousandths of a core",
-        ));
-    }
-    Ok(())
-}
-
-/// An error for a request that can never work.
-pub(crate) fn invalid(message: &str) -> SandboxError {
-    SandboxError {
-        kind: SandboxErrorKind::InvalidSpec,
-        message: message.to_owned(),
-        retry_after_ms: None,
-    }
-}
-
-fn disk(error: &io::Error) -> SandboxError {
-    SandboxError {
-        kind: SandboxErrorKind::Transient,
-        message: format!("the host could not do it: {error}"),
-        retry_after_ms: Some(1000),
     }
 }
 

@@ -10,7 +10,8 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
+use errand_protocol::egress::EgressPolicy;
 use errand_protocol::sandbox::{
     SIGNATURE_HEADER, SandboxError, SandboxErrorBody, SandboxErrorKind, SandboxSpec, TIMESTAMP_HEADER,
 };
@@ -18,7 +19,8 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::{Deserialize, Serialize};
 
 use crate::auth::{SignedRequest, Verifier};
-use crate::host::{Host, invalid, now};
+use crate::checks::invalid;
+use crate::host::{Host, now};
 
 /// Larger bodies are refused.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
@@ -31,6 +33,7 @@ pub fn router(host: Arc<Host>, verifier: Verifier) -> Router {
         .route("/v1/sandboxes", get(list))
         .route("/v1/sandboxes/{name}", get(inspect).put(ensure).delete(delete))
         .route("/v1/sandboxes/{name}/suspend", post(suspend))
+        .route("/v1/sandboxes/{name}/egress", put(widen))
         .route("/v1/sandboxes/{name}/extend", post(extend))
         .fallback(|| async { failure(StatusCode::NOT_FOUND, invalid("there is no such call")) })
         .method_not_allowed_fallback(|| async {
@@ -121,6 +124,14 @@ async fn delete(State(host): State<Arc<Host>>, Path(name): Path<String>) -> Resp
 
 async fn suspend(State(host): State<Arc<Host>>, Path(name): Path<String>) -> Response {
     answer(StatusCode::OK, host.suspend(&name).await)
+}
+
+async fn widen(State(host): State<Arc<Host>>, Path(name): Path<String>, body: Bytes) -> Response {
+    let policy: EgressPolicy = match serde_json::from_slice(&body) {
+        Ok(policy) => policy,
+        Err(error) => return error_response(invalid(&format!("the policy cannot be read: {error}"))),
+    };
+    answer(StatusCode::OK, host.widen(&name, policy).await)
 }
 
 async fn extend() -> Response {

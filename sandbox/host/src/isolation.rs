@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use errand_protocol::sandbox::Isolation;
+use errand_protocol::sandbox::{EgressSupport, Isolation};
 
 use crate::cgroup::Cgroups;
+use crate::keeper;
 use crate::launch;
 use crate::options::IsolationChoice;
 
@@ -14,6 +15,8 @@ use crate::options::IsolationChoice;
 pub struct Platform {
     /// bubblewrap, when it works here.
     pub bubblewrap: Option<PathBuf>,
+    /// Whether sandboxes get networks of their own.
+    pub own_network: bool,
     /// Where limits can be set.
     pub cgroups: Cgroups,
     /// What is missing, and how to get it.
@@ -37,6 +40,12 @@ impl Platform {
                 "Sandboxes are not isolated: code in them can read this machine's files, because {why}."
             ));
         }
+        let network = found.as_ref().map(|bubblewrap| own_network(bubblewrap));
+        if let Ok(Err(why)) = &network {
+            warnings.push(format!(
+                "Sandboxes share this machine's network, its own services included: {why}."
+            ));
+        }
         let limits = cgroups.limits();
         let missing: Vec<&str> = ["memory", "pids", "cpu"]
             .into_iter()
@@ -49,10 +58,20 @@ impl Platform {
             ));
         }
         Ok(Self {
+            own_network: matches!(network, Ok(Ok(()))),
             bubblewrap: found.ok(),
             cgroups,
             warning: (!warnings.is_empty()).then(|| warnings.join(" ")),
         })
+    }
+
+    /// What can be done about egress, in the contract's words.
+    pub fn egress(&self) -> EgressSupport {
+        if self.own_network {
+            EgressSupport::Names
+        } else {
+            EgressSupport::None
+        }
     }
 
     /// The level, in the contract's words.
@@ -71,21 +90,37 @@ fn working_bubblewrap() -> Result<PathBuf, String> {
     }
     let program =
         find_program("bwrap").ok_or("bubblewrap is not installed (Debian, Ubuntu: apt install bubblewrap)")?;
-    let output = Command::new(&program)
+    isolated_true(&mut Command::new(&program)).map_err(|said| {
+        format!(
+            "bubblewrap does not work here ({said}); on Ubuntu 24 and later, allow user namespaces for it in AppArmor"
+        )
+    })?;
+    Ok(program)
+}
+
+/// Makes a network as for a sandbox, with bubblewrap in it.
+fn own_network(bubblewrap: &Path) -> Result<(), String> {
+    let host = std::env::current_exe().map_err(|error| format!("the host's own binary: {error}"))?;
+    let said = isolated_true(Command::new(host).arg(keeper::PROBE).arg(bubblewrap));
+    said.map_err(|said| {
+        format!("{said} (needed: user and network namespaces for this program, nftables with NAT in the kernel)")
+    })
+}
+
+/// Lets bubblewrap, which the command begins, run a program that does nothing.
+fn isolated_true(command: &mut Command) -> Result<(), String> {
+    let output = command
         .args(launch::namespace_arguments())
         .args(launch::system_mounts(Path::new("/")))
         .arg("true")
         .env_clear()
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| format!("bubblewrap could not be started: {error}"))?;
+        .map_err(|error| format!("it could not be started: {error}"))?;
     if output.status.success() {
-        return Ok(program);
+        return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(format!(
-        "bubblewrap does not work here ({said}); on Ubuntu 24 and later, allow user namespaces for it in AppArmor"
-    ))
+    Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
 }
 
 /// The full path of a program on the PATH.

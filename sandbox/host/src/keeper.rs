@@ -5,7 +5,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,12 +18,17 @@ use rustix::process::{Resource, Rlimit, WaitOptions, WaitStatus};
 
 use crate::cgroup;
 use crate::dirs::{Exit, KeeperRecord, Launch, SandboxDir};
+use crate::egress::guard::{self, Guard};
+use crate::egress::{namespace, pass, proxy, sockets};
 use crate::processes;
 
 /// First argument of a host's binary that is to be a keeper; the second is the sandbox's directory.
 pub const KEEP: &str = "__keep";
 /// First argument of the step between the keeper and the sandbox's first program.
 pub const EXEC: &str = "__exec";
+
+/// First argument of the step that only tries an own network; a program and its arguments follow.
+pub const PROBE: &str = "__probe";
 
 const LOG_PART: u64 = 2_500_000;
 const SWEEP: Duration = Duration::from_secs(10);
@@ -77,11 +84,12 @@ fn record(dir: &SandboxDir, exit: &Exit) -> io::Result<()> {
 fn start_and_wait(dir: &SandboxDir) -> io::Result<Exit> {
     let launch = dir.launch().ok_or(io::ErrorKind::NotFound)?;
     let (reader, writer) = io::pipe()?;
+    let (line, its_line) = UnixStream::pair()?;
     let child = Command::new(std::env::current_exe()?)
         .arg(EXEC)
         .arg(dir.path())
         .env_clear()
-        .stdin(Stdio::null())
+        .stdin(Stdio::from(OwnedFd::from(its_line)))
         .stdout(writer.try_clone()?)
         .stderr(writer)
         .spawn()?;
@@ -90,17 +98,38 @@ fn start_and_wait(dir: &SandboxDir) -> io::Result<Exit> {
     let copied = log.clone();
     // Ends when the last process of the sandbox has closed its output.
     std::thread::spawn(move || copy_bounded(reader, &copied));
-    let status = wait_for(i32::try_from(child.id()).unwrap_or(i32::MAX))?;
+    // A first step that fails sends nothing, and its end says why.
+    let mut guard = launch.network.as_ref().and_then(|_| Guard::new(dir, &line).ok());
+    let end = wait_for(i32::try_from(child.id()).unwrap_or(i32::MAX), guard.as_mut())?;
     processes::kill_all(dir, SWEEP);
-    Ok(describe(status, &launch, &log))
+    Ok(match end {
+        End::Program(status) => describe(status, &launch, &log),
+        End::Proxy(error) => Exit {
+            failed: false,
+            cause: format!("its network's proxy could not be kept running: {error}"),
+        },
+    })
 }
 
-/// Waits for the child, and reaps whatever orphan ends meanwhile.
-fn wait_for(child: i32) -> io::Result<WaitStatus> {
+/// What ended a sandbox.
+enum End {
+    /// Its first program.
+    Program(WaitStatus),
+    /// Its way out.
+    Proxy(io::Error),
+}
+
+/// Waits for the child, and reaps whatever orphan ends meanwhile; the proxy is started again.
+fn wait_for(child: i32, mut guard: Option<&mut Guard>) -> io::Result<End> {
     loop {
         match rustix::process::wait(WaitOptions::empty()) {
-            Ok(Some((pid, status))) if pid.as_raw_pid() == child => return Ok(status),
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Ok(Some((pid, status))) if pid.as_raw_pid() == child => return Ok(End::Program(status)),
+            Ok(Some((pid, _))) => {
+                if let Some(Err(error)) = guard.as_mut().map(|guard| guard.ended(pid.as_raw_pid())) {
+                    return Ok(End::Proxy(error));
+                }
+            }
+            Ok(None) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -191,7 +220,8 @@ fn open_log(log: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).mode(0o600).open(log)
 }
 
-/// Joins the sandbox's cgroups, then becomes its first program. Returns only when that failed.
+/// Joins the sandbox's cgroups, enters its network, then becomes its first program. Returns only when that failed.
+/// Standard input is the keeper's line.
 pub fn exec(path: PathBuf) -> io::Error {
     let Some(launch) = SandboxDir::from_path(path).and_then(|dir| dir.launch()) else {
         return io::Error::other("no launch record");
@@ -210,6 +240,11 @@ pub fn exec(path: PathBuf) -> io::Error {
     {
         return error.into();
     }
+    if let Some(network) = &launch.network
+        && let Err(error) = enter(&network.listen)
+    {
+        return error;
+    }
     let mut words = launch.argv.iter();
     let Some(program) = words.next() else {
         return io::ErrorKind::InvalidInput.into();
@@ -219,6 +254,7 @@ pub fn exec(path: PathBuf) -> io::Error {
         .args(words)
         .env_clear()
         .envs(&launch.env)
+        .stdin(Stdio::null())
         .current_dir(&launch.cwd);
     if let Some(token) = launch.env.get(ENV_TOKEN)
         && let Err(error) = hand_over(&mut command, token)
@@ -226,6 +262,27 @@ pub fn exec(path: PathBuf) -> io::Error {
         return error;
     }
     command.exec()
+}
+
+/// Enters a network of the sandbox's own and gives the keeper its sockets.
+fn enter(listen: &[std::net::SocketAddr]) -> io::Result<()> {
+    let line = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)?);
+    pass::send(&line, &namespace::enter(listen)?)?;
+    sockets::restrict()
+}
+
+/// Enters a network of its own and becomes the program in it: whether that works is to be found out.
+fn probe(words: &[String]) -> io::Error {
+    let Some((program, arguments)) = words.split_first() else {
+        return io::ErrorKind::InvalidInput.into();
+    };
+    match namespace::enter(&[]) {
+        Err(error) => error,
+        Ok(_sockets) => match sockets::restrict() {
+            Err(error) => error,
+            Ok(()) => Command::new(program).args(arguments).exec(),
+        },
+    }
 }
 
 /// Gives the token on standard input: bubblewrap stays as the sandbox's first process, and what stands in its
@@ -237,16 +294,18 @@ fn hand_over(command: &mut Command, token: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs the keeper's two steps when the command line asks for one; the exit code then.
+/// Runs one of the steps beside the host itself when the command line asks for it; the exit code then.
 pub fn run_step(args: &[String]) -> Option<i32> {
-    let [_, step, path] = args else { return None };
-    match step.as_str() {
-        KEEP => Some(i32::from(keep(PathBuf::from(path)).is_err())),
-        EXEC => {
-            let error = exec(PathBuf::from(path));
-            let _ = writeln!(io::stderr(), "{error}");
-            Some(NOT_PREPARED)
-        }
+    let [_, step, path, rest @ ..] = args else { return None };
+    let failed = |error: io::Error| {
+        let _ = writeln!(io::stderr(), "{error}");
+        Some(NOT_PREPARED)
+    };
+    match (step.as_str(), rest) {
+        (KEEP, []) => Some(i32::from(keep(PathBuf::from(path)).is_err())),
+        (EXEC, []) => failed(exec(PathBuf::from(path))),
+        (guard::PROXY, []) => Some(i32::from(proxy::run(PathBuf::from(path)).is_err())),
+        (PROBE, _) => failed(probe(args.get(2..).unwrap_or_default())),
         _ => None,
     }
 }

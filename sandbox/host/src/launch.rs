@@ -9,16 +9,21 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use errand_protocol::runner::ENV_EGRESS;
 use errand_protocol::sandbox::SandboxSpec;
 
-use crate::dirs::{Launch, SandboxDir};
+use crate::dirs::{Launch, OwnNetwork, REFUSALS, SandboxDir};
+use crate::egress::settings::Origin;
 use crate::files::private_dir;
+use crate::processes::STATE;
 use crate::repo::LocalRepo;
 
 const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Where our own programs are, inside.
 const PROGRAMS: &str = "/opt/errand/bin";
 const HOME: &str = "/home/errand";
+/// Where the sandbox reads what was refused to it, inside.
+const EGRESS_NEWS: &str = "/opt/errand/egress";
 
 /// Files of `/etc` that programs need and that hold nothing private.
 const ETC: [&str; 15] = [
@@ -64,6 +69,10 @@ pub fn prepare(
     for name in ["workspace", "state", "tmp", "home"] {
         private_dir(&dir.path().join(name))?;
     }
+    let network = dir.egress().map(|egress| OwnNetwork {
+        listen: egress.control_planes.iter().filter_map(Origin::loopback).collect(),
+    });
+    let own_network = network.is_some();
     let launch = |argv, program: &Path, env, cwd| Launch {
         argv,
         program: text(program),
@@ -71,6 +80,7 @@ pub fn prepare(
         cwd,
         cgroups,
         memory_mib: spec.limits.memory_mib,
+        network,
     };
     let Some(bubblewrap) = &programs.bubblewrap else {
         let env = environment(spec, programs, &Places::outside(dir, programs));
@@ -81,22 +91,31 @@ pub fn prepare(
             dir.workspace(),
         ));
     };
-    write_etc(dir)?;
+    write_etc(dir, own_network)?;
+    if own_network {
+        private_dir(&dir.egress_news())?;
+    }
     let runner = Path::new(PROGRAMS).join("errand-runner");
     let mut argv = vec![text(bubblewrap)];
     argv.extend(namespace_arguments().map(str::to_owned));
     argv.extend(system_mounts(&dir.path().join("etc")));
     argv.extend(own_mounts(dir, programs));
+    if own_network {
+        argv.extend(words(["--ro-bind", &text(&dir.egress_news()), EGRESS_NEWS]));
+    }
     if let Some(repo) = repo {
         argv.extend(repo.mounts(dir)?);
     }
     argv.extend(["--remount-ro", "/", "--chdir", "/workspace"].map(str::to_owned));
     argv.extend([text(&runner)]);
-    let env = environment(spec, programs, &Places::inside());
+    let mut env = environment(spec, programs, &Places::inside());
+    if own_network {
+        env.insert(ENV_EGRESS.to_owned(), format!("{EGRESS_NEWS}/{REFUSALS}"));
+    }
     Ok(launch(argv, &runner, env, PathBuf::from("/")))
 }
 
-/// Own namespaces of every kind but the network's, no capabilities, no terminal, no further user namespaces.
+/// Own namespaces of every kind but the network's (which is made before), no capabilities, no terminal, no further user namespaces.
 pub fn namespace_arguments() -> impl Iterator<Item = &'static str> {
     "--unshare-user --unshare-pid --unshare-ipc --unshare-uts --unshare-cgroup-try --disable-userns --new-session \
      --uid 1000 --gid 1000 --hostname errand --cap-drop ALL --proc /proc --dev /dev"
@@ -120,7 +139,7 @@ pub fn system_mounts(etc: &Path) -> Vec<String> {
     if let Ok(resolver) = fs::canonicalize("/etc/resolv.conf") {
         args.extend(words(["--ro-bind", &text(&resolver), "/etc/resolv.conf"]));
     }
-    for name in ["passwd", "group", "nsswitch.conf"] {
+    for name in ["passwd", "group", "nsswitch.conf", "hosts", "resolv.conf"] {
         let file = etc.join(name);
         if file.is_file() && etc != Path::new("/") {
             args.extend(words(["--ro-bind", &text(&file), &format!("/etc/{name}")]));
@@ -156,7 +175,7 @@ fn own_mounts(dir: &SandboxDir, programs: &Programs) -> Vec<String> {
 }
 
 /// Our own `/etc` files: the user that programs find themselves to be, and plain name lookups.
-fn write_etc(dir: &SandboxDir) -> io::Result<()> {
+fn write_etc(dir: &SandboxDir, own_network: bool) -> io::Result<()> {
     let etc = dir.path().join("etc");
     private_dir(&etc)?;
     let passwd = format!(
@@ -164,6 +183,10 @@ fn write_etc(dir: &SandboxDir) -> io::Result<()> {
     );
     fs::write(etc.join("passwd"), passwd)?;
     fs::write(etc.join("group"), "root:x:0:\nerrand:x:1000:\nnogroup:x:65534:\n")?;
+    if own_network {
+        fs::write(etc.join("hosts"), "127.0.0.1 localhost errand\n::1 localhost\n")?;
+        fs::write(etc.join("resolv.conf"), "nameserver 127.0.0.1\n")?;
+    }
     fs::write(
         etc.join("nsswitch.conf"),
         "passwd: files\ngroup: files\nhosts: files dns\n",
@@ -217,7 +240,7 @@ fn environment(spec: &SandboxSpec, programs: &Programs, places: &Places) -> BTre
         ("TMPDIR".to_owned(), text(&places.tmp)),
         ("ERRAND_ENGINE".to_owned(), text(&places.engine)),
         ("ERRAND_WORKSPACE".to_owned(), text(&places.workspace)),
-        ("ERRAND_STATE".to_owned(), text(&places.state)),
+        (STATE.to_owned(), text(&places.state)),
     ]);
     env
 }

@@ -4,15 +4,17 @@
 //! so that a host can be killed at any moment and the next one goes on ([`host`]). Each sandbox has a keeper
 //! ([`keeper`]), a small process of its own that outlives the host, holds the log within bounds and records how
 //! the runner ended. A sandbox is kept apart by bubblewrap where that works ([`launch`]) and limited by cgroups
-//! where those can be written ([`cgroup`]); what is missing stands in `/v1/health`.
+//! where those can be written ([`cgroup`]), and has a network of its own whose only way out is a proxy ([`egress`]);
+//! what is missing stands in `/v1/health`.
 //!
-//! Does not: know sessions, tokens or models; clone (the runner does); snapshot; control egress — the
-//! network, with the host's loopback, is shared with the sandbox. Run under systemd, the host's unit needs
-//! `KillMode=process`, or a restart of the unit takes the sandboxes with it.
+//! Does not: know sessions, tokens or models; clone (the runner does); snapshot. Run under systemd,
+//! the host's unit needs `KillMode=process`, or a restart of the unit takes the sandboxes with it.
 
 pub mod auth;
 pub mod cgroup;
+mod checks;
 pub mod dirs;
+pub mod egress;
 pub mod files;
 pub mod host;
 pub mod http;

@@ -77,6 +77,8 @@ fn configure(options: &Options, state: std::path::PathBuf) -> Result<Config, Str
             tool_dirs: tool_dirs?,
         },
         platform,
+        control_planes: options.control_planes.clone(),
+        published: options.published.clone(),
         keeper: std::env::current_exe().map_err(|error| format!("the host's own binary: {error}"))?,
     })
 }

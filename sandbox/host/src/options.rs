@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
+use crate::egress::settings::{Origin, Published};
+
 /// Makes, finds again and removes sandboxes on this machine, over the signed sandbox contract.
 #[derive(Debug, Parser)]
 #[command(name = "errand-host", version)]
@@ -30,6 +32,14 @@ pub struct Options {
     /// How sandboxes are kept apart; `auto` uses bubblewrap where it works.
     #[arg(long, value_enum, default_value_t = IsolationChoice::Auto)]
     pub isolation: IsolationChoice,
+    /// Where the control plane is, as sandboxes know it (their `ERRAND_URL`): always reachable for them. May be given
+    /// several times; others are refused then. Not given: where each sandbox's signed specification says it is.
+    #[arg(long = "control-plane", value_name = "URL")]
+    pub control_planes: Vec<Origin>,
+    /// A service of this machine or its network that sandboxes may reach, under this name only:
+    /// `git.corp:443=10.0.0.5:8443`. Without ports, all of them. May be given several times.
+    #[arg(long = "publish", value_name = "NAME[:PORT]=ADDRESS[:PORT]")]
+    pub published: Vec<Published>,
     /// Stop every sandbox when the host is told to stop; otherwise they go on and the next host finds them.
     #[arg(long)]
     pub stop_sandboxes_on_exit: bool,

@@ -1,7 +1,7 @@
 //! Processes as the operating system shows them: which belong to a sandbox, and ending all of them.
 //!
 //! A process belongs to a sandbox when it descends from its keeper (which adopts orphans), sits in one of its
-//! cgroups, or carries its mark: bubblewrap by the directory it binds, any other by its `ERRAND_STATE`.
+//! cgroups, or carries its mark: bubblewrap by the directory it binds, any other by its [`STATE`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -11,6 +11,8 @@ use rustix::process::{Pid, Signal};
 use crate::cgroup;
 use crate::dirs::SandboxDir;
 
+/// The variable by which a process is known to be a sandbox's.
+pub const STATE: &str = "ERRAND_STATE";
 const POLL: Duration = Duration::from_millis(25);
 
 /// A text that tells a process from a later one with the same number; `None` when it does not run.
@@ -101,6 +103,7 @@ mod imp {
     use std::collections::BTreeMap;
     use std::os::unix::ffi::OsStringExt as _;
 
+    use super::STATE;
     use crate::dirs::SandboxDir;
 
     /// `/proc/PID/stat` from the state on: the command before it may hold anything.
@@ -145,7 +148,7 @@ mod imp {
         if bubblewrap {
             return words.any(|word| word == workspace);
         }
-        let state = [b"ERRAND_STATE=".to_vec(), dir.state().into_os_string().into_vec()].concat();
+        let state = [STATE.as_bytes(), b"=", &dir.state().into_os_string().into_vec()].concat();
         file("environ").split(|b| *b == 0).any(|entry| entry == state)
     }
 }

@@ -33,6 +33,9 @@ fn the_hosts_environment_does_not_leak_in() {
         let mut names: Vec<&str> = text.lines().filter_map(|line| line.split('=').next()).collect();
         names.retain(|name| !["_", "PWD", "OLDPWD", "SHLVL"].contains(name));
         names.sort_unstable();
+        if host.health()["egress"] == "names" {
+            names.retain(|name| *name != "ERRAND_EGRESS");
+        }
         let expected = [
             "ERRAND_ENGINE",
             "ERRAND_SESSION",

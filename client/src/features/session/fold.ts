@@ -86,6 +86,7 @@ function apply(draft: Draft, event: Event): void {
     case "session.joined":
     case "prompt.moved":
     case "sandbox.snapshot":
+    case "sandbox.egress_refused":
       return;
     case "turn.aborting":
     case "turn.retrying":

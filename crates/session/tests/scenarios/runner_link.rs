@@ -1,6 +1,7 @@
 //! The runner link: who may speak, what is new, what is acked.
 
 use errand_protocol::close::CloseCode;
+use errand_protocol::egress::{EgressReason, EgressRefusal};
 use errand_protocol::event::EventBody;
 use errand_protocol::ids::Generation;
 use errand_protocol::runner::{AgentFrame, RunnerEvent, RunnerFrame};
@@ -451,4 +452,26 @@ fn a_token_is_granted_for_the_current_generation() {
         generation: Generation(1),
     };
     assert_eq!(effects, [granted]);
+}
+
+#[test]
+fn a_refused_connection_is_logged_and_one_that_no_host_would_tell_is_not() {
+    let (mut h, _) = Harness::running();
+    for host in ["evil.example", "", "a\nb", &"x".repeat(254)] {
+        h.event(RunnerEvent::EgressRefused(EgressRefusal {
+            host: host.to_owned(),
+            port: 443,
+            reason: EgressReason::NotAllowed,
+        }));
+    }
+    let logged: Vec<_> = h
+        .events()
+        .into_iter()
+        .filter(|event| matches!(event.body, EventBody::SandboxEgressRefused { .. }))
+        .map(|event| serde_json::to_value(event.body).unwrap())
+        .collect();
+    let expected = serde_json::json!({
+        "type": "sandbox.egress_refused", "host": "evil.example", "port": 443, "reason": "not_allowed"
+    });
+    assert_eq!(logged, [expected]);
 }
