@@ -22,7 +22,7 @@ const DURABLE_OBJECTS = {
   LEDGER: 'Ledger',
 };
 /** Paths that the Worker answers; everything else is a file of the client, or its index.html. */
-const WORKER_FIRST = ['/api/*', '/auth/*', '/health', '/runner/*', '/llm/*'];
+const WORKER_FIRST = ['/api/*', '/auth/*', '/health', '/runner/*', '/llm/*', '/git/*'];
 const COMPATIBILITY_DATE = '2026-11-01';
 
 /**

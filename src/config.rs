@@ -1,17 +1,21 @@
 //! What this installation is configured with. Owns: reading and checking bindings and variables, once, into types.
 //! This is the only file that reads them. Does not: decide anything with them.
 
+mod git;
+
 use std::collections::BTreeMap;
 
 use errand_access::AllowList;
 use errand_protocol::api::{ModelInfo, RepoInfo};
 use errand_protocol::ids::{OrgId, SessionId, UserId};
-use errand_protocol::runner::{Dialect, ModelSetup, ProviderSetup};
+use errand_protocol::runner::{Dialect, GitAuthor, ModelSetup, ProviderSetup};
 use errand_protocol::sandbox::RepoSpec;
 use errand_protocol::settings::{Limit, SettingsPatch};
 use errand_protocol::text::{ModelId, RepoUrl};
 use serde::Deserialize;
 use worker::{Bucket, D1Database, Env, Stub};
+
+pub use self::git::{GitHostConfig, GitHosts, GitProvider};
 
 /// A variable that is missing or not what it should be. Never contains the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -261,6 +265,10 @@ pub struct Config {
     pub runner_url: String,
     /// `MODELS`.
     pub models: Models,
+    /// `GIT_HOSTS`: hosts of repositories that sandboxes reach through the git proxy.
+    pub git_hosts: GitHosts,
+    /// `GIT_COMMITTER`: who commits in sandboxes, as `Name <address>`; "Errand" at this origin's host when it is not set.
+    pub committer: GitAuthor,
     /// `SAMPLE_REPO`.
     pub sample_repo: Option<RepoUrl>,
     /// `TIMINGS`: overrides of the session machine's deadlines, as the machine reads them.
@@ -281,22 +289,27 @@ impl Config {
             "production" => Environment::Production,
             _ => return Err(invalid("ENVIRONMENT", "must be development or production")),
         };
+        let github = oauth_app(
+            env,
+            ["GITHUB_CLIENT_ID", "GITHUB_CLIENT_SECRET"],
+            [
+                ("GITHUB_URL", "https://github.com"),
+                ("GITHUB_URL", "https://github.com"),
+                ("GITHUB_API_URL", "https://api.github.com"),
+            ],
+        )?;
+        let github_url = github.as_ref().map(|app| app.url.as_str());
+        let origin = without_slash(&required(env, "ORIGIN")?);
         Ok(Self {
             environment,
-            origin: without_slash(&required(env, "ORIGIN")?),
+            committer: git::committer(optional(env, "GIT_COMMITTER").as_deref(), &origin)?,
+            git_hosts: GitHosts::read(optional(env, "GIT_HOSTS").as_deref(), environment, github_url)?,
+            origin,
             master_key: required(env, "MASTER_KEY")?.parse()?,
             previous_master_key: optional(env, "MASTER_KEY_PREVIOUS")
                 .map(|hex| hex.parse())
                 .transpose()?,
-            github: oauth_app(
-                env,
-                ["GITHUB_CLIENT_ID", "GITHUB_CLIENT_SECRET"],
-                [
-                    ("GITHUB_URL", "https://github.com"),
-                    ("GITHUB_URL", "https://github.com"),
-                    ("GITHUB_API_URL", "https://api.github.com"),
-                ],
-            )?,
+            github,
             google: oauth_app(
                 env,
                 ["GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET"],

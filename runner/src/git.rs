@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use errand_protocol::runner::GitAuthor;
+use errand_protocol::git::GitProxy;
+use errand_protocol::runner::{GitAuthor, RunnerSetup};
 use errand_protocol::sandbox::RepoSpec;
 use errand_protocol::session::{Cause, StartStep};
 use errand_protocol::text::Branch;
@@ -16,6 +17,7 @@ use tokio::process::Command;
 
 use crate::cause::{StartFailure, plain};
 use crate::config::Config;
+use crate::git_config;
 
 const CLONE_TIMEOUT: Duration = Duration::from_mins(10);
 const QUICK: Duration = Duration::from_secs(30);
@@ -31,17 +33,21 @@ pub struct CheckedOut {
     pub commit: String,
 }
 
-/// Fills the workspace: a clone of `repo`, or an empty repository with one commit.
+/// Fills the workspace: a clone of the session's repository, or an empty repository with one commit.
 ///
 /// # Errors
 /// In words that people understand.
-pub async fn prepare(config: &Config, repo: Option<&RepoSpec>, author: &GitAuthor) -> Result<CheckedOut, StartFailure> {
+pub async fn prepare(config: &Config, setup: &RunnerSetup) -> Result<CheckedOut, StartFailure> {
+    let (repo, author, git) = (setup.repo.as_ref(), &setup.author, setup.git.as_ref());
     std::fs::create_dir_all(&config.workspace).map_err(|error| disk(&error))?;
     match repo {
-        Some(repo) => clone(config, repo).await?,
+        Some(repo) => clone(config, repo, git.and_then(|git| git.proxy.as_ref())).await?,
         None => empty(config, author).await?,
     }
     set_author(config, author).await.map_err(|error| disk(&error))?;
+    if let Some(git) = git.filter(|git| git.co_author) {
+        git_config::co_author(config, &git.committer).map_err(|error| disk(&error))?;
+    }
     checked_out(config, repo).await
 }
 
@@ -70,22 +76,38 @@ pub fn clear(workspace: &Path) -> io::Result<()> {
 /// When git does not take it.
 pub async fn set_author(config: &Config, author: &GitAuthor) -> io::Result<()> {
     for (key, value) in [("user.name", &author.name), ("user.email", &author.email)] {
-        let output = run(config, &["config", "--local", key, value.as_str()], QUICK).await?;
-        if !output.status.success() {
-            return Err(io::Error::other(complaint(&output)));
-        }
+        set(config, key, value).await?;
     }
     Ok(())
 }
 
-async fn clone(config: &Config, repo: &RepoSpec) -> Result<(), StartFailure> {
+async fn set(config: &Config, key: &str, value: &str) -> io::Result<()> {
+    let output = run(config, &["config", "--local", key, value], QUICK).await?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other(complaint(&output)))
+    }
+}
+
+async fn clone(config: &Config, repo: &RepoSpec, proxy: Option<&GitProxy>) -> Result<(), StartFailure> {
     let mut arguments = vec!["clone", "--quiet", "--no-hardlinks"];
     if let Some(branch) = &repo.branch {
         arguments.extend(["--branch", branch.as_str()]);
     }
-    arguments.extend(["--", repo.url.as_str(), "."]);
+    let url = proxy.map_or(repo.url.as_str(), |proxy| proxy.origin.as_str());
+    arguments.extend(["--", url, "."]);
     match run(config, &arguments, CLONE_TIMEOUT).await {
-        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) if output.status.success() => match proxy {
+            // A push that names no branch goes to the only place where it may.
+            Some(GitProxy { branch, .. }) => {
+                let pushes = format!("HEAD:refs/heads/{branch}");
+                set(config, "remote.origin.push", &pushes)
+                    .await
+                    .map_err(|error| disk(&error))
+            }
+            None => Ok(()),
+        },
         Ok(output) => Err(failure(&complaint(&output), repo)),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(fault(
             "repo_too_slow",
@@ -148,7 +170,9 @@ pub async fn checked_out(config: &Config, repo: Option<&RepoSpec>) -> Result<Che
 
 async fn run(config: &Config, arguments: &[&str], limit: Duration) -> io::Result<Output> {
     let mut command = command(config);
-    command.args(arguments);
+    // The address of the repository may lead through the relay.
+    let own = format!("include.path={}", git_config::path(config).display());
+    command.args(["-c", &own]).args(arguments);
     tokio::time::timeout(limit, command.output())
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
@@ -215,11 +239,26 @@ fn full() -> StartFailure {
     )
 }
 
+/// What the git proxy said of it, without the reference of its answer.
+fn told(said: &str) -> Option<&str> {
+    let line = said.lines().find_map(|line| line.strip_prefix("remote: Errand: "))?;
+    Some(line.rsplit_once(" (req_").map_or(line, |(why, _)| why).trim())
+}
+
 /// What git's complaint about a clone means.
 fn failure(said: &str, repo: &RepoSpec) -> StartFailure {
     let lower = said.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     let url = &repo.url;
+    if let Some(why) = told(said) {
+        let message = format!("The repository {url} could not be fetched: {why}.");
+        let (code, retryable) = match () {
+            () if has(&["error: 403", "error: 401"]) => ("repo_auth", false),
+            () if has(&["not found"]) => ("repo_not_found", false),
+            () => ("repo_unreachable", true),
+        };
+        return fault(code, message, retryable);
+    }
     if has(&["no space left", "disk quota"]) {
         return full();
     }
@@ -282,6 +321,21 @@ mod tests {
         };
         let failure = failure(said, &repo);
         (failure.cause.code, failure.retryable)
+    }
+
+    #[test]
+    fn what_the_proxy_says_is_passed_on() {
+        let repo = RepoSpec {
+            url: "https://example.com/a/b".parse().unwrap(),
+            branch: None,
+        };
+        let said = "remote: Errand: example.com refused the credential (req_01)\nfatal: unable to access 'http://127.0.0.1:9/git/x/': The requested URL returned error: 403";
+        let failure = failure(said, &repo);
+        assert_eq!((failure.cause.code.as_str(), failure.retryable), ("repo_auth", false));
+        assert_eq!(
+            failure.cause.message,
+            "The repository https://example.com/a/b could not be fetched: example.com refused the credential."
+        );
     }
 
     #[test]

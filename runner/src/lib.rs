@@ -1,9 +1,9 @@
 //! The runner: the process in each sandbox between the engine (OpenCode) and the SessionAgent (DESIGN §3, "Runner
 //! link").
 //!
-//! Owns: the link with its spool ([`link`], [`spool`]), the workspace ([`git`]), the engine's process and API
+//! Owns: the link with its spool ([`link`], [`spool`]), the workspace ([`git`], [`git_config`]), the engine's process and API
 //! ([`engine`]), the meaning of its events ([`bridge`]), the pace of deltas ([`streams`]), saving and restoring the work ([`snapshot`]), and the loopback relay to
-//! the model proxy ([`relay`]).
+//! the model and git proxies ([`relay`]).
 //!
 //! Does not: keep a queue of prompts, decide on retries of a failed start, hold any credential but the sandbox token
 //! (in memory only). Rules are free of I/O and clocks: `link::core`, `bridge::mapper`, `bridge::parts`, `streams`,
@@ -20,6 +20,7 @@ pub mod cut;
 pub mod egress;
 pub mod engine;
 pub mod git;
+pub mod git_config;
 pub mod ids;
 pub mod link;
 pub mod relay;

@@ -1,6 +1,6 @@
-//! The model relay: a loopback address that the engine takes for its model provider.
+//! The relay: a loopback address that the engine takes for its model provider, and git for the repository's host.
 //!
-//! It passes requests on to the control plane's model proxy, with the current sandbox token in place of the engine's
+//! It passes requests on to the control plane's proxies, with the current sandbox token in place of the relay's
 //! key, and streams both ways unchanged. So the token is in no configuration and no environment. The engine's key
 //! opens nothing but this relay.
 
@@ -26,8 +26,9 @@ use crate::state::RelayNote;
 type Body = BoxBody<Bytes, reqwest::Error>;
 
 /// Headers of one connection only (RFC 9110 §7.6.1), and those that the next hop sets itself.
-const NOT_PASSED: [HeaderName; 8] = [
+const NOT_PASSED: [HeaderName; 9] = [
     header::CONNECTION,
+    header::EXPECT,
     header::HOST,
     header::PROXY_AUTHORIZATION,
     header::TE,
@@ -111,10 +112,10 @@ impl Relay {
                 .is_some_and(|rest| rest.starts_with('/'))
         });
         if !known || path.contains("/..") {
-            return refuse(StatusCode::NOT_FOUND, "there is no model at this path");
+            return refuse(StatusCode::NOT_FOUND, "there is nothing at this path");
         }
         if !carries(request.headers(), key) {
-            return refuse(StatusCode::UNAUTHORIZED, "this is not the engine's key");
+            return refuse(StatusCode::UNAUTHORIZED, "this is not the relay's key");
         }
         let target = request.uri().path_and_query().map_or(path, |target| target.as_str());
         let url = format!("{}{target}", self.upstream);
@@ -134,7 +135,7 @@ impl Relay {
                 response.map(http_body_util::BodyExt::boxed)
             }
             Err(error) => {
-                tracing::warn!(error = %error.without_url(), "the model proxy could not be reached");
+                tracing::warn!(error = %error.without_url(), "the control plane could not be reached");
                 refuse(StatusCode::BAD_GATEWAY, "Errand's control plane does not answer")
             }
         }

@@ -137,6 +137,17 @@ impl ApiError {
         json_response(status, &body)
     }
 
+    /// As the git proxy answers it: git shows its user what is plain text.
+    pub fn into_git_response(self, request_id: &str) -> axum::response::Response {
+        self.log(request_id);
+        let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = http::Response::new(Body::from(format!("Errand: {} ({request_id})\n", self.message)));
+        *response.status_mut() = status;
+        let text = http::HeaderValue::from_static("text/plain; charset=utf-8");
+        response.headers_mut().insert(http::header::CONTENT_TYPE, text);
+        response
+    }
+
     fn into_body(self, request_id: &str) -> ErrorBody {
         ErrorBody {
             error: ErrorDetail {

@@ -6,6 +6,8 @@ mod audit;
 pub mod auth;
 pub mod error;
 mod forward;
+pub(crate) mod git;
+mod git_credentials;
 mod health;
 pub(crate) mod idempotency;
 pub mod json;

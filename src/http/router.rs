@@ -1,11 +1,14 @@
 //! The flat table of routes.
 
 use axum::Router;
-use axum::routing::{any, delete, get, patch, post};
+use axum::routing::{any, delete, get, patch, post, put};
 use errand_protocol::api::ErrorCode;
 
 use super::error::ApiError;
-use super::{App, audit, forward, health, keys, llm, members, money, oauth, sessions, settings, sign_in, snapshots};
+use super::{
+    App, audit, forward, git, git_credentials, health, keys, llm, members, money, oauth, sessions, settings, sign_in,
+    snapshots,
+};
 
 /// All routes. Static files and the client's own addresses never reach the Worker; anything else is 404.
 pub(super) fn router(app: App) -> Router {
@@ -40,6 +43,11 @@ pub(super) fn router(app: App) -> Router {
             get(settings::get_of_user).put(settings::put_of_user),
         )
         .route("/api/admin/audit", get(audit::read))
+        .route("/api/admin/git-credentials", get(git_credentials::list))
+        .route(
+            "/api/admin/git-credentials/{host}",
+            put(git_credentials::put).delete(git_credentials::remove),
+        )
         .route("/api/auth/me", get(sign_in::me))
         .route("/api/repos", get(sessions::repos))
         .route("/api/events", get(sessions::events))
@@ -64,6 +72,7 @@ pub(super) fn router(app: App) -> Router {
             get(snapshots::get).put(snapshots::put),
         )
         .route("/llm/{provider}/{*path}", any(llm::proxy))
+        .route("/git/{host}/{*path}", any(git::proxy))
         .fallback(|| async { ApiError::not_found("address") })
         .method_not_allowed_fallback(|| async {
             ApiError::new(ErrorCode::MethodNotAllowed, "this address does not know that method")

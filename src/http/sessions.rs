@@ -88,6 +88,7 @@ pub(super) async fn create(
         id: session,
         request,
         visibility: settings.default_visibility,
+        co_author: settings.co_author_trailer,
     };
     Ok(rpc::post_raw(&stub, "create", &command, &id.0).await?.into())
 }

@@ -65,6 +65,16 @@ pub fn derive<T: Minted>(scope: &str, kind: &str, key: &str) -> T {
     of(u128::from_be_bytes(half))
 }
 
+/// The body of an id that sorts by `at` and belongs to `key`: the same input gives the same id.
+pub fn body_of(at: Timestamp, key: &str) -> String {
+    let millis = u128::try_from(at.millis()).unwrap_or_default();
+    let mut half = [0; 16];
+    half.iter_mut()
+        .zip(crypto::sha256(key.as_bytes()))
+        .for_each(|(to, from)| *to = from);
+    crockford((millis << 80) | (u128::from_be_bytes(half) & ((1 << 80) - 1)))
+}
+
 /// Reference of a request, for the logs.
 pub fn request_id(now: Timestamp) -> String {
     format!("req_{}", mint_body(now))

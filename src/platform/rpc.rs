@@ -47,6 +47,9 @@ pub struct CreateCommand {
     /// Who sees it from the beginning.
     #[serde(default)]
     pub visibility: Visibility,
+    /// Whether its commits name Errand as a co-author.
+    #[serde(default)]
+    pub co_author: bool,
 }
 
 /// `POST https://do/apply` to a SessionRegistry.

@@ -20,6 +20,8 @@ pub enum Audience {
     Runner,
     /// The LLM proxy.
     Llm,
+    /// The git proxy.
+    Git,
 }
 
 /// What a token says.
@@ -71,7 +73,7 @@ pub fn mint_sandbox_token(
         sub: session.clone(),
         org: org.clone(),
         generation,
-        aud: vec![Audience::Runner, Audience::Llm],
+        aud: vec![Audience::Runner, Audience::Llm, Audience::Git],
         exp: expires_at.millis() / 1000,
         iat: now.millis() / 1000,
     };

@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use errand_access::{Action, Actor, Principal, Refusal, Resource, SessionResource, decide};
-use errand_protocol::ids::OrgId;
+use errand_protocol::api::ErrorCode;
+use errand_protocol::ids::{Generation, OrgId};
 use errand_session::Session;
 use worker::Method;
 
@@ -21,6 +22,19 @@ impl Agent {
     pub(super) fn allow_sandbox(self: &Rc<Self>, org: &OrgId) -> Result<(), ApiError> {
         let session = &self.id()?;
         self.allow_principal(Principal::Sandbox { session, org }, Action::ActAsSandbox)
+    }
+
+    /// The same, of the sandbox of the current generation, while the session has not been ended.
+    pub(super) fn allow_current_sandbox(self: &Rc<Self>, org: &OrgId, generation: Generation) -> Result<(), ApiError> {
+        self.allow_sandbox(org)?;
+        if self.read(Session::is_over)? {
+            return Err(ApiError::new(ErrorCode::Terminated, "this session has been ended"));
+        }
+        if self.read(Session::generation)? != generation {
+            let message = "another sandbox has taken this session over";
+            return Err(ApiError::new(ErrorCode::Conflict, message));
+        }
+        Ok(())
     }
 
     fn allow_principal(self: &Rc<Self>, principal: Principal<'_>, action: Action) -> Result<(), ApiError> {

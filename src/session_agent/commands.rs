@@ -3,10 +3,11 @@
 
 use errand_access::Actor;
 use errand_protocol::event::Event;
+use errand_protocol::git::Pushed;
 use errand_protocol::ids::{Generation, OrgId, SessionId, SnapshotId, TurnId};
 use errand_protocol::sandbox::RepoSpec;
-use errand_protocol::session::{ForkOrigin, Session};
-use errand_protocol::text::{ModelId, PromptText, Title};
+use errand_protocol::session::{ForkOrigin, Person, Session};
+use errand_protocol::text::{ModelId, PromptText, RepoUrl, Title};
 use errand_session::fork::Fork;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,35 @@ pub struct LlmAccess {
     pub org: OrgId,
     /// Of its token.
     pub generation: Generation,
+}
+
+/// `git-access` → [`GitSession`]: whether the sandbox of this generation may use the git proxy, and for what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitAccess {
+    /// Of its token.
+    pub org: OrgId,
+    /// Of its token.
+    pub generation: Generation,
+}
+
+/// Answer of `git-access`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitSession {
+    /// Whose session it is.
+    pub owner: Person,
+    /// What it works on.
+    pub repo: Option<RepoUrl>,
+}
+
+/// `git-pushed` → `null`: a push of this sandbox was taken by the repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitPushed {
+    /// Of its token.
+    pub org: OrgId,
+    /// Of its token.
+    pub generation: Generation,
+    /// What it changed.
+    pub pushed: Vec<Pushed>,
 }
 
 /// `last-snapshot` → [`SnapshotRef`], to those who may take the work away.
@@ -96,6 +126,9 @@ pub struct MakeFork {
     pub repo: Option<RepoSpec>,
     /// Its model.
     pub model: ModelId,
+    /// Whether its commits name Errand as a co-author.
+    #[serde(default)]
+    pub co_author: bool,
     /// What it continues.
     pub fork: Fork,
     /// Its first new prompt.

@@ -30,6 +30,7 @@ pub(super) async fn create(agent: &Rc<Agent>, command: CreateCommand) -> Answer 
         id,
         request,
         visibility,
+        co_author,
     } = command;
     if agent.id()? != id {
         return Err(ApiError::internal("a session was sent to another's object"));
@@ -42,7 +43,7 @@ pub(super) async fn create(agent: &Rc<Agent>, command: CreateCommand) -> Answer 
     } else if fork_store::plan(&agent.sql)?.is_some() {
         return Err(taken());
     } else {
-        agent.create(new_session(&actor, &id, request)?)?;
+        agent.create(new_session(&actor, &id, request, co_author)?)?;
         agent.step(Input::Command {
             by: actor.person.clone(),
             id: None,
@@ -67,7 +68,7 @@ pub(super) fn taken() -> ApiError {
     ApiError::new(ErrorCode::Conflict, "this session id is taken")
 }
 
-fn new_session(actor: &Actor, id: &SessionId, request: CreateSession) -> Result<NewSession, ApiError> {
+fn new_session(actor: &Actor, id: &SessionId, request: CreateSession, co_author: bool) -> Result<NewSession, ApiError> {
     let CreateSession {
         id: _,
         title,
@@ -90,6 +91,7 @@ fn new_session(actor: &Actor, id: &SessionId, request: CreateSession) -> Result<
         titled_by_person,
         repo,
         model: model.ok_or_else(|| ApiError::internal("no model from the Worker"))?,
+        co_author,
         fork: None,
     })
 }

@@ -89,6 +89,7 @@ pub(super) async fn fork(write: &Write<'_>, request_id: &str) -> Answer {
             title: wanted.title.unwrap_or_else(|| session.summary().title),
             repo: spec.repo.clone(),
             model: spec.model.clone(),
+            co_author: spec.co_author,
             fork,
             prompt: wanted.prompt,
         }

@@ -118,6 +118,7 @@ pub(super) async fn make(agent: &Rc<Agent>, command: MakeFork) -> Answer {
             titled_by_person: command.titled_by_person,
             repo: command.repo.clone(),
             model: command.model.clone(),
+            co_author: command.co_author,
             fork: Some(fork.clone()),
         })?;
     }

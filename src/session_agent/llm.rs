@@ -3,28 +3,15 @@
 
 use std::rc::Rc;
 
-use errand_protocol::api::ErrorCode;
-use errand_session::Session;
-
 use super::Agent;
 use super::commands::LlmAccess;
 use super::reads::json;
 use super::routes::Answer;
-use crate::http::error::ApiError;
 use crate::ledger::commands::Payer;
 
 /// Only the sandbox of the current generation, and not after the session has been ended.
 pub(super) fn access(agent: &Rc<Agent>, command: &LlmAccess) -> Answer {
-    agent.allow_sandbox(&command.org)?;
-    if agent.read(Session::is_over)? {
-        return Err(ApiError::new(ErrorCode::Terminated, "this session has been ended"));
-    }
-    if agent.read(Session::generation)? != command.generation {
-        return Err(ApiError::new(
-            ErrorCode::Conflict,
-            "another sandbox has taken this session over",
-        ));
-    }
+    agent.allow_current_sandbox(&command.org, command.generation)?;
     let payer = agent.read(|session| {
         let (spec, turn) = (session.spec(), session.running_turn());
         Payer {

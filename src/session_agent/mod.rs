@@ -18,6 +18,7 @@ mod drive;
 mod fan_out;
 mod fork;
 mod forked;
+mod git;
 mod llm;
 mod pacer;
 mod reads;

@@ -10,7 +10,7 @@ use worker::{Method, Request, Response};
 
 use super::access::action_of;
 use super::writes::Write;
-use super::{Agent, create, fork, forked, llm, reads, shares, snapshots};
+use super::{Agent, create, fork, forked, git, llm, reads, shares, snapshots};
 use crate::http::error::ApiError;
 use crate::http::idempotency;
 use crate::http::json::parse_json;
@@ -27,6 +27,8 @@ pub(super) async fn serve(agent: &Rc<Agent>, mut request: Request) -> Answer {
         ["create"] => create::create(agent, parse_json(&request.bytes().await?)?).await,
         ["access-changed"] => agent.access_changed(&rpc::read_command(&mut request).await?),
         ["snapshot-access"] => snapshots::access(agent, &rpc::read_command(&mut request).await?),
+        ["git-access"] => git::access(agent, &rpc::read_command(&mut request).await?),
+        ["git-pushed"] => git::pushed(agent, rpc::read_command(&mut request).await?),
         ["llm-access"] => llm::access(agent, &rpc::read_command(&mut request).await?),
         ["last-snapshot"] => snapshots::last(agent, &rpc::read_command(&mut request).await?),
         ["fork-find"] => forked::find(agent, rpc::read_command(&mut request).await?),

@@ -3,16 +3,18 @@
 use std::rc::Rc;
 
 use errand_protocol::close::CloseCode;
+use errand_protocol::git::GitSetup;
 use errand_protocol::ids::{ConnId, Generation};
 use errand_protocol::limits::MAX_RUNNER_FRAME_BYTES;
 use errand_protocol::runner::{AgentFrame, RunnerFrame, RunnerSetup, SandboxToken};
-use errand_session::Input;
+use errand_session::{Input, Spec};
 use serde::{Deserialize, Serialize};
 use worker::{Request, Response, WebSocket, WebSocketIncomingMessage, WebSocketPair};
 
 use super::{Agent, Peer};
 use crate::config::Config;
 use crate::http::error::ApiError;
+use crate::http::git;
 use crate::platform::rpc::{self, SandboxCaller};
 use crate::platform::{clock, ids, sandbox_token, sockets};
 
@@ -215,11 +217,22 @@ impl Agent {
                 model: spec.model.clone(),
                 providers: config.models.provider_setups(),
                 author: spec.author(),
+                git: Some(git_setup(config, spec)),
                 title: session.chosen_title().map(ToString::to_string),
                 permissions: config.permissions.clone(),
                 snapshot: session.snapshot_source(),
             }
         })
+    }
+}
+
+/// The committer is the app; the repository is reached through the git proxy when that knows its host.
+fn git_setup(config: &Config, spec: &Spec) -> GitSetup {
+    let proxy = spec.repo.as_ref();
+    GitSetup {
+        committer: config.committer.clone(),
+        co_author: spec.co_author,
+        proxy: proxy.and_then(|repo| git::proxy_of(config, &spec.id, &repo.url)),
     }
 }
 

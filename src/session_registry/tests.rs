@@ -43,6 +43,7 @@ fn session(id: &str, owner: &str, head_seq: u64, at: i64) -> Session {
         isolation: None,
         archived_at: None,
         forked_from: None,
+        pushed: None,
         visibility: errand_protocol::access::Visibility::Private,
     }
 }

@@ -141,7 +141,7 @@ export async function assertError(response, status, code) {
 export function sandboxToken(session, { claims = {}, key = MASTER_KEY, header = { alg: 'HS256', typ: 'JWT' } } = {}) {
   const now = Math.floor(Date.now() / 1000);
   const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const body = { sub: session, org: 'org_1', gen: 1, aud: ['runner', 'llm'], exp: now + 600, iat: now, ...claims };
+  const body = { sub: session, org: 'org_1', gen: 1, aud: ['runner', 'llm', 'git'], exp: now + 600, iat: now, ...claims };
   const signed = `${part(header)}.${part(body)}`;
   const sessionKey = crypto.createHmac('sha256', Buffer.from(key, 'hex')).update(`sandbox-token:${session}`).digest();
   return `${signed}.${crypto.createHmac('sha256', sessionKey).update(signed).digest('base64url')}`;

@@ -32,3 +32,14 @@ test('0002 keeps people, orgs and sign-ins, and the old Worker can still write t
   db.exec("INSERT INTO auth_sessions (token_hash, user_id, org_id, created_at, expires_at) VALUES ('h2', 'usr_1', 'org_1', 1, 2)");
   assert.equal(db.prepare('SELECT count(*) AS n FROM auth_sessions JOIN members USING (org_id, user_id)').get().n, 2);
 });
+
+test('0005 keeps what is there, and a credential belongs to one org and host', () => {
+  const { db, apply } = databaseAt('0004');
+  db.exec("INSERT INTO users VALUES ('usr_1', 'ada', 'Ada', 'ada@x.invalid', 1)");
+  db.exec("INSERT INTO orgs VALUES ('org_1', 'ada', 1)");
+  apply('0005_git.sql');
+  assert.equal(db.prepare('SELECT count(*) AS n FROM orgs').get().n, 1);
+  const put = "INSERT INTO git_credentials VALUES ('org_1', 'github.com', 'x', 's1.a.b', '[]', 1, 'usr_1', NULL)";
+  db.exec(put);
+  assert.throws(() => db.exec(put), /UNIQUE/);
+});

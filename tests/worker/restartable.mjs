@@ -28,6 +28,8 @@ export async function startRestartable({ vars = {} } = {}) {
   const client = clientOf(`http://127.0.0.1:${port}`);
   return {
     ...client,
+    /** Of its process group. */
+    pid: () => program.pid,
     start: () => program.start(),
     async kill() {
       client.hangUp();

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     /// Who sees a new session.
     pub default_visibility: Visibility,
+    /// Whether commits of new sessions name Errand as a co-author.
+    #[serde(default)]
+    pub co_author_trailer: bool,
     /// How many sessions there may be.
     pub limits: Limits,
 }
@@ -35,11 +38,13 @@ impl Settings {
     pub fn resolve(levels: &[SettingsPatch]) -> Self {
         let mut settings = Self {
             default_visibility: Visibility::Private,
+            co_author_trailer: false,
             limits: Limits::default(),
         };
         for (level, patch) in levels.iter().enumerate() {
             let limits = &mut settings.limits;
             set(&mut settings.default_visibility, patch.default_visibility);
+            set(&mut settings.co_author_trailer, patch.co_author_trailer);
             set(
                 &mut limits.person_concurrent,
                 patch.person_concurrent_sessions.map(Limit::get),

@@ -126,6 +126,14 @@ pub enum EventBody {
         /// The commit, 40 hex digits.
         commit: String,
     },
+    /// Work of the session was pushed to its repository.
+    #[serde(rename = "git.pushed")]
+    GitPushed {
+        /// To which branch.
+        branch: Branch,
+        /// Which commit, in hex.
+        commit: String,
+    },
     /// A prompt was accepted.
     #[serde(rename = "prompt.queued")]
     PromptQueued {

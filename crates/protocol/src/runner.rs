@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::egress::EgressRefusal;
+use crate::git::GitSetup;
 use crate::ids::{Generation, InteractionId, MessageId, PartId, PromptId, SessionId, SnapshotId, SpoolId, TurnId};
 use crate::interaction::{Answer, Ask};
 use crate::sandbox::RepoSpec;
@@ -378,6 +379,9 @@ pub struct RunnerSetup {
     pub providers: BTreeMap<String, ProviderSetup>,
     /// Commit author until a turn says otherwise.
     pub author: GitAuthor,
+    /// Committer, and how the repository is reached; absent: the author commits, the repository is reached directly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitSetup>,
     /// The session's title, when a person chose it: the engine then need not name it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,

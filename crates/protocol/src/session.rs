@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::access::Visibility;
+use crate::git::Pushed;
 use crate::ids::{InteractionId, PromptId, Seq, SessionId, TurnId, UserId};
 use crate::sandbox::{Isolation, RepoSpec};
 use crate::text::{ModelId, PromptText, Title};
@@ -160,6 +161,9 @@ pub struct Session {
     /// Which session it was forked from, and after which turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked_from: Option<ForkOrigin>,
+    /// What it pushed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed: Option<Pushed>,
     /// Who may see it besides its owner.
     #[serde(default, skip_serializing_if = "Visibility::is_private")]
     #[cfg_attr(feature = "ts", ts(optional, as = "Option<Visibility>"))]

@@ -61,6 +61,9 @@ pub struct SettingsPatch {
     /// Who sees a new session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_visibility: Option<Visibility>,
+    /// Whether commits of new sessions name Errand as a co-author.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub co_author_trailer: Option<bool>,
     /// Sessions of one person at work at the same time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub person_concurrent_sessions: Option<Limit>,

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use errand_protocol::access::{Role, Visibility};
+use errand_protocol::git::Pushed;
 use errand_protocol::ids::{
     ConnId, Generation, InteractionId, OrgId, PromptId, Seq, SessionId, SnapshotId, SpoolId, TurnId, UserId,
 };
@@ -78,6 +79,9 @@ pub struct Core {
     /// The last start's first turn goes on: what it does first belongs to that start's marks.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub first_turn: bool,
+    /// What was pushed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed: Option<Pushed>,
 }
 
 /// Who may see a session besides its owner. The machine keeps it and decides nothing with it (`crates/access` does).
@@ -130,6 +134,9 @@ pub struct Spec {
     /// Which session it was forked from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked_from: Option<ForkOrigin>,
+    /// Whether its commits name Errand as a co-author.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub co_author: bool,
 }
 
 impl Spec {

@@ -32,6 +32,8 @@ pub struct NewSession {
     pub repo: Option<RepoSpec>,
     /// Its model.
     pub model: ModelId,
+    /// Whether its commits name Errand as a co-author.
+    pub co_author: bool,
     /// What it continues; its events are in the log already.
     pub fork: Option<Fork>,
 }
@@ -101,6 +103,7 @@ impl Session {
             model: new.model,
             created_at: now,
             forked_from,
+            co_author: new.co_author,
         };
         let session = Self {
             core: Core {
@@ -133,6 +136,7 @@ impl Session {
                 snapshot,
                 access: Access::default(),
                 first_turn: false,
+                pushed: None,
             },
             queue: Vec::new(),
             running: None,

@@ -7,6 +7,7 @@ use errand_protocol::access::Role;
 use errand_protocol::api::ErrorCode;
 use errand_protocol::close::CloseCode;
 use errand_protocol::event::Event;
+use errand_protocol::git::Pushed;
 use errand_protocol::ids::{CommandId, ConnId, Generation, PartId, PromptId, SnapshotId, UserId};
 use errand_protocol::runner::{AgentFrame, RunnerFrame};
 use errand_protocol::sandbox::{RepoSpec, SandboxError, SandboxStatus};
@@ -56,6 +57,8 @@ pub enum Input {
         /// As what.
         role: Role,
     },
+    /// A push of the sandbox, through the control plane, was taken by the repository.
+    Pushed(Pushed),
     /// Somebody waits for the work to be saved.
     SaveWanted,
     /// A runner's frame came in.

@@ -113,6 +113,7 @@ impl Survey {
             | EventBody::SandboxTrouble { .. }
             | EventBody::SandboxEgressRefused { .. }
             | EventBody::SandboxSnapshot { .. }
+            | EventBody::GitPushed { .. }
             | EventBody::GitCloned { .. } => false,
         }
     }

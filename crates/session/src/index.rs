@@ -2,6 +2,7 @@
 //! known to have arrived.
 
 use errand_protocol::access::Visibility;
+use errand_protocol::git::Pushed;
 use errand_protocol::sandbox::Isolation;
 use errand_protocol::session::{Activity, Cause, Phase};
 use errand_protocol::text::Title;
@@ -21,6 +22,7 @@ pub(crate) struct Glance {
     isolation: Option<Isolation>,
     archived: bool,
     visibility: Visibility,
+    pushed: Option<Pushed>,
 }
 
 impl Session {
@@ -41,6 +43,7 @@ impl Session {
             isolation: core.isolation,
             archived: core.archived_at.is_some(),
             visibility: core.access.visibility,
+            pushed: core.pushed.clone(),
         }
     }
 }

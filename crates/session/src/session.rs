@@ -6,6 +6,7 @@
 
 use errand_protocol::close::CloseCode;
 use errand_protocol::event::{Event, EventBody};
+use errand_protocol::git::Pushed;
 use errand_protocol::ids::{ConnId, Generation, PromptId, Seq, TurnId};
 use errand_protocol::runner::AgentFrame;
 use errand_protocol::session::{Activity, Person, Prompt, Session as Summary, TurnInfo};
@@ -91,6 +92,7 @@ impl Session {
             isolation: core.isolation,
             archived_at: core.archived_at,
             forked_from: core.spec.forked_from.clone(),
+            pushed: core.pushed.clone(),
             visibility: core.access.visibility,
         }
     }
@@ -262,6 +264,7 @@ impl Step<'_, '_> {
             Input::Command { by, id, command } => self.command_once(by, id, command)?,
             Input::Watched => self.watched(),
             Input::Joined { by, role } => self.joined(by, role),
+            Input::Pushed(pushed) => self.pushed(pushed),
             Input::SaveWanted => self.tell_runner(AgentFrame::Save {}),
             Input::Runner { conn, frame } => self.runner_frame(&conn, frame),
             Input::RunnerGone { conn } => self.runner_gone(&conn),
@@ -287,6 +290,15 @@ impl Step<'_, '_> {
             self.fx.push(Effect::CloseRunner { conn, code });
         }
         self.runner_lost();
+    }
+
+    /// Work reached the repository. The same again says nothing new.
+    fn pushed(&mut self, pushed: Pushed) {
+        if self.s.core.pushed.as_ref() != Some(&pushed) {
+            let Pushed { branch, commit } = pushed.clone();
+            self.s.core.pushed = Some(pushed);
+            self.log(EventBody::GitPushed { branch, commit });
+        }
     }
 
     /// Appends to the log and tells the viewers.

@@ -78,6 +78,7 @@ impl Fold {
             | EventBody::SandboxSnapshot { .. }
             | EventBody::PromptMoved { .. }
             | EventBody::GitCloned { .. }
+            | EventBody::GitPushed { .. }
             | EventBody::TurnAborting { .. }
             | EventBody::TurnRetrying { .. }
             | EventBody::TurnFinished { .. }

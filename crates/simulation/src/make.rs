@@ -65,6 +65,7 @@ pub fn new_session() -> NewSession {
         titled_by_person: false,
         repo: None,
         model: "demo/demo".parse().unwrap(),
+        co_author: false,
         fork: None,
     }
 }
@@ -80,6 +81,7 @@ pub fn setup(snapshot: Option<SnapshotSource>) -> RunnerSetup {
             name: String::new(),
             email: String::new(),
         },
+        git: None,
         title: None,
         permissions: BTreeMap::new(),
         snapshot,

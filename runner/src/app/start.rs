@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::engine::settings;
 use crate::engine::supervisor::{Supervisor, Workspace};
 use crate::git::{self, CheckedOut};
+use crate::git_config;
 use crate::relay::{self, Relay};
 use crate::snapshot::restore::{self, Outcome};
 use crate::snapshot::transfer::Transfer;
@@ -76,7 +77,7 @@ impl Preparation {
 
     async fn clone(&self) -> Result<CheckedOut, StartFailure> {
         let repo = self.setup.repo.as_ref();
-        let cloned = git::prepare(&self.config, repo, &self.setup.author).await?;
+        let cloned = git::prepare(&self.config, &self.setup).await?;
         let base = Some(cloned.commit.clone()).filter(|commit| repo.is_some() && commit != git::NO_COMMIT);
         if let Err(error) = self.state.update(|state| state.snapshot.base = base) {
             tracing::error!(%error, "the notes could not be written");
@@ -150,7 +151,11 @@ impl App {
         let (listener, relay) = relay::open(noted.clone())?;
         let may_adopt = noted.as_ref() == Some(&relay);
         self.state.update(|state| state.relay = Some(relay.clone()))?;
-        let paths: BTreeSet<_> = setup.providers.values().map(|provider| provider.path.clone()).collect();
+        git_config::write(&self.config, setup.git.as_ref(), &relay)?;
+        let mut paths: BTreeSet<_> = setup.providers.values().map(|provider| provider.path.clone()).collect();
+        if setup.git.as_ref().is_some_and(|git| git.proxy.is_some()) {
+            paths.insert(git_config::PREFIX.to_owned());
+        }
         let serve = Relay {
             http: self.http.clone(),
             upstream: self.config.http_url(),

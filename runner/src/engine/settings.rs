@@ -10,6 +10,7 @@ use errand_protocol::runner::{Dialect, ProviderSetup, RunnerSetup};
 use serde_json::{Map, Value, json};
 
 use crate::config::Config;
+use crate::git_config;
 use crate::state::{EngineNote, RelayNote};
 
 /// Stands in the environment of the engine and of everything it starts, with the engine's own mark.
@@ -69,7 +70,7 @@ fn provider_entry(name: &str, provider: &ProviderSetup, relay: &RelayNote) -> Va
 pub fn environment(config: &Config, content: &Value, note: &EngineNote) -> Vec<(&'static str, String)> {
     let dir = |name: &str| config.state.join(name).display().to_string();
     let on = || "1".to_owned();
-    vec![
+    let mut environment = vec![
         ("PATH", config.path.clone()),
         ("HOME", config.home.display().to_string()),
         ("TMPDIR", config.tmp.display().to_string()),
@@ -91,7 +92,9 @@ pub fn environment(config: &Config, content: &Value, note: &EngineNote) -> Vec<(
         ("OPENCODE_DISABLE_EMBEDDED_WEB_UI", on()),
         ("OPENCODE_DISABLE_EXTERNAL_SKILLS", on()),
         ("OPENCODE_DISABLE_CLAUDE_CODE", on()),
-    ]
+    ];
+    environment.extend(git_config::environment(config));
+    environment
 }
 
 /// Directories and files that the engine expects. The files in its configuration directory stand for a finished

@@ -27,6 +27,7 @@ fn welcome(acked: u64, expires: i64) -> Input {
                 name: "A".to_owned(),
                 email: "a@example.com".to_owned(),
             },
+            git: None,
             title: None,
             permissions: std::collections::BTreeMap::new(),
             snapshot: None,

@@ -75,6 +75,7 @@ pub fn setup() -> RunnerSetup {
         providers: BTreeMap::from([("demo".to_owned(), provider)]),
         author: author(),
         title: Some("A test".to_owned()),
+        git: None,
         permissions: BTreeMap::new(),
         snapshot: None,
     }

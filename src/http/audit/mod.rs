@@ -20,7 +20,7 @@ use crate::d1::audit;
 use crate::platform::{clock, ids};
 
 /// Longest target that is kept: addresses hold few ids.
-const MAX_TARGET: usize = 300;
+pub(super) const MAX_TARGET: usize = 300;
 
 /// Where a request notes who made it.
 #[derive(Debug, Clone, Default)]

@@ -116,6 +116,10 @@ fn session_events() -> Vec<EventBody> {
             branch: "main".parse().unwrap(),
             commit: "c0ffee".to_owned(),
         },
+        EventBody::GitPushed {
+            branch: "errand/ses_1".parse().unwrap(),
+            commit: "c0ffee".to_owned(),
+        },
         EventBody::NoteTodos { todos: vec![todo()] },
         EventBody::SandboxSnapshot {
             snapshot_id: "snp_1".parse().unwrap(),
@@ -259,7 +263,7 @@ fn every_event_is_stored_as_it_was_pinned() {
         .iter()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["type"].to_string())
         .collect();
-    assert_eq!(types.len(), 26, "one of each type: {types:?}");
+    assert_eq!(types.len(), 27, "one of each type: {types:?}");
 }
 
 #[test]

@@ -61,6 +61,7 @@ pub(crate) fn new_session() -> NewSession {
             branch: None,
         }),
         model: "demo/demo".parse().unwrap(),
+        co_author: false,
         fork: None,
     }
 }

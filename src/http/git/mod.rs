@@ -1,0 +1,129 @@
+//! The git proxy (DESIGN §4): `/git/{host}/{owner}/{repo}.git/…`, git's smart HTTP for a sandbox. The sandbox shows its
+//! token, the session says which repository it works on, and the Worker puts in a credential for that repository's host.
+//!
+//! What is asked upstream is made from the installation's list of hosts and from the session's own repository, never from
+//! the request: its address only chooses. Bodies are streamed both ways; of a push the head is read first, and nothing of
+//! it is passed on before each branch that it names may be pushed to ([`errand_git`]).
+//!
+//! Errors are plain text, which git shows its user. The credential appears in no answer and no log, and redirects, which
+//! could carry it elsewhere, are not followed.
+
+mod access;
+mod body;
+mod credential;
+mod notes;
+mod upstream;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use errand_git::address::{self, Endpoint, Service, Wanted};
+use errand_git::branches::Branches;
+use errand_git::report;
+use errand_protocol::api::ErrorCode;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method};
+
+use self::access::Grant;
+pub(crate) use self::access::proxy_of;
+use self::body::Payload;
+use self::credential::Credential;
+pub(super) use self::credential::place;
+use super::error::ApiError;
+use super::{App, RequestId};
+
+/// One of git's four requests.
+#[worker::send]
+pub(super) async fn proxy(State(app): State<App>, Extension(id): Extension<RequestId>, request: Request) -> Response {
+    match relay(&app, &id.0, request).await {
+        Ok(response) => response,
+        Err(error) => error.into_git_response(&id.0),
+    }
+}
+
+async fn relay(app: &App, id: &str, request: Request) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let claims = access::authenticate(app, &parts.headers)?;
+    let wanted = address::wanted(parts.uri.path(), parts.uri.query()).ok_or_else(|| ApiError::not_found("address"))?;
+    well_formed(&wanted, &parts)?;
+    let grant = access::grant(app, id, &claims, wanted).await?;
+    let credential = credential::find(app, &grant).await?;
+    let outcome = match grant.wanted.endpoint {
+        Endpoint::Pack(Service::ReceivePack) => push(app, id, &grant, &credential, &parts.headers, body).await,
+        endpoint @ (Endpoint::Refs(_) | Endpoint::Pack(Service::UploadPack)) => {
+            let payload = match endpoint {
+                Endpoint::Refs(_) => Payload::None,
+                Endpoint::Pack(_) => body::of(Vec::new(), body).await?,
+            };
+            let answer = upstream::ask(&grant, &credential, &parts.headers, payload).await;
+            answer.map(upstream::streamed)
+        }
+    };
+    notes::used(app, id, &grant, &credential, outcome.as_ref().err());
+    outcome
+}
+
+/// The method and the media type that belong to the endpoint.
+fn well_formed(wanted: &Wanted, parts: &Parts) -> Result<(), ApiError> {
+    let service = match wanted.endpoint {
+        Endpoint::Refs(_) => {
+            return if parts.method == Method::GET {
+                Ok(())
+            } else {
+                Err(wrong_method("GET"))
+            };
+        }
+        Endpoint::Pack(service) => service,
+    };
+    if parts.method != Method::POST {
+        return Err(wrong_method("POST"));
+    }
+    let said = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let unsupported = |message: String| Err(ApiError::new(ErrorCode::UnsupportedMediaType, message));
+    let kind = format!("application/x-{}-request", service.name());
+    if said(CONTENT_TYPE) != Some(kind.as_str()) {
+        return unsupported(format!("the body must be {kind}"));
+    }
+    match (service, said(CONTENT_ENCODING)) {
+        (_, None | Some("identity")) | (Service::UploadPack, Some("gzip")) => Ok(()),
+        // git never compresses one, and what is compressed cannot be read as it passes.
+        (Service::ReceivePack, Some(_)) => unsupported("a push must not be compressed".to_owned()),
+        (Service::UploadPack, Some(_)) => unsupported("the body may be compressed with gzip only".to_owned()),
+    }
+}
+
+fn wrong_method(right: &str) -> ApiError {
+    ApiError::new(ErrorCode::MethodNotAllowed, format!("only {right}"))
+}
+
+/// A push: its head is read, judged, and only then passed on, with the rest behind it.
+async fn push(
+    app: &App,
+    id: &str,
+    grant: &Grant,
+    credential: &Credential,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let (push, head, rest) = body::read_push(body).await?;
+    if let Some(answer) = report::refusal(&push, &Branches::of(&grant.session)) {
+        body::drain(rest).await;
+        notes::refused(app, id, grant, &push);
+        if push.report_status {
+            return Ok(report_response(answer));
+        }
+        return Err(ApiError::forbidden("this session pushes to its own branches only"));
+    }
+    let payload = body::of(head, rest).await?;
+    let answer = upstream::ask(grant, credential, headers, payload).await?;
+    Ok(notes::watched(app, id, grant, push, answer))
+}
+
+fn report_response(answer: Vec<u8>) -> Response {
+    let mut response = http::Response::new(Body::from(answer));
+    let kind = HeaderValue::from_static("application/x-git-receive-pack-result");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
