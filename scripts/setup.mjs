@@ -36,7 +36,7 @@ export async function setup({ browser = false, api = false } = {}) {
       ripgrep: await ripgrep(),
       bubblewrap: await bubblewrap(),
       chromium: browser ? await chromium() : null,
-      schemathesis: api ? await schemathesis(await python()) : null,
+      schemathesis: api ? await apiTests() : null,
     };
   });
 }
@@ -123,6 +123,14 @@ async function chromium() {
   if (process.platform === 'darwin' && fs.existsSync(mac)) return mac;
   if (await aptInstall('chromium')) return which('chromium');
   throw new Sentence('The browser tests need Chromium or Chrome: install one, or set CHROME_PATH to it.');
+}
+
+/** What the tests of the API run: schemathesis, and curl for the commands of the README. */
+async function apiTests() {
+  if (!which('curl') && !((await aptInstall('curl')) && which('curl'))) {
+    throw new Sentence("The tests of the README's commands need curl: install it with your package manager.");
+  }
+  return schemathesis(await python());
 }
 
 /** A Python that can make environments, and its version. */
