@@ -88,6 +88,7 @@ async function settings(home, port, tools) {
     RUNNER_URL: `ws://127.0.0.1:${port}`,
     MODELS: JSON.stringify(models(`http://127.0.0.1:${demoPort}`)),
     SAMPLE_REPO: sample ?? '',
+    ...(process.env.ERRAND_GIT_HOSTS && { GIT_HOSTS: process.env.ERRAND_GIT_HOSTS }),
   };
   const published = (process.env.ERRAND_PUBLISH ?? '').split(',').filter(Boolean);
   return { home, port, demoPort, hostPort, hostSecret, tools, vars, published };

@@ -120,6 +120,15 @@ mod tests {
     }
 
     #[test]
+    fn the_body_of_a_time_and_a_key_sorts_by_the_time() {
+        let at = |ms, key| body_of(Timestamp::from_millis(ms), key);
+        assert_eq!(at(1_000, "a"), at(1_000, "a"));
+        assert_ne!(at(1_000, "a"), at(1_000, "b"));
+        assert!(at(1_000, "b") < at(2_000, "a") && at(1_000, "a") < at(2_000, "b"));
+        assert_eq!(at(1_000, "a").len(), 26);
+    }
+
+    #[test]
     fn a_derived_id_depends_on_all_of_its_input() {
         let id: SessionId = derive("usr_1", "session", "key");
         assert_eq!(id, derive("usr_1", "session", "key"));

@@ -175,7 +175,15 @@ describe('with real git', () => {
     }
     assert.equal(refs(), before);
     assert.equal(upstream('rev-parse', 'main'), main);
-    assert.ok(!server.requests.some(({ method, url }) => method === 'POST' && url.endsWith('git-receive-pack') && url.includes('x')));
+    const reached = server.requests.filter(({ method, url }) => method === 'POST' && url.endsWith('git-receive-pack'));
+    assert.equal(reached.length, 1, 'the host saw the first push only');
+    const entries = async () => (await (await me.api('/api/admin/audit?limit=200')).json()).entries.filter(({ target }) => target.startsWith(own.session));
+    const told = await until(async () => {
+      const all = await entries();
+      return all.filter(({ action }) => action === 'git.push.refused').length === 11 && all;
+    }, 'the entries of the refused pushes');
+    assert.ok(told.some(({ target }) => target.includes('refs/heads/main')));
+    assert.deepEqual(told.filter(({ action }) => action === 'git.push').map(({ outcome, target }) => [outcome, target.split(' ')[1]]), [['ok', `installation:${HOST}`]]);
   });
 
   test('a repository that the host\'s configuration names is read, and not pushed to', async () => {

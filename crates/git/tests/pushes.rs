@@ -1,5 +1,11 @@
 //! Pushes as git sends them, in pieces of any size; refusals as git reads them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "what is not as it should be fails the test"
+)]
+
 use errand_git::branches::Branches;
 use errand_git::pkt::{self, Line};
 use errand_git::push::{Command, MAX_HEAD, Push, Reader, Unreadable};

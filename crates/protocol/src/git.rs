@@ -57,6 +57,7 @@ pub struct GitRewrite {
 /// What a session pushed last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct Pushed {
     /// To which branch.
@@ -68,6 +69,11 @@ pub struct Pushed {
 /// A host of repositories: a name in lower case, with a port where it is not the usual one. Never an address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("pattern" = "^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?([.][A-Za-z]([A-Za-z0-9-]*[A-Za-z0-9])?)+(:[1-9][0-9]{0,3})?$", "maxLength" = 120))
+)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, type = "string"))]
 pub struct GitHost(String);
 
@@ -129,6 +135,11 @@ pub fn repository_path(path: &str) -> Option<String> {
 /// Repositories of one host: `owner/repo`, or `owner/*` for all below.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("pattern" = "^[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*/([A-Za-z0-9_]+|[*])$", "maxLength" = 200))
+)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, type = "string"))]
 pub struct RepoPattern {
     path: String,
@@ -178,6 +189,11 @@ impl From<RepoPattern> for String {
 /// A credential for a host of repositories. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("pattern" = "^[!-~]+$", "maxLength" = 4096))
+)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, type = "string"))]
 pub struct GitSecret(String);
 
@@ -218,6 +234,11 @@ impl std::fmt::Debug for GitSecret {
 /// The name that goes with a credential.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("pattern" = "^[!-9;-~]+$", "maxLength" = 100))
+)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, type = "string"))]
 pub struct GitUsername(String);
 
@@ -259,6 +280,7 @@ impl From<GitUsername> for String {
 /// Body of `PUT /api/admin/git-credentials/{host}` → 200 [`GitCredential`]. Replaces what is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct PutGitCredential {
     /// Absent: `x-access-token`, which GitHub and GitLab take.
@@ -274,6 +296,7 @@ pub struct PutGitCredential {
 /// A credential that is stored, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct GitCredential {
     /// For which host.
@@ -294,6 +317,7 @@ pub struct GitCredential {
 /// Answer of `GET /api/admin/git-credentials`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct GitCredentialList {
     /// Hosts for which one can be stored.

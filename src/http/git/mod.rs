@@ -29,7 +29,6 @@ use http::{HeaderMap, HeaderValue, Method};
 use self::access::Grant;
 pub(crate) use self::access::proxy_of;
 use self::body::Payload;
-use self::credential::Credential;
 pub(super) use self::credential::place;
 use super::error::ApiError;
 use super::{App, RequestId};
@@ -49,20 +48,32 @@ async fn relay(app: &App, id: &str, request: Request) -> Result<Response, ApiErr
     let wanted = address::wanted(parts.uri.path(), parts.uri.query()).ok_or_else(|| ApiError::not_found("address"))?;
     well_formed(&wanted, &parts)?;
     let grant = access::grant(app, id, &claims, wanted).await?;
-    let credential = credential::find(app, &grant).await?;
-    let outcome = match grant.wanted.endpoint {
-        Endpoint::Pack(Service::ReceivePack) => push(app, id, &grant, &credential, &parts.headers, body).await,
-        endpoint @ (Endpoint::Refs(_) | Endpoint::Pack(Service::UploadPack)) => {
-            let payload = match endpoint {
-                Endpoint::Refs(_) => Payload::None,
-                Endpoint::Pack(_) => body::of(Vec::new(), body).await?,
-            };
-            let answer = upstream::ask(&grant, &credential, &parts.headers, payload).await;
-            answer.map(upstream::streamed)
+    match grant.wanted.endpoint {
+        Endpoint::Refs(_) => {
+            let answer = ask(app, id, &grant, &parts.headers, Payload::None).await?;
+            Ok(upstream::streamed(&answer))
         }
-    };
-    notes::used(app, id, &grant, &credential, outcome.as_ref().err());
-    outcome
+        Endpoint::Pack(Service::UploadPack) => {
+            let payload = body::of(Vec::new(), body).await?;
+            let answer = ask(app, id, &grant, &parts.headers, payload).await?;
+            Ok(upstream::streamed(&answer))
+        }
+        Endpoint::Pack(Service::ReceivePack) => push(app, id, &grant, &parts.headers, body).await,
+    }
+}
+
+/// Asks the host, with the credential for it; its use is noted, however that ends.
+async fn ask(
+    app: &App,
+    id: &str,
+    grant: &Grant,
+    headers: &HeaderMap,
+    payload: Payload,
+) -> Result<worker::Response, ApiError> {
+    let credential = credential::find(app, grant).await?;
+    let answer = upstream::ask(grant, &credential, headers, payload).await;
+    notes::used(app, id, grant, &credential, answer.as_ref().err());
+    answer
 }
 
 /// The method and the media type that belong to the endpoint.
@@ -99,14 +110,7 @@ fn wrong_method(right: &str) -> ApiError {
 }
 
 /// A push: its head is read, judged, and only then passed on, with the rest behind it.
-async fn push(
-    app: &App,
-    id: &str,
-    grant: &Grant,
-    credential: &Credential,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Response, ApiError> {
+async fn push(app: &App, id: &str, grant: &Grant, headers: &HeaderMap, body: Body) -> Result<Response, ApiError> {
     let (push, head, rest) = body::read_push(body).await?;
     if let Some(answer) = report::refusal(&push, &Branches::of(&grant.session)) {
         body::drain(rest).await;
@@ -117,8 +121,8 @@ async fn push(
         return Err(ApiError::forbidden("this session pushes to its own branches only"));
     }
     let payload = body::of(head, rest).await?;
-    let answer = upstream::ask(grant, credential, headers, payload).await?;
-    Ok(notes::watched(app, id, grant, push, answer))
+    let answer = ask(app, id, grant, headers, payload).await?;
+    Ok(notes::watched(app, id, grant, push, &answer))
 }
 
 fn report_response(answer: Vec<u8>) -> Response {

@@ -84,7 +84,7 @@ fn write(app: &App, id: &str, grant: &Grant, entry: (&str, String, String, Strin
 }
 
 /// The answer to a push as it comes, read on its way: when it has ended, the session hears what was made.
-pub(super) fn watched(app: &App, id: &str, grant: &Grant, push: Push, answer: worker::Response) -> Response {
+pub(super) fn watched(app: &App, id: &str, grant: &Grant, push: Push, answer: &worker::Response) -> Response {
     if push.commands.is_empty() {
         return upstream::streamed(answer);
     }

@@ -134,7 +134,7 @@ fn refusal(grant: &Grant, credential: &Credential, status: u16) -> ApiError {
 }
 
 /// The answer as it comes, piece by piece.
-pub(super) fn streamed(answer: worker::Response) -> Response {
+pub(super) fn streamed(answer: &worker::Response) -> Response {
     let headers = answer.headers().clone();
     let mut response = http::Response::new(Body::empty());
     if let worker::ResponseBody::Stream(stream) = answer.body() {

@@ -1,0 +1,72 @@
+//! What sandboxes ask, with their token.
+
+use super::super::op::{Content, Op, get, post, put};
+
+pub(super) fn sandboxes() -> Vec<Op> {
+    vec![
+        get(
+            "/runner/{id}",
+            "openRunner",
+            "The runner's WebSocket: `crates/protocol/src/runner.rs`.",
+        )
+        .sandbox()
+        .or(&[400, 409])
+        .gives(101, "A WebSocket with frames of JSON text.", Vec::new()),
+        get(
+            "/runner/{id}/snapshots/{snapshotId}",
+            "getSnapshot",
+            "The work as it was saved.",
+        )
+        .sandbox()
+        .or(&[409])
+        .gives(200, "A tar.gz.", vec![Content::Other("application/gzip")]),
+        put(
+            "/runner/{id}/snapshots/{snapshotId}",
+            "putSnapshot",
+            "Saves the work; `Content-Length` is needed.",
+        )
+        .sandbox()
+        .upload("application/gzip")
+        .nothing()
+        .or(&[409, 503]),
+        post(
+            "/llm/{provider}/{path}",
+            "callModel",
+            "A model's provider: its own requests and answers, streams too.",
+        )
+        .sandbox()
+        .upload("application/json")
+        .gives(200, "What the provider says.", vec![Content::Other("*/*")])
+        .or(&[402, 422, 429, 503]),
+        git_answers(
+            get(
+                "/git/{host}/{path}",
+                "gitRefs",
+                "Git's smart HTTP: `{owner}/{repo}.git/info/refs?service=git-upload-pack` or `git-receive-pack`.",
+            )
+            .sandbox(),
+        ),
+        git_answers(
+            post(
+                "/git/{host}/{path}",
+                "gitPack",
+                "Git's smart HTTP: `{owner}/{repo}.git/git-upload-pack` or `git-receive-pack`.",
+            )
+            .sandbox()
+            .upload("*/*"),
+        ),
+    ]
+}
+
+/// What git reads: its own formats, and refusals in plain text.
+fn git_answers(op: Op) -> Op {
+    let op = op.gives(200, "What the host says.", vec![Content::Other("*/*")]);
+    let refusals = [400, 401, 403, 404, 405, 413, 415, 429, 500, 503];
+    refusals.into_iter().fold(op, |op, status| {
+        op.gives(
+            status,
+            "Why not, in words that git shows.",
+            vec![Content::Other("text/plain")],
+        )
+    })
+}
