@@ -372,7 +372,9 @@ function tooSmall(page) {
       const reach = least / 2 - 1;
       // What is pressed may reach beyond what is seen; nothing else is beyond the edge of the screen.
       const around = [[x - reach, y], [x + reach, y], [x, y - reach], [x, y + reach]].map(([at, down]) => document.elementFromPoint(at, down));
-      if (around.every((hit) => hit === null || node.contains(hit))) return [];
+      // A box to tick is pressed by its label as well.
+      const whole = node.closest('label') ?? node;
+      if (around.every((hit) => hit === null || whole.contains(hit))) return [];
       return [`${node.dataset.testid ?? node.getAttribute('aria-label') ?? node.textContent.slice(0, 30)}: ${Math.round(width)} × ${Math.round(height)}`];
     });
   }, FINGER);

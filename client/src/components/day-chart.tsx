@@ -34,7 +34,7 @@ export function DayChart({ days, words, title }: { days: readonly Day[]; words: 
   const spent = days.filter(({ amount }) => amount > 0);
   return (
     <figure aria-labelledby={caption} className="m-0">
-      <figcaption id={caption} className="mb-2 flex justify-between gap-3 text-xs text-muted">
+      <figcaption id={caption} className="mb-2 flex flex-wrap justify-between gap-x-3 text-xs text-muted">
         <span>{title}</span>
         <span className="tabular-nums">{most > 0 ? `most on one day: ${words(most)}` : ""}</span>
       </figcaption>

@@ -36,7 +36,7 @@ export function JoinPage({ sessionId, code, onDone }: { sessionId: string; code:
         <Button look="primary" onClick={() => run(undefined)}>
           Try again
         </Button>
-        <Link to="/" className="text-accent-ink underline underline-offset-2">
+        <Link to="/" className="text-accent-ink underline underline-offset-2 pointer-coarse:py-3">
           Go to your sessions
         </Link>
       </div>

@@ -13,6 +13,7 @@ import { usePowers } from "@/features/session/powers";
 import type { Row } from "@/features/session/projection";
 import type { SessionStore } from "@/features/session/session-store";
 import { StartupCard } from "@/features/session/startup-card";
+import { RefusedHost } from "@/features/session/refused-host";
 import { SubtaskCard, ToolCard, ToolGroup } from "@/features/session/tool-card";
 import { TurnFooter } from "@/features/session/turn-footer";
 import { useModel } from "@/lib/account";
@@ -59,7 +60,7 @@ export function RowView({ row, context }: { row: Row; context: RowContext }): Re
     case "asked":
       return <AskedRow asked={row.asked} store={store} sending={context.answering.has(row.asked.interaction.id)} />;
     case "notice":
-      return <NoticeRow notice={row.notice} last={row.last} />;
+      return <NoticeRow notice={row.notice} last={row.last} sessionId={store.id} />;
     case "working":
       return <Working aborting={row.aborting} onWhy={context.onStartup} />;
     case "footer":
@@ -280,8 +281,9 @@ function Working({ aborting, onWhy }: { aborting: boolean; onWhy: () => void }) 
   );
 }
 
-function NoticeRow({ notice, last }: { notice: Notice; last: boolean }) {
+function NoticeRow({ notice, last, sessionId }: { notice: Notice; last: boolean; sessionId: string }) {
   const { body } = notice;
+  if (body.kind === "refused") return <RefusedHost sessionId={sessionId} {...body} />;
   const warn = body.kind === "trouble" || body.kind === "retry" || body.kind === "failed";
   const Icon = warn ? TriangleAlert : body.kind === "stopping" || body.kind === "terminated" ? CircleStop : Info;
   return (
@@ -304,7 +306,7 @@ function RetryWords({ body, live }: { body: Extract<Notice["body"], { kind: "ret
   return `${words}: trying again in ${Math.ceil(left / 1000)} s (attempt ${body.attempt + 1})`;
 }
 
-function noticeWords(body: Exclude<Notice["body"], { kind: "retry" }>): string {
+function noticeWords(body: Exclude<Notice["body"], { kind: "retry" | "refused" }>): string {
   switch (body.kind) {
     case "trouble":
     case "failed":

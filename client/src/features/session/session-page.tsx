@@ -2,7 +2,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Eye, ShieldAlert } from "lucide-react";
-import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { Card, CenterPage, Skeleton } from "@/components/bits";
 import { Button } from "@/components/button";
 import { Dialog } from "@/components/dialog";
@@ -16,7 +16,6 @@ import { pendingFirst, project, waiting } from "@/features/session/projection";
 import { Queue } from "@/features/session/queue";
 import type { RowContext } from "@/features/session/row-view";
 import { SessionHeader } from "@/features/session/session-header";
-import { ShareDialog } from "@/features/session/share-dialog";
 import { EndDialog } from "@/features/session/session-menu";
 import type { SessionSnapshot, SessionStore } from "@/features/session/session-store";
 import { StartupDetails } from "@/features/session/startup-card";
@@ -28,6 +27,7 @@ import { LOOK_ONLY, powersOn } from "@/lib/may";
 import type { Prompt } from "@/protocol/Prompt";
 import type { Remedy } from "@/protocol/Remedy";
 
+const ShareDialog = lazy(() => import("@/features/session/share-dialog"));
 const ESC_AGAIN_MS = 2000;
 
 /** See the head of the file. */
@@ -220,7 +220,11 @@ function LoadedSession({ store, snapshot }: { store: SessionStore; snapshot: Ses
           )}
         </div>
         <EndDialog open={dialog.kind === "end"} onClose={closeDialog} onEnd={() => store.send({ type: "terminate" })} />
-        <ShareDialog open={dialog.kind === "share"} onClose={closeDialog} session={session} store={store} chosen={sharing} />
+        {dialog.kind === "share" ? (
+          <Suspense fallback={null}>
+            <ShareDialog onClose={closeDialog} session={session} store={store} chosen={sharing} />
+          </Suspense>
+        ) : null}
         <ForkDialog session={session} turnId={dialog.kind === "fork" ? dialog.turnId : undefined} onClose={closeDialog} />
         <Dialog open={dialog.kind === "startup"} onOpenChange={(open) => !open && closeDialog()} title="Start-up and watchdogs" testId="startup-dialog" className="sm:w-[44rem]">
           <StartupDetails

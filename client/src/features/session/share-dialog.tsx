@@ -36,10 +36,10 @@ interface ShareProps {
   readonly chosen: Visibility | undefined;
 }
 
-/** The dialog. */
-export function ShareDialog({ open, onClose, ...props }: ShareProps & { open: boolean; onClose: () => void }) {
+/** The dialog, loaded on first use. */
+export default function ShareDialog({ onClose, ...props }: ShareProps & { onClose: () => void }) {
   return (
-    <Dialog open={open} onOpenChange={(is) => !is && onClose()} title="Who sees this session" description="Its owner and the admins of the org always do." testId="share-dialog">
+    <Dialog open onOpenChange={(is) => !is && onClose()} title="Who sees this session" description="Its owner and the admins of the org always do." testId="share-dialog">
       <Share {...props} />
     </Dialog>
   );

@@ -36,7 +36,6 @@ export function AuditPage() {
   return (
     <SettingsPage
       title="Audit log"
-      least="admin"
       wide
       description="Every change and every use of a secret, refused ones too. Entries are only added, never changed."
       actions={<Export filter={filter} />}
@@ -165,13 +164,13 @@ function EntryRow({ entry, now }: { entry: AuditEntry; now: number }) {
         <span dir="auto" className="font-medium">
           {entry.userName}
         </span>
-        <span className="block text-xs text-muted" title={entry.credential}>
+        <span className="text-xs text-muted max-md:ml-1.5 md:block" title={entry.credential}>
           by {credentialWords(entry.credential)}
         </span>
       </td>
       <td className={CELL}>
         {words ?? <code className="text-mono [overflow-wrap:anywhere]">{entry.action}</code>}
-        {words === undefined || entry.action === "sign-in" ? null : <code className="text-mono block text-xs text-muted [overflow-wrap:anywhere]">{entry.action}</code>}
+        {words === undefined || entry.action === "sign-in" ? null : <code className="text-mono block text-xs text-muted [overflow-wrap:anywhere] max-md:hidden">{entry.action}</code>}
       </td>
       <td className={`${CELL} max-w-56`}>
         <code className="text-mono text-xs text-muted [overflow-wrap:anywhere]" title={entry.target}>

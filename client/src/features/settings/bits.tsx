@@ -1,30 +1,23 @@
 /** What the pages of the settings are made of: the page, its sections, rows of a list, the mark that something was saved. */
 import { Link } from "@tanstack/react-router";
-import { Check, ChevronLeft, CircleAlert, Lock } from "lucide-react";
+import { Check, ChevronLeft, CircleAlert } from "lucide-react";
 import { useId, type ReactNode } from "react";
-import { Card } from "@/components/bits";
-import { useAtLeast } from "@/lib/account";
 import { cx } from "@/lib/cx";
-import { ROLE_WORDS } from "@/lib/may";
-import type { OrgRole } from "@/protocol/OrgRole";
 
-/** A page: its title, what it is about, what can be done with it. Whoever may not see it is told so. */
+/** A page: its title, what it is about, what can be done with it. Whom it is for is said in `nav.ts`. */
 export function SettingsPage({
   title,
   description,
-  least = "viewer",
   wide = false,
   actions,
   children,
 }: {
   title: string;
   description: ReactNode;
-  least?: OrgRole;
   wide?: boolean;
   actions?: ReactNode;
   children: ReactNode;
 }) {
-  const may = useAtLeast(least);
   return (
     <div data-testid="settings-page" className={cx("mx-auto flex w-full flex-col gap-6 px-4 pt-3 pb-10 sm:px-8 md:pt-6", wide ? "max-w-6xl" : "max-w-3xl")}>
       <header className="flex flex-wrap items-start gap-x-4 gap-y-2">
@@ -36,18 +29,10 @@ export function SettingsPage({
           <h1 className="text-xl font-semibold">{title}</h1>
           <div className="max-w-[68ch] text-muted">{description}</div>
         </div>
-        {may ? actions : null}
+        {actions}
       </header>
-      {may ? children : <NotForYou least={least} />}
+      {children}
     </div>
-  );
-}
-
-function NotForYou({ least }: { least: OrgRole }) {
-  return (
-    <Card tone="plain" testId="not-for-you" icon={<Lock size={16} aria-hidden />} title={`This takes the role ${least} or above`}>
-      The role {least} {ROLE_WORDS[least]}. An owner of your org can give it to you.
-    </Card>
   );
 }
 
@@ -106,8 +91,8 @@ export function Row({ icon, title, badge, facts, actions, error, children, ...re
             <div className="flex flex-wrap gap-x-1.5 text-xs text-muted">
               {known.map((fact, at) => (
                 <span key={at} className="[overflow-wrap:anywhere]">
-                  {at > 0 ? <span aria-hidden>· </span> : null}
                   {fact}
+                  {at < known.length - 1 ? <span aria-hidden> ·</span> : null}
                 </span>
               ))}
             </div>

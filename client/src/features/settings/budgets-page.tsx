@@ -31,7 +31,6 @@ export function BudgetsPage() {
   return (
     <SettingsPage
       title="Budgets"
-      least="admin"
       description="A budget is a hard stop: at its limit no further model call is let through. At 80 % people are warned. Days and months are those of UTC."
       actions={
         <Button look="primary" data-testid="new-budget" onClick={() => setMaking(true)}>

@@ -26,7 +26,6 @@ export function KeysPage() {
   return (
     <SettingsPage
       title="API keys"
-      least="member"
       description="For scripts and integrations. A key acts for you in this org, does no more than you may, and what it does is in the audit log."
       actions={
         <Button look="primary" data-testid="new-key" onClick={() => setMaking(true)}>
@@ -36,7 +35,7 @@ export function KeysPage() {
       }
     >
       {admin ? (
-        <label className="-mb-3 flex w-fit items-center gap-2 text-sm pointer-coarse:min-h-11">
+        <label className="-mb-3 flex w-fit items-center gap-2 text-sm pointer-coarse:-ml-2.5 pointer-coarse:min-h-11 pointer-coarse:pl-2.5">
           <input type="checkbox" className="size-4 accent-accent pointer-coarse:size-6" checked={all} onChange={(event) => setAll(event.target.checked)} data-testid="all-keys" />
           Everybody’s keys
         </label>

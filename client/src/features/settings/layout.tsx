@@ -1,11 +1,14 @@
 /** The frame of the settings: on a wide screen the list of pages beside the page, on a phone one after the other. */
 import { useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useLocation } from "@tanstack/react-router";
-import { ChevronLeft, ChevronRight } from "lucide-react";
+import { ChevronLeft, ChevronRight, Lock } from "lucide-react";
 import { useEffect, useRef } from "react";
-import { settingsPages, type SettingsPageLink } from "@/features/settings/nav";
+import { Card } from "@/components/bits";
+import { SettingsPage } from "@/features/settings/bits";
+import { settingsPageAt, settingsPages, type SettingsPageLink } from "@/features/settings/nav";
 import { meQuery } from "@/lib/account";
 import { cx } from "@/lib/cx";
+import { ROLE_WORDS } from "@/lib/may";
 
 /** See the head of the file. */
 export function SettingsLayout() {
@@ -13,7 +16,8 @@ export function SettingsLayout() {
   const { pathname } = useLocation();
   const atIndex = /^\/settings\/?$/.test(pathname);
   const pages = me ? settingsPages(me.role) : [];
-  const page = pages.find(({ to }) => pathname.startsWith(to));
+  const page = settingsPageAt(pathname);
+  const refused = me && page && !pages.includes(page) ? page : undefined;
   // Another page begins at its top.
   const body = useRef<HTMLDivElement>(null);
   useEffect(() => body.current?.scrollTo(0, 0), [pathname]);
@@ -40,9 +44,20 @@ export function SettingsLayout() {
         <Group title={me?.org.name ?? "Org"} pages={pages.filter(({ of }) => of === "org")} />
       </nav>
       <div ref={body} className={cx("min-w-0 flex-1 overflow-y-auto", atIndex && "max-md:hidden")}>
-        <Outlet />
+        {refused ? <NotForYou page={refused} /> : <Outlet />}
       </div>
     </main>
+  );
+}
+
+/** Nothing of the page is asked for: the server would refuse it. */
+function NotForYou({ page: { title, least } }: { page: SettingsPageLink }) {
+  return (
+    <SettingsPage title={title} description="">
+      <Card tone="plain" testId="not-for-you" icon={<Lock size={16} aria-hidden />} title={`This takes the role ${least} or above`}>
+        The role {least} {ROLE_WORDS[least]}. An owner of your org can give it to you.
+      </Card>
+    </SettingsPage>
   );
 }
 

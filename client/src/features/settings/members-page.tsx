@@ -28,12 +28,7 @@ export function MembersPage() {
   return (
     <SettingsPage
       title="People"
-      least="admin"
-      description={
-        <>
-          Who belongs to the org, and as what. A new role holds at once, also for what is open on their screens.
-        </>
-      }
+      description="Who belongs to the org, and as what. A new role holds at once, also for what is open on their screens."
     >
       <Section title="Members">
         <Loaded query={query} what="The members">
@@ -94,20 +89,21 @@ function MemberRow({ member, me }: { member: Member; me: Me }) {
       error={asking === "none" ? (change.error ?? remove.error) : undefined}
       actions={
         <>
-          <Select
-            aria-label={`Role of ${person.name}`}
-            data-testid="member-role"
-            value={role}
-            disabled={locked !== undefined || change.pending}
-            onChange={({ target }) => isRole(target.value) && (own || target.value === "owner" ? setAsking(target.value) : change.run({ role: target.value }))}
-            className="w-28"
-          >
-            {offered.map((one) => (
-              <option key={one} value={one}>
-                {one}
-              </option>
-            ))}
-          </Select>
+          <span className="w-28">
+            <Select
+              aria-label={`Role of ${person.name}`}
+              data-testid="member-role"
+              value={role}
+              disabled={locked !== undefined || change.pending}
+              onChange={({ target }) => isRole(target.value) && (own || target.value === "owner" ? setAsking(target.value) : change.run({ role: target.value }))}
+            >
+              {offered.map((one) => (
+                <option key={one} value={one}>
+                  {one}
+                </option>
+              ))}
+            </Select>
+          </span>
           <Menu
             trigger={
               <IconButton label={`More about ${person.name}`} data-testid="member-menu">

@@ -27,6 +27,11 @@ const PAGES: readonly SettingsPageLink[] = [
   { to: "/settings/audit", title: "Audit log", of: "org", least: "admin", icon: ScrollText },
 ];
 
+/** The page at an address of the settings. */
+export function settingsPageAt(pathname: string): SettingsPageLink | undefined {
+  return PAGES.find(({ to }) => pathname === to);
+}
+
 /** The pages for somebody with this role. */
 export function settingsPages(role: OrgRole): readonly SettingsPageLink[] {
   return PAGES.filter(({ least }) => atLeast(role, least));

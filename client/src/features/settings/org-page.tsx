@@ -11,7 +11,6 @@ export function OrgPage() {
   return (
     <SettingsPage
       title="Defaults and limits"
-      least="admin"
       description="What holds for everybody in the org. Under People you can say something else of one person. Whoever reaches a limit is told which, and what to wait for."
     >
       <Loaded query={query} what="The settings" rows={5}>

@@ -21,7 +21,6 @@ export function PricesPage() {
   return (
     <SettingsPage
       title="Prices"
-      least="admin"
       wide
       description="What models cost you, in US dollars for a million tokens. A model that is not here is counted by the prices that Errand knows. What was booked before is not counted anew."
     >
@@ -116,7 +115,7 @@ function PriceRow({ row, onChange, onRemove }: { row: PriceDraft; onChange: (row
           <TextInput inputMode="decimal" data-testid={`price-${name}`} placeholder={otherwise === "" ? "0.00" : otherwise} value={row.rates[name]} onChange={(event) => rate(name, event.target.value)} />
         </label>
       ))}
-      <IconButton label={`Remove the price of ${row.model === "" ? "this model" : row.model}`} className="self-end lg:mb-0.5" onClick={onRemove}>
+      <IconButton label={`Remove the price of ${row.model === "" ? "this model" : row.model}`} className="self-end max-lg:col-start-2 max-lg:justify-self-end lg:mb-0.5" onClick={onRemove}>
         <Trash2 size={15} />
       </IconButton>
     </li>

@@ -66,7 +66,13 @@ function Report({ report }: { report: UsageReport }) {
           </ul>
         </Section>
       )}
-      <Section title="Day by day" actions={admin ? <WhoseDays report={report} of={of} onChange={setOf} nameOf={nameOf} /> : undefined}>
+      <Section title="Day by day" actions={
+          admin ? (
+            <div className="w-60">
+              <WhoseDays report={report} of={of} onChange={setOf} nameOf={nameOf} />
+            </div>
+          ) : undefined
+        }>
         <History of={of} />
       </Section>
       {admin ? (
@@ -109,7 +115,7 @@ function WhoseDays({ report, of, onChange, nameOf }: { report: UsageReport; of: 
     onChange({ dimension, subject: subject ?? undefined });
   };
   return (
-    <Select aria-label="Whose days" data-testid="usage-of" className="w-60" value={value} onChange={(event) => choose(event.target.value)}>
+    <Select aria-label="Whose days" data-testid="usage-of" value={value} onChange={(event) => choose(event.target.value)}>
       <option value={JSON.stringify(["user", null])}>Your own</option>
       <option value={JSON.stringify(["org", null])}>The whole org</option>
       {BY.map(({ dimension, title }) => (
