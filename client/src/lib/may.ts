@@ -11,12 +11,12 @@ const RANK: Record<OrgRole, number> = { viewer: 0, member: 1, admin: 2, owner: 3
 /** The roles, the least first. */
 export const ROLES: readonly OrgRole[] = ["viewer", "member", "admin", "owner"];
 
-/** What each role may do, in a few words. */
+/** What whoever has the role does, in a few words. */
 export const ROLE_WORDS: Record<OrgRole, string> = {
   viewer: "looks on",
   member: "starts sessions and prompts",
-  admin: "also answers for the org: people, limits, budgets, audit",
-  owner: "also makes and unmakes owners",
+  admin: "does what members do, and answers for the org: people, limits, budgets, audit",
+  owner: "does what admins do, and makes and unmakes owners",
 };
 
 /** Each role may do all that the ones before it may. */

@@ -112,7 +112,7 @@ function Invite({ onClose }: { onClose: () => void }) {
   };
   return (
     <form onSubmit={submit} noValidate className="flex flex-col gap-3">
-      <Field label="As what?" hint={`A ${role} ${ROLE_WORDS[role]}.`}>
+      <Field label="As what?" hint={`Whoever comes in ${ROLE_WORDS[role]}.`}>
         {({ id, describedBy }) => (
           <Select id={id} aria-describedby={describedBy} data-first data-testid="invite-role" value={role} onChange={({ target }) => setRole(ROLES.find((one) => one === target.value) ?? "member")}>
             {ROLES.filter((one) => one !== "owner" || me?.role === "owner").map((one) => (

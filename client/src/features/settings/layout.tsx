@@ -55,7 +55,7 @@ function NotForYou({ page: { title, least } }: { page: SettingsPageLink }) {
   return (
     <SettingsPage title={title} description="">
       <Card tone="plain" testId="not-for-you" icon={<Lock size={16} aria-hidden />} title={`This takes the role ${least} or above`}>
-        The role {least} {ROLE_WORDS[least]}. An owner of your org can give it to you.
+        Whoever has it {ROLE_WORDS[least]}. An owner of your org can give it to you.
       </Card>
     </SettingsPage>
   );

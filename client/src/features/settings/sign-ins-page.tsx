@@ -13,7 +13,6 @@ import { leave, meQuery, orgsQuery, switchOrg } from "@/lib/account";
 import { call } from "@/lib/api";
 import { useNow } from "@/lib/clock";
 import { ago, ahead } from "@/lib/format";
-import { ROLE_WORDS } from "@/lib/may";
 import { useWrite } from "@/lib/write";
 import type { Membership } from "@/protocol/Membership";
 import type { SignIn } from "@/protocol/SignIn";
@@ -115,7 +114,7 @@ function OrgRow({ membership: { org, role } }: { membership: Membership }) {
       icon={<Building2 size={16} aria-hidden />}
       title={<span dir="auto">{org.name}</span>}
       badge={here ? <Badge tone="accent">you are here</Badge> : null}
-      facts={[`You are its ${role}: ${ROLE_WORDS[role]}`]}
+      facts={[`You are its ${role}`]}
       actions={
         here ? null : (
           <Button data-testid="switch-org" aria-label={`Switch to ${org.name}`} disabled={go.pending} onClick={() => go.run()}>
