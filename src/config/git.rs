@@ -166,7 +166,7 @@ fn is_public(url: &str) -> bool {
     let name = host.as_str().split(':').next().unwrap_or_default();
     let private = ["localhost", "local", "internal", "lan", "home.arpa", "localdomain"];
     let below = |top: &&str| name == *top || name.strip_suffix(*top).is_some_and(|rest| rest.ends_with('.'));
-    name.contains('.') && !private.iter().any(|top| below(&top))
+    name.contains('.') && !private.iter().any(below)
 }
 
 #[cfg(test)]

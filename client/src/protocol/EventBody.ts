@@ -135,6 +135,14 @@ branch: Branch,
 /**
  * The commit, 40 hex digits.
  */
+commit: string, } | { "type": "git.pushed", 
+/**
+ * To which branch.
+ */
+branch: Branch, 
+/**
+ * Which commit, in hex.
+ */
 commit: string, } | { "type": "prompt.queued", 
 /**
  * The prompt.

@@ -6,6 +6,7 @@ import type { Isolation } from "./Isolation";
 import type { ModelId } from "./ModelId";
 import type { Person } from "./Person";
 import type { Phase } from "./Phase";
+import type { Pushed } from "./Pushed";
 import type { RepoSpec } from "./RepoSpec";
 import type { Seq } from "./Seq";
 import type { SessionId } from "./SessionId";
@@ -77,6 +78,10 @@ archivedAt?: Timestamp,
  * Which session it was forked from, and after which turn.
  */
 forkedFrom?: ForkOrigin, 
+/**
+ * What it pushed last.
+ */
+pushed?: Pushed, 
 /**
  * Who may see it besides its owner.
  */

@@ -12,6 +12,10 @@ export type SettingsPatch = {
  */
 defaultVisibility?: Visibility, 
 /**
+ * Whether commits of new sessions name Errand as a co-author.
+ */
+coAuthorTrailer?: boolean, 
+/**
  * Sessions of one person at work at the same time.
  */
 personConcurrentSessions?: Limit, 

@@ -87,10 +87,12 @@ pub(super) async fn drain(mut rest: Body) {
 
 async fn next(body: &mut Body) -> Option<Result<axum::body::Bytes, ApiError>> {
     loop {
-        let frame = body.frame().await?;
-        match frame.map(|frame| frame.into_data()) {
-            Ok(Ok(chunk)) => return Some(Ok(chunk)),
-            Ok(Err(_)) => {}
+        match body.frame().await? {
+            Ok(frame) => {
+                if let Ok(chunk) = frame.into_data() {
+                    return Some(Ok(chunk));
+                }
+            }
             Err(_) => return Some(Err(ApiError::bad_request("the body could not be read to its end"))),
         }
     }

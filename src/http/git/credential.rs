@@ -94,9 +94,10 @@ async fn orgs(app: &App, grant: &Grant) -> Result<Option<Credential>, ApiError> 
     let opened = sealing::open(config, place(org, host), &stored.secret).map_err(unsealed)?;
     let now = clock::now();
     if opened.stale || shown.used_at.is_none_or(|at| now.since(at) >= NOTE_MS) {
-        let sealed = match opened.stale {
-            true => sealing::seal(config, place(org, host), opened.secret.expose()).map_err(unsealed)?,
-            false => stored.secret.clone(),
+        let sealed = if opened.stale {
+            sealing::seal(config, place(org, host), opened.secret.expose()).map_err(unsealed)?
+        } else {
+            stored.secret.clone()
         };
         git_credentials::used(config, org, &stored, &sealed, now).await?;
     }
