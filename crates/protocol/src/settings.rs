@@ -25,6 +25,20 @@ impl Limit {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Limit {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Limit".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A number, or `\"unlimited\"`.",
+            "oneOf": [{ "type": "integer", "minimum": 0, "maximum": u32::MAX }, { "const": "unlimited" }]
+        })
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum OnTheWire {
@@ -57,6 +71,7 @@ impl<'de> Deserialize<'de> for Limit {
 /// /api/admin/settings[/groups/:id|/users/:id]`, and the body of `PUT`, which replaces what the level says.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct SettingsPatch {
     /// Who sees a new session.
@@ -88,17 +103,21 @@ pub struct SettingsPatch {
 /// What sandboxes of a session are to be like: what is not said is as usual, and never more than the limits allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct SandboxWish {
     /// Memory, MiB, 256 to 262144.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 256, max = 262144)))]
     pub memory_mib: Option<u32>,
     /// CPU, thousandths of a core, 100 to 64000.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 100, max = 64000)))]
     pub cpu_millis: Option<u32>,
     /// How long each may be up, minutes, 5 to 43200; then its turn is stopped, its work kept, and the next prompt gets
     /// another one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 5, max = 43200)))]
     pub minutes: Option<u32>,
 }
 
