@@ -36,7 +36,7 @@ describe('a share link', () => {
     const [guest, looker] = [await member(worker, org, 'member'), await member(worker, org, 'member')];
     const toWork = await codeOf(session);
     const toLook = await codeOf(session, { role: 'viewer' });
-    assert.ok(toWork.url.includes(session) && toWork.url.endsWith(`#join=${toWork.code}`));
+    assert.ok(toWork.url.includes(session) && toWork.url.endsWith(`?join=${toWork.code}`));
     await assertError(await guest.api(`/api/sessions/${session}`), 404, 'not_found');
     assert.equal((await (await join(guest, session, toWork.code)).json()).id, session);
     assert.equal((await prompt(guest, session)).status, 202);

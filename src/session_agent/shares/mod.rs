@@ -60,10 +60,10 @@ pub(super) fn make(write: &Write<'_>) -> Answer {
     made(agent, share)
 }
 
-/// The code is in the part of the address that browsers keep to themselves: no server and no log sees it.
+/// The code is no credential: it counts only with the sign-in of somebody who belongs to the org.
 fn made(agent: &Agent, share: ShareLink) -> Answer {
     let code = code_of(agent, &share)?;
-    let url = format!("{}/sessions/{}#join={code}", agent.config()?.origin, agent.id()?);
+    let url = format!("{}/sessions/{}?join={code}", agent.config()?.origin, agent.id()?);
     Ok(Response::from_json(&ShareMade { share, code, url })?.with_status(201))
 }
 
