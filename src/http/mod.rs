@@ -2,12 +2,13 @@
 //! do — that is the SessionAgent's.
 
 pub(crate) mod allow;
-mod audit;
+pub(crate) mod audit;
 pub mod auth;
 pub mod error;
 mod forward;
 pub(crate) mod git;
 mod git_credentials;
+mod groups;
 mod health;
 pub(crate) mod idempotency;
 pub mod json;

@@ -75,6 +75,8 @@ fn new_session(actor: &Actor, id: &SessionId, request: CreateSession, co_author:
         repo,
         prompt,
         model,
+        visibility: _,
+        sandbox,
     } = request;
     let titled_by_person = title.is_some();
     let from_prompt = || prompt.as_ref().and_then(Title::from_prompt);
@@ -93,6 +95,8 @@ fn new_session(actor: &Actor, id: &SessionId, request: CreateSession, co_author:
         model: model.ok_or_else(|| ApiError::internal("no model from the Worker"))?,
         co_author,
         fork: None,
+        // The Worker has filled in what holds.
+        sandbox: sandbox.unwrap_or_default(),
     })
 }
 

@@ -120,6 +120,7 @@ pub(super) async fn make(agent: &Rc<Agent>, command: MakeFork) -> Answer {
             model: command.model.clone(),
             co_author: command.co_author,
             fork: Some(fork.clone()),
+            sandbox: command.sandbox,
         })?;
     }
     first_prompt(agent, &agent.id()?, actor, prompt.clone())?;

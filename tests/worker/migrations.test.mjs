@@ -34,7 +34,7 @@ test('0002 keeps people, orgs and sign-ins, and the old Worker can still write t
 });
 
 test('0005 keeps what is there, and a credential belongs to one org and host', () => {
-  const { db, apply } = databaseAt('0004');
+  const { db, apply } = databaseAt('0005');
   db.exec("INSERT INTO users VALUES ('usr_1', 'ada', 'Ada', 'ada@x.invalid', 1)");
   db.exec("INSERT INTO orgs VALUES ('org_1', 'ada', 1)");
   apply('0005_git.sql');
@@ -42,4 +42,15 @@ test('0005 keeps what is there, and a credential belongs to one org and host', (
   const put = "INSERT INTO git_credentials VALUES ('org_1', 'github.com', 'x', 's1.a.b', '[]', 1, 'usr_1', NULL)";
   db.exec(put);
   assert.throws(() => db.exec(put), /UNIQUE/);
+});
+
+test('0006 keeps API keys, and the old Worker can still write them', () => {
+  const { db, apply } = databaseAt('0006');
+  const insert = (id) => db.exec(`INSERT INTO api_keys (id, org_id, user_id, key_hash, prefix, name, scopes, created_at) VALUES ('${id}', 'org_1', 'usr_1', 'hash of ${id}', 'er_1', 'a', '[]', 1)`);
+  db.exec("INSERT INTO users VALUES ('usr_1', 'ada', 'Ada', 'ada@x.invalid', 1)");
+  db.exec("INSERT INTO orgs VALUES ('org_1', 'ada', 1)");
+  insert('key_1');
+  apply('0006_sharing.sql');
+  insert('key_2');
+  assert.deepEqual(db.prepare('SELECT id, made_by FROM api_keys ORDER BY id').all().map((row) => ({ ...row })), [{ id: 'key_1', made_by: null }, { id: 'key_2', made_by: null }]);
 });

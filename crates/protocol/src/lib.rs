@@ -19,6 +19,7 @@ pub mod close;
 pub mod egress;
 pub mod event;
 pub mod git;
+pub mod groups;
 pub mod ids;
 pub mod interaction;
 pub mod limits;

@@ -4,6 +4,7 @@ use errand_protocol::event::{Event, EventBody};
 use errand_protocol::ids::{Generation, OrgId, Seq, SessionId};
 use errand_protocol::sandbox::RepoSpec;
 use errand_protocol::session::{Person, PromptState};
+use errand_protocol::settings::SandboxWish;
 use errand_protocol::text::{ModelId, Title};
 use errand_protocol::time::Timestamp;
 use errand_protocol::viewer::OpenPart;
@@ -36,6 +37,8 @@ pub struct NewSession {
     pub co_author: bool,
     /// What it continues; its events are in the log already.
     pub fork: Option<Fork>,
+    /// What its sandboxes have at most.
+    pub sandbox: SandboxWish,
 }
 
 /// What a store gives back, for [`Session::from_stored`].
@@ -104,6 +107,7 @@ impl Session {
             created_at: now,
             forked_from,
             co_author: new.co_author,
+            sandbox: new.sandbox,
         };
         let session = Self {
             core: Core {
@@ -135,6 +139,7 @@ impl Session {
                 archived_at: None,
                 snapshot,
                 access: Access::default(),
+                up_since: None,
                 first_turn: false,
                 pushed: None,
             },

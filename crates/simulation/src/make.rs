@@ -67,6 +67,7 @@ pub fn new_session() -> NewSession {
         model: "demo/demo".parse().unwrap(),
         co_author: false,
         fork: None,
+        sandbox: errand_protocol::settings::SandboxWish::default(),
     }
 }
 

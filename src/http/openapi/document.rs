@@ -6,7 +6,8 @@ use errand_access::By;
 use errand_protocol::api::{ErrorBody, ErrorCode};
 use errand_protocol::git::GitHost;
 use errand_protocol::ids::{
-    ApiKeyId, BudgetId, InteractionId, InvitationId, PromptId, SessionId, ShareId, SignInId, SnapshotId, UserId,
+    ApiKeyId, BudgetId, GroupId, InteractionId, InvitationId, PromptId, SessionId, ShareId, SignInId, SnapshotId,
+    UserId,
 };
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
@@ -181,6 +182,7 @@ fn id_after(word: &str) -> Option<(SchemaOf, &'static str)> {
         "sign-ins" => (of::<SignInId>, "Which sign-in."),
         "members" | "users" => (of::<UserId>, "Which person."),
         "invitations" => (of::<InvitationId>, "Which invitation."),
+        "groups" => (of::<GroupId>, "Which group."),
         "budgets" => (of::<BudgetId>, "Which budget."),
         "git-credentials" => (of::<GitHost>, "Which host."),
         "llm" | "git" | "{provider}" | "{host}" => return None,

@@ -63,6 +63,7 @@ pub(crate) fn new_session() -> NewSession {
         model: "demo/demo".parse().unwrap(),
         co_author: false,
         fork: None,
+        sandbox: errand_protocol::settings::SandboxWish::default(),
     }
 }
 
