@@ -7,6 +7,8 @@ pub mod auth_sessions;
 pub mod identities;
 pub mod invitations;
 pub mod members;
+pub mod repositories;
+pub mod secrets;
 pub mod sessions;
 pub mod settings;
 pub mod users;

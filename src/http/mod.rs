@@ -4,6 +4,7 @@
 pub(crate) mod allow;
 mod audit;
 pub mod auth;
+mod environment;
 pub mod error;
 mod forward;
 mod health;
@@ -15,8 +16,10 @@ mod llm;
 mod members;
 mod money;
 mod oauth;
+mod repositories;
 pub(crate) mod revoke;
 mod router;
+mod secrets;
 mod sessions;
 mod settings;
 mod sign_in;

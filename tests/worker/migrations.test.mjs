@@ -32,3 +32,16 @@ test('0002 keeps people, orgs and sign-ins, and the old Worker can still write t
   db.exec("INSERT INTO auth_sessions (token_hash, user_id, org_id, created_at, expires_at) VALUES ('h2', 'usr_1', 'org_1', 1, 2)");
   assert.equal(db.prepare('SELECT count(*) AS n FROM auth_sessions JOIN members USING (org_id, user_id)').get().n, 2);
 });
+
+test('0004 adds repositories and secrets beside what there is', () => {
+  const { db, apply } = databaseAt('0002_accounts.sql');
+  db.exec("INSERT INTO users VALUES ('usr_1', 'ada', 'Ada', 'ada@x.invalid', 1)");
+  db.exec("INSERT INTO orgs VALUES ('org_1', 'ada', 1)");
+  apply('0004_secrets.sql');
+  db.exec("INSERT INTO repositories VALUES ('org_1', 'git.example/a/b', 'https://git.example/a/b', '{}', NULL, '[]', 1, 1, 'usr_1')");
+  const secret = (scope) => db.exec(`INSERT INTO secrets VALUES ('org_1', '${scope}', 'org_1', 'A', 's1.x', 1, 'usr_1')`);
+  secret('org');
+  assert.throws(() => secret('org'), /UNIQUE/);
+  assert.throws(() => secret('world'), /CHECK/);
+  assert.equal(db.prepare('SELECT count(*) AS n FROM users').get().n, 1);
+});

@@ -128,6 +128,7 @@ impl World {
             | A::ManageSession
             | A::EndSession
             | A::ShareSession
+            | A::AllowEgress
             | A::OpenPull
             | A::ActAsSandbox => None,
             A::ReadSelf | A::ManageSelf => Some(Resource::Oneself),
@@ -206,6 +207,7 @@ fn a_private_session_is_its_owners_and_admins_may_look_and_end_it() {
         ...+++-+-.++ ManageSession
         ...+++-+-.++ EndSession
         ...--+-+-.+- ShareSession
+        ...++----.-+ AllowEgress
         ...--+-+-.+- OpenPull
         ............ ActAsSandbox
     ",
@@ -235,6 +237,7 @@ fn a_session_of_the_org_is_worked_on_by_its_members_and_seen_by_its_viewers() {
         .--+++-+-.++ ManageSession
         .--+++-+-.++ EndSession
         .----+-+-.+- ShareSession
+        .--++----.-+ AllowEgress
         .-++++-+-.++ OpenPull
         ............ ActAsSandbox
     ",

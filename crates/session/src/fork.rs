@@ -112,6 +112,7 @@ impl Survey {
             | EventBody::SandboxReady { .. }
             | EventBody::SandboxTrouble { .. }
             | EventBody::SandboxEgressRefused { .. }
+            | EventBody::SandboxSetupOutput { .. }
             | EventBody::SandboxSnapshot { .. }
             | EventBody::GitCloned { .. } => false,
         }
