@@ -57,7 +57,6 @@ struct Outbox {
     prepared: mpsc::Sender<Prepared>,
     news: mpsc::Sender<EngineNews>,
     outcomes: mpsc::Sender<Outcome>,
-    reports: mpsc::Sender<Report>,
 }
 
 /// How far the start is.
@@ -66,6 +65,8 @@ enum Prepared {
     Given(Box<Result<SandboxEnvironment, String>>),
     /// The workspace is there; with what is checked out in it when it was just made.
     Filled(Result<Option<CheckedOut>, StartFailure>),
+    /// The set-up script has printed this.
+    Said(String),
     /// The set-up script has run.
     SetUp(Result<(), StartFailure>),
 }
@@ -128,7 +129,7 @@ pub async fn run(config: Config) -> io::Result<Exit> {
         engine: running.subscribe(),
         token: token.subscribe(),
         masks: masks.subscribe(),
-        reports: reports_in.clone(),
+        reports: reports_in,
         index: Mutex::new(()),
     };
     tokio::spawn(saver.run(wanted));
@@ -161,7 +162,6 @@ pub async fn run(config: Config) -> io::Result<Exit> {
             prepared: prepared_in,
             news: news_in,
             outcomes: outcomes_in,
-            reports: reports_in,
         },
         wishes,
         workspace: watch::Sender::new(Workspace::Coming),

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use errand_protocol::limits::{MAX_SETUP_OUTPUT_BYTES, MAX_SETUP_PIECE_BYTES};
 use errand_protocol::repository::SetupScript;
-use errand_protocol::runner::RunnerEvent;
 use errand_protocol::session::{Cause, StartStep};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -18,10 +17,9 @@ use tokio::sync::mpsc;
 use crate::cause::{StartFailure, plain};
 use crate::config::Config;
 use crate::mask::{Masks, Stream};
-use crate::snapshot::saver::Report;
 
 /// The script may take so long: less than the control plane waits for the step.
-const LIMIT: Duration = Duration::from_secs(9 * 60);
+const LIMIT: Duration = Duration::from_mins(9);
 /// Output is told so often.
 const EVERY: Duration = Duration::from_millis(500);
 /// After its end output is read for so long; what still holds it then was left running.
@@ -39,8 +37,8 @@ pub struct Setup {
     pub variables: Vec<(String, String)>,
     /// What must not be told.
     pub masks: Masks,
-    /// Where its output is told.
-    pub reports: mpsc::Sender<Report>,
+    /// Where its output goes, piece by piece; closed at its end.
+    pub output: mpsc::Sender<String>,
     /// How long it may take.
     pub limit: Duration,
 }
@@ -52,14 +50,14 @@ impl Setup {
         script: SetupScript,
         variables: Vec<(String, String)>,
         masks: Masks,
-        reports: mpsc::Sender<Report>,
+        output: mpsc::Sender<String>,
     ) -> Self {
         Self {
             config,
             script,
             variables,
             masks,
-            reports,
+            output,
             limit: LIMIT,
         }
     }
@@ -72,7 +70,7 @@ impl Setup {
         let mut child = self
             .start()
             .map_err(|error| failed("setup_failed", &format!("it could not be started: {error}")))?;
-        let mut told = Told::new(&self.masks, &self.reports);
+        let mut told = Told::new(&self.masks, &self.output);
         let ended = tokio::time::timeout(self.limit, told.follow(&mut child)).await;
         match ended {
             Ok(Ok(status)) if status.success() => Ok(()),
@@ -169,7 +167,7 @@ fn end(child: &Child) {
 /// What is told of the output.
 struct Told<'a> {
     masks: &'a Masks,
-    reports: &'a mpsc::Sender<Report>,
+    output: &'a mpsc::Sender<String>,
     stream: Stream,
     /// Bytes that are no whole character yet.
     raw: Vec<u8>,
@@ -177,20 +175,20 @@ struct Told<'a> {
     waiting: String,
     /// The end of what was masked.
     last: String,
-    told: usize,
+    bytes: usize,
     left_out: usize,
 }
 
 impl<'a> Told<'a> {
-    fn new(masks: &'a Masks, reports: &'a mpsc::Sender<Report>) -> Self {
+    fn new(masks: &'a Masks, output: &'a mpsc::Sender<String>) -> Self {
         Self {
             masks,
-            reports,
+            output,
             stream: Stream::default(),
             raw: Vec::new(),
             waiting: String::new(),
             last: String::new(),
-            told: 0,
+            bytes: 0,
             left_out: 0,
         }
     }
@@ -225,9 +223,8 @@ impl<'a> Told<'a> {
     async fn take(&mut self, bytes: &[u8]) {
         self.raw.extend_from_slice(bytes);
         let whole = match std::str::from_utf8(&self.raw) {
-            Ok(_) => self.raw.len(),
             Err(error) if error.error_len().is_none() => error.valid_up_to(),
-            Err(_) => self.raw.len(),
+            Ok(_) | Err(_) => self.raw.len(),
         };
         let text: Vec<u8> = self.raw.drain(..whole).collect();
         let text = String::from_utf8_lossy(&text).replace('\0', "");
@@ -242,7 +239,7 @@ impl<'a> Told<'a> {
         self.last.push_str(text);
         let surplus = self.last.len().saturating_sub(2 * TAIL);
         self.last.drain(..self.last.ceil_char_boundary(surplus));
-        let room = MAX_SETUP_OUTPUT_BYTES.saturating_sub(self.told + self.waiting.len());
+        let room = MAX_SETUP_OUTPUT_BYTES.saturating_sub(self.bytes + self.waiting.len());
         let shown = text.get(..text.floor_char_boundary(room)).unwrap_or_default();
         self.waiting.push_str(shown);
         self.left_out += text.len() - shown.len();
@@ -252,9 +249,8 @@ impl<'a> Told<'a> {
         while !self.waiting.is_empty() {
             let end = self.waiting.floor_char_boundary(MAX_SETUP_PIECE_BYTES);
             let text: String = self.waiting.drain(..end).collect();
-            self.told += text.len();
-            let event = RunnerEvent::SetupOutput { text };
-            let _ = self.reports.send(Report { event, answer: false }).await;
+            self.bytes += text.len();
+            let _ = self.output.send(text).await;
         }
     }
 

@@ -8,6 +8,8 @@ use errand_protocol::repository::SetupScript;
 use errand_protocol::runner::{RunnerEvent, RunnerSetup, SandboxEnvironment};
 use errand_protocol::session::StartStep;
 
+use tokio::sync::mpsc;
+
 use super::{App, Prepared};
 use crate::bridge::driver::Bridge;
 use crate::cause::{StartFailure, plain};
@@ -125,6 +127,7 @@ impl App {
                 }
                 self.set_up();
             }
+            Prepared::Said(text) => self.report(RunnerEvent::SetupOutput { text }),
             Prepared::SetUp(Ok(())) => {
                 let script = self.script();
                 let noted = self.state.update(|state| state.set_up = script.map(|(_, print)| print));
@@ -178,16 +181,23 @@ impl App {
             return self.workspace_ready();
         };
         self.report(RunnerEvent::Step { step: StartStep::Setup });
+        let (output, mut said) = mpsc::channel(1);
         let setup = Setup::new(
             self.config.clone(),
             script,
             environment::variables(&self.given),
             self.masks.borrow().clone(),
-            self.tell.reports.clone(),
+            output,
         );
         let done = self.tell.prepared.clone();
+        // By one way, so that its last words come before its end.
         tokio::spawn(async move {
-            let ran = setup.run().await;
+            let pass_on = async {
+                while let Some(text) = said.recv().await {
+                    let _ = done.send(Prepared::Said(text)).await;
+                }
+            };
+            let (ran, ()) = tokio::join!(setup.run(), pass_on);
             let _ = done.send(Prepared::SetUp(ran)).await;
         });
     }

@@ -30,11 +30,13 @@ impl Masks {
             | RunnerEvent::SteerRefused { cause, .. }
             | RunnerEvent::SnapshotFailed { cause }
             | RunnerEvent::EngineRestarted { cause } => self.cause(cause),
-            RunnerEvent::MessageFinished { cause, .. } => cause.iter_mut().for_each(|cause| self.cause(cause)),
+            RunnerEvent::MessageFinished { cause, .. } => self.maybe_cause(cause.as_mut()),
             RunnerEvent::TurnRetrying { message, .. } => self.string(message),
             RunnerEvent::TurnFinished { cause, files, .. } => {
-                cause.iter_mut().for_each(|cause| self.cause(cause));
-                files.iter_mut().for_each(|file| self.file(file));
+                self.maybe_cause(cause.as_mut());
+                for file in files {
+                    self.file(file);
+                }
             }
             RunnerEvent::PartStarted { part, .. } | RunnerEvent::PartFinished { part, .. } => self.part(part),
             RunnerEvent::Todos { todos } => {
@@ -64,11 +66,19 @@ impl Masks {
     }
 
     fn strings(&self, texts: &mut [String]) {
-        texts.iter_mut().for_each(|text| self.string(text));
+        for text in texts {
+            self.string(text);
+        }
     }
 
     fn cause(&self, cause: &mut Cause) {
         self.string(&mut cause.message);
+    }
+
+    fn maybe_cause(&self, cause: Option<&mut Cause>) {
+        if let Some(cause) = cause {
+            self.cause(cause);
+        }
     }
 
     fn file(&self, file: &mut FileChange) {
@@ -131,7 +141,11 @@ impl Masks {
                     self.maybe(text);
                 }
             }
-            Ask::Question { questions } => questions.iter_mut().for_each(|question| self.question(question)),
+            Ask::Question { questions } => {
+                for question in questions {
+                    self.question(question);
+                }
+            }
         }
     }
 
@@ -148,7 +162,11 @@ impl Masks {
     fn value(&self, value: &mut Value) {
         match value {
             Value::String(text) => self.string(text),
-            Value::Array(values) => values.iter_mut().for_each(|value| self.value(value)),
+            Value::Array(values) => {
+                for value in values {
+                    self.value(value);
+                }
+            }
             Value::Object(fields) => {
                 let old = std::mem::take(fields);
                 *fields = old
