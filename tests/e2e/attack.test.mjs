@@ -4,7 +4,7 @@
  * What it may see is the sandbox's own token, good for this session only: what that can and cannot do is shown here, too.
  */
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -67,14 +67,17 @@ describe('an attacker in a sandbox', () => {
   const processOf = (pattern) => system.sandboxProcesses(session, pattern).find(({ pid }) => readProc(pid, 'status').match(/^NSpid:.*\t\d+\t\d+/m));
 
   /** What a command prints, run with all capabilities in the sandbox's namespaces; `null` where this machine cannot do that. */
-  function root(cmd, input = '') {
+  async function root(cmd, input = '') {
     const engine = processOf(/opencode\S* serve/);
     if (process.getuid() !== 0 || !engine) return null;
-    const entered = spawnSync('nsenter', ['-t', String(engine.pid), '-U', '-m', '-p', '-n', '-i', '-u', '--preserve-credentials', '/bin/sh', '-c', cmd], {
-      input, encoding: 'utf8', timeout: 60_000, maxBuffer: 256 * 1024 * 1024, env: { PATH: process.env.PATH, HOME: '/home/errand' },
-    });
-    if (entered.error?.code === 'ENOENT') return null;
-    return entered;
+    const args = ['-t', String(engine.pid), '-U', '-m', '-p', '-n', '-i', '-u', '--preserve-credentials', '/bin/sh', '-c', cmd];
+    const child = spawn('nsenter', args, { env: { PATH: process.env.PATH, HOME: '/home/errand' }, timeout: 60_000 });
+    let stdout = '';
+    child.stdout.setEncoding('utf8').on('data', (text) => (stdout += text));
+    child.stderr.resume();
+    child.stdin.on('error', () => {}).end(input);
+    const status = await new Promise((resolve) => child.once('error', () => resolve(null)).once('close', resolve));
+    return status === 0 ? stdout : null;
   }
 
   function assertNothingSecret(text, where) {
@@ -92,17 +95,25 @@ describe('an attacker in a sandbox', () => {
   });
 
   test('finds nothing in the memory of any process as root, but the sandbox\'s own token', async (t) => {
+    // Only pages that are there: of what the engine has reserved most was never used.
     const look = `const fs = require('fs'); const needles = fs.readFileSync(0, 'utf8').trim().split('\\n').map((b) => Buffer.from(b, 'base64'));
-      let seen = 0; const found = new Set();
+      let seen = 0; const found = new Set(); const PAGE = 4096; const MOST = 1024;
       for (const pid of fs.readdirSync('/proc').filter((n) => /^\\d+$/.test(n) && Number(n) !== process.pid)) {
-        let maps, mem; try { maps = fs.readFileSync('/proc/' + pid + '/maps', 'utf8'); mem = fs.openSync('/proc/' + pid + '/mem'); } catch { continue; }
+        let maps, mem, pages;
+        try { maps = fs.readFileSync('/proc/' + pid + '/maps', 'utf8'); mem = fs.openSync('/proc/' + pid + '/mem'); pages = fs.openSync('/proc/' + pid + '/pagemap'); } catch { continue; }
         for (const line of maps.split('\\n')) {
           const m = line.match(/^([0-9a-f]+)-([0-9a-f]+) rw/); if (!m) continue;
           const [from, to] = [parseInt(m[1], 16), parseInt(m[2], 16)];
-          for (let at = from; at < to; at += 4 << 20) {
-            const piece = Buffer.alloc(Math.min((4 << 20) + 256, to - at)); let n = 0;
-            try { n = fs.readSync(mem, piece, 0, piece.length, at); } catch { continue; }
-            seen += n; needles.forEach((needle, i) => piece.subarray(0, n).includes(needle) && found.add(i));
+          for (let at = from; at < to; at += MOST * PAGE) {
+            const count = Math.min(MOST, (to - at) / PAGE); const map = Buffer.alloc(count * 8);
+            try { fs.readSync(pages, map, 0, map.length, at / PAGE * 8); } catch { continue; }
+            for (let n = 0; n < count; n += 1) {
+              if (!(map[n * 8 + 7] & 0xc0)) continue;
+              let end = n; while (end < count && map[end * 8 + 7] & 0xc0) end += 1;
+              const piece = Buffer.alloc((end - n) * PAGE); let got = 0;
+              try { got = fs.readSync(mem, piece, 0, piece.length, at + n * PAGE); } catch {}
+              seen += got; needles.forEach((needle, i) => piece.subarray(0, got).includes(needle) && found.add(i)); n = end;
+            }
           }
         }
       }
@@ -110,9 +121,9 @@ describe('an attacker in a sandbox', () => {
     const own = tokenOf(session);
     // The person's own sign-in and secrets never enter; what the person typed does.
     const list = [...Object.entries(secrets), ['the own token', own]];
-    const looked = root(`node -e "$LOOK"`.replace('"$LOOK"', `'${look.replaceAll("'", `'"'"'`)}'`), `${list.map(([, secret]) => Buffer.from(secret).toString('base64')).join('\n')}\n`);
-    if (!namespaces || !looked || looked.status !== 0) return t.skip(`cannot enter the sandbox as root here: ${looked?.stderr}`);
-    const { seen, found } = JSON.parse(looked.stdout);
+    const looked = await root(`node -e '${look.replaceAll("'", `'"'"'`)}'`, `${list.map(([, secret]) => Buffer.from(secret).toString('base64')).join('\n')}\n`);
+    if (!namespaces || looked === null) return t.skip('cannot enter the sandbox as root here');
+    const { seen, found } = JSON.parse(looked);
     assert.ok(seen > 10 * 1024 * 1024, `memory was read: ${seen}`);
     assert.deepEqual(found.map((at) => list[at][0]).filter((name) => name !== 'the own token'), []);
   });
@@ -130,12 +141,15 @@ describe('an attacker in a sandbox', () => {
 
   test('cannot mount, make namespaces, load or change anything of the kernel, or read its memory', async (t) => {
     if (!namespaces) return t.skip('no namespaces here');
+    // Files are opened for writing and nothing is written: a machine on which this fails shall survive it.
+    const writable = ['/proc/sys/kernel/core_pattern', '/proc/sys/kernel/modprobe', '/proc/sys/kernel/hotplug', '/proc/sys/kernel/hostname', '/proc/sys/vm/panic_on_oom', '/proc/sys/fs/file-max', '/proc/sys/fs/binfmt_misc/register', '/proc/sysrq-trigger', '/proc/irq/default_smp_affinity', '/proc/mtrr', '/proc/acpi/wakeup', '/proc/1/oom_score_adj', '/dev/kmsg', '/dev/mem', '/dev/sda', '/etc/passwd', '/etc/resolv.conf', '/usr/bin/env', '/opt/errand/bin/errand-runner'];
     const tries = [
-      'mount -t tmpfs none /mnt', 'mount --bind / /mnt', 'umount /proc', 'unshare -U true', 'unshare -m true', 'unshare -Urm true', 'chroot / true', 'nsenter -t 1 -a true',
-      'insmod x', 'modprobe dummy', 'dmesg', 'cat /dev/kmsg', 'head -c 1 /proc/kcore', 'head -c 1 /dev/mem', 'echo x > /proc/sys/kernel/core_pattern', 'echo x > /proc/sys/kernel/hostname',
-      'echo b > /proc/sysrq-trigger', 'hostname other', 'ls /sys/kernel', 'ls /sys/fs/cgroup', 'ls /sys/kernel/debug', 'ls /dev/sda', 'ls /dev/fuse', 'ls /dev/kvm', 'mknod /tmp/m c 1 1', 'cat /run/docker.sock', 'ls /run/docker.sock',
-      'ls /var/run/docker.sock', 'date -s 2001-01-01', 'swapoff -a', 'ip link add x type dummy', 'iptables -L', 'su -c true', 'sudo -n true', 'chown 0 /tmp', 'cat /etc/shadow', 'touch /usr/x', 'touch /etc/x', 'touch /opt/errand/x',
-      'test "$(id -u)" = 0', 'grep -v 0000000000000000 /proc/self/status | grep -E "^Cap(Eff|Prm|Inh|Amb)"', 'grep -q "NoNewPrivs:.0" /proc/self/status',
+      ...writable.map((file) => `: >> ${file}`),
+      'mount -t tmpfs none /mnt', 'mount --bind / /mnt', 'umount /proc/sys', 'unshare -U true', 'unshare -m true', 'unshare -Urm true', 'chroot / true', 'nsenter -t 1 -a true',
+      'insmod x', 'modprobe dummy', 'dmesg', ...['kcore', 'kmsg', 'slabinfo', 'iomem', 'keys', 'timer_list', 'vmallocinfo', 'config.gz'].map((name) => `head -c 1 /proc/${name} | grep -q .`), 'head -c 1 /dev/mem',
+      'ls /sys/kernel', 'ls /sys/fs/cgroup', 'ls /sys/kernel/debug', 'ls /dev/sda', 'ls /dev/fuse', 'ls /dev/kvm', 'mknod /tmp/m c 1 1', 'ls /run/docker.sock', 'ls /var/run/docker.sock',
+      'ip link add x type dummy', 'iptables -L', 'su -c true', 'sudo -n true', 'chown 1 /tmp', 'cat /etc/shadow', 'touch /usr/x', 'touch /etc/x', 'touch /opt/errand/x',
+      'test "$(id -u)" = 0', 'grep -v 0000000000000000 /proc/self/status | grep -E "^Cap(Eff|Prm|Inh|Amb)"', 'grep -q "NoNewPrivs:.0" /proc/self/status', 'find /proc/sys /proc/irq /proc/bus /proc/fs -type f -writable 2>/dev/null | grep .',
     ];
     const could = await agent(`${tries.map((cmd) => `(${cmd}) > /dev/null 2>&1 && echo 'could: ${cmd.replaceAll("'", '"')}'`).join('; ')}; echo end`);
     assert.equal(could, NOTHING);
@@ -146,11 +160,10 @@ describe('an attacker in a sandbox', () => {
     const cmd = `for f in ${paths.join(' ')} ; do cat $f 2>/dev/null; done; find / -xdev \\( -name secrets.json -o -name private.txt -o -name 'launch.json' -o -name 'egress.json' \\) -not -path '/usr/*' 2>/dev/null; echo end`;
     if (!namespaces) return t.skip('no namespaces here');
     assert.equal(await agent(cmd), NOTHING);
-    const looked = root(`${cmd}; for p in /proc/[0-9]*/root; do cat $p${system.home}/secrets.json 2>/dev/null; done; cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'`);
-    if (looked?.status === 0) {
-      assert.ok(looked.stdout.startsWith('end'), looked.stdout.slice(0, 200));
-      assertNothingSecret(looked.stdout, 'what root in the sandbox reads');
-    }
+    const looked = await root(`${cmd}; for p in /proc/[0-9]*/root; do cat $p${system.home}/secrets.json 2>/dev/null; done; cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'`);
+    if (looked === null) return;
+    assert.ok(looked.startsWith('end'), looked.slice(0, 200));
+    assertNothingSecret(looked, 'what root in the sandbox reads');
   });
 
   test('learns from the engine\'s own interface nothing but the key of its relay', async () => {
@@ -170,10 +183,10 @@ describe('an attacker in a sandbox', () => {
       ...['169.254.169.254/latest/meta-data/', '[fd00:ec2::254]/', 'metadata.google.internal/', '100.100.100.200/', '10.0.0.1/', '192.168.0.1/', '0.0.0.0/', `[::1]:${hostPort}/`],
       ...[hostPort, demoPort, other, 22, 2375].map((each) => `127.0.0.1:${each}/`), `localhost:${hostPort}/v1/health`, `0x7f000001:${demoPort}/`, `2130706433:${demoPort}/`, `127.0.0.2:${port}/`,
     ];
-    const tried = await agent(`for u in ${urls.map((url) => `'http://${url}'`).join(' ')}; do curl -s -g -m 3 -o /dev/null "$u" && echo "could: $u"; done; echo end`);
+    const tried = await agent(`for u in ${urls.map((url) => `'http://${url}'`).join(' ')}; do OUT=$(curl -s -g -m 3 "$u") && case "$OUT" in *'this sandbox may not reach'*) ;; *) echo "could: $u";; esac; done; echo end`);
     assert.equal(tried, NOTHING);
-    const looked = root(`for u in ${urls.map((url) => `'http://${url}'`).join(' ')}; do curl -s -g -m 3 -o /dev/null "$u" && echo "could: $u"; done; ip link 2>/dev/null | grep -c '^[0-9]*: [^l]'; echo end`);
-    if (looked?.status === 0) assert.doesNotMatch(looked.stdout, /could/);
+    const looked = await root(`for u in ${urls.map((url) => `'http://${url}'`).join(' ')}; do OUT=$(curl -s -g -m 3 "$u") && case "$OUT" in *'this sandbox may not reach'*) ;; *) echo "could: $u";; esac; done; echo end`);
+    if (looked !== null) assert.equal(looked.trim(), NOTHING);
   });
 
   test('can do with its token what a sandbox does, for its own session, and nothing else', async () => {
@@ -204,8 +217,8 @@ describe('an attacker in a sandbox', () => {
   });
 
   test('left nothing in its snapshot, log and transcript', async () => {
-    await session.run('[[write:{"path":"work.txt","content":"work"}]]');
-    await session.viewer.event((event) => event.type === 'sandbox.snapshot', 'a snapshot');
+    const turn = await session.run('[[write:{"path":"work.txt","content":"work\\n"}]]');
+    await session.viewer.event((event) => event.type === 'sandbox.snapshot' && event.turnId === turn.id, 'the snapshot of it');
     const answer = await session.user.fetch(`${session.path}/snapshot`);
     assert.equal(answer.status, 200);
     const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'errand-snapshot-'));
