@@ -16,6 +16,8 @@ mod llm;
 mod members;
 mod money;
 mod oauth;
+#[cfg(test)]
+mod openapi;
 mod repositories;
 pub(crate) mod revoke;
 mod router;

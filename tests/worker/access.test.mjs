@@ -33,6 +33,7 @@ const PRIVATE = {
   read: [401, 404, 404, 404, 'ok', 'ok', 'ok'],
   work: [401, 404, 404, 404, 403, 403, 'ok'],
   oversee: [401, 404, 404, 404, 'ok', 'ok', 'ok'],
+  administer: [401, 404, 404, 404, 'ok', 'ok', 403],
 };
 
 const PRM = 'prm_00000000000000000000000000';
@@ -57,6 +58,7 @@ const SESSION_ROUTES = [
   ['POST', '/archive', 'oversee'],
   ['POST', '/restore', 'oversee'],
   ['DELETE', '', 'oversee'],
+  ['POST', '/egress/allow', 'administer', { host: 'a.example' }],
 ];
 
 async function newSession(person = callers.maker) {
@@ -150,6 +152,14 @@ describe('routes of an org and of oneself', () => {
     ['POST', '/api/admin/invitations', ADMINS, { role: 'viewer' }],
     ['DELETE', '/api/admin/invitations/inv_nowhere', ADMINS],
     ['GET', '/api/admin/audit', ADMINS],
+    ['GET', '/api/secrets', MEMBERS],
+    ['PUT', '/api/secrets/NAME', MEMBERS, { value: 'some value' }],
+    ['DELETE', '/api/secrets/NAME', MEMBERS],
+    ['GET', '/api/admin/secrets', ADMINS],
+    ['PUT', '/api/admin/secrets/NAME', ADMINS, { value: 'some value' }],
+    ['DELETE', '/api/admin/secrets/NAME', ADMINS],
+    ['GET', '/api/admin/repositories', ADMINS],
+    ['PUT', '/api/admin/repositories', ADMINS, { url: '/srv/policy' }],
     ['GET', '/api/admin/settings', ADMINS],
     ['PUT', '/api/admin/settings', ADMINS, {}],
     ['GET', '/api/admin/settings/users/usr_nowhere', ADMINS],

@@ -17,7 +17,7 @@ mod policy;
 mod principal;
 mod settings;
 
-pub use action::Action;
+pub use action::{Action, By};
 pub use allow_list::{AllowList, Candidate};
 pub use policy::{Refusal, Resource, SessionResource, decide};
 pub use principal::{Actor, Credential, CredentialId, Principal};

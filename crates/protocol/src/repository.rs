@@ -27,6 +27,7 @@ pub const EXPOSED: &str = "A secret is given to sandboxes as an environment vari
 /// What holds for sessions on a repository. Body of `PUT /api/admin/repositories`, which replaces all of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct RepositoryPolicy {
     /// Which repository; other ways to write its address mean the same ([`RepoUrl::key`]).
@@ -57,6 +58,7 @@ impl RepositoryPolicy {
 /// Answer of `PUT /api/admin/repositories` and of `GET` with `?url=`: the policy, and who said it when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct Repository {
     /// What holds.
@@ -72,6 +74,7 @@ pub struct Repository {
 /// Answer of `GET /api/admin/repositories`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct RepositoryList {
     /// Those of which something was said, by address.
@@ -82,6 +85,7 @@ pub struct RepositoryList {
 /// in this sandbox and in all others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct AllowHost {
     /// What.
@@ -91,6 +95,7 @@ pub struct AllowHost {
 /// Body of `PUT /api/secrets/:name` and `PUT /api/admin/secrets/:name`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct PutSecret {
     /// The value; no answer ever has it.
@@ -100,6 +105,7 @@ pub struct PutSecret {
 /// A stored secret, without its value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct SecretInfo {
     /// Its name, which is that of the environment variable.
@@ -115,6 +121,7 @@ pub struct SecretInfo {
 /// Answer of `GET /api/secrets` and `GET /api/admin/secrets[?url=]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct SecretList {
     /// By name.
@@ -123,10 +130,37 @@ pub struct SecretList {
     pub warning: String,
 }
 
+/// The same rules as far as JSON Schema can say them.
+#[cfg(feature = "schema")]
+mod shapes {
+    use schemars::Schema;
+
+    use super::{MAX_SECRET_BYTES, MAX_SECRET_NAME_BYTES, MAX_SETUP_BYTES};
+
+    fn shape(schema: &mut Schema, pattern: &str, max: usize) {
+        schema.insert("pattern".to_owned(), pattern.into());
+        schema.insert("minLength".to_owned(), 1.into());
+        schema.insert("maxLength".to_owned(), max.into());
+    }
+
+    pub(super) fn script(schema: &mut Schema) {
+        shape(schema, r"^[^\u0000]*[^\s\u0000][^\u0000]*$", MAX_SETUP_BYTES);
+    }
+
+    pub(super) fn name(schema: &mut Schema) {
+        shape(schema, "^[A-Z_][A-Z0-9_]*$", MAX_SECRET_NAME_BYTES);
+    }
+
+    pub(super) fn value(schema: &mut Schema) {
+        shape(schema, r"^[^\u0000]+$", MAX_SECRET_BYTES);
+    }
+}
+
 /// A script for the shell: a first line with `#!` says for which, else it is `bash`, ending at the first command that
 /// fails. Line ends are `\n`; at most [`MAX_SETUP_BYTES`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = shapes::script))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, type = "string"))]
 pub struct SetupScript(String);
 
@@ -169,6 +203,7 @@ impl From<SetupScript> for String {
 /// the shell, the loader, git or Errand itself goes by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = shapes::name))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, type = "string"))]
 pub struct SecretName(String);
 
@@ -264,6 +299,7 @@ impl std::fmt::Display for SecretName {
 
 /// The value of a secret: 1 to [`MAX_SECRET_BYTES`] bytes, no NUL. `Debug` does not print it; errors do not repeat it.
 #[derive(Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = shapes::value))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, type = "string"))]
 pub struct SecretValue(String);
 

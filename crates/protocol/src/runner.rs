@@ -460,6 +460,7 @@ pub struct GitAuthor {
 /// It is the agent's to see, but for nobody who only reads the session.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SandboxEnvironment {
     /// What to run in a new workspace before the agent starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]

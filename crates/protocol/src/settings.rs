@@ -24,6 +24,20 @@ impl Limit {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Limit {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Limit".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A number, or `\"unlimited\"`.",
+            "oneOf": [{ "type": "integer", "minimum": 0, "maximum": u32::MAX }, { "const": "unlimited" }]
+        })
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum OnTheWire {
@@ -56,6 +70,7 @@ impl<'de> Deserialize<'de> for Limit {
 /// /api/admin/settings[/users/:id]`, and the body of `PUT`, which replaces what the level says.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct SettingsPatch {
     /// Who sees a new session.
