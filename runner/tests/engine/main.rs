@@ -16,6 +16,7 @@ mod policy;
 mod pressure;
 mod snapshots;
 mod steer;
+mod stopped;
 mod survival;
 mod turns;
 mod world;
