@@ -2,11 +2,12 @@
 //! do — that is the SessionAgent's.
 
 pub(crate) mod allow;
-mod audit;
+pub(crate) mod audit;
 pub mod auth;
 mod environment;
 pub mod error;
 mod forward;
+mod groups;
 mod health;
 pub(crate) mod idempotency;
 pub mod json;
