@@ -21,6 +21,7 @@ mod forked;
 mod git;
 mod llm;
 mod pacer;
+mod policy;
 mod reads;
 mod remote;
 mod revocation;

@@ -88,6 +88,7 @@ function apply(draft: Draft, event: Event): void {
     case "prompt.moved":
     case "sandbox.snapshot":
     case "git.pushed":
+    case "sandbox.setup_output":
       return;
     case "turn.aborting":
     case "turn.retrying":
