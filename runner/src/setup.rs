@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::cause::{StartFailure, plain};
 use crate::config::Config;
+use crate::git_config;
 use crate::mask::{Masks, Stream};
 
 /// The script may take so long: less than the control plane waits for the step.
@@ -107,6 +108,7 @@ impl Setup {
             .env("TMPDIR", &self.config.tmp)
             .env("CI", "true")
             .env("GIT_TERMINAL_PROMPT", "0")
+            .envs(git_config::environment(&self.config))
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(writer.try_clone()?)
