@@ -4,25 +4,41 @@
  */
 import assert from 'node:assert/strict';
 
-import { join, json, MODEL, models, startServer, startWorker } from '../worker/harness.mjs';
+import { json, MODEL, models, startServer } from '../worker/harness.mjs';
+import { startRestartable } from '../worker/restartable.mjs';
 
-/** Starts it: `{worker, owner, viewer, ids, stop()}`; `ids` has the existing ids by their prefixes. */
+/**
+ * Starts it, as `npm start` runs it: `{worker, owner, viewer, ids, assertNoPanics(), stop()}`; `ids` has the existing ids
+ * by their prefixes.
+ */
 export async function startWorld() {
   const host = await startServer(answerAsHost);
   const model = await startServer((_, response) => response.end('{}'));
-  const worker = await startWorker({
+  const worker = await startRestartable({
     vars: { SANDBOX_HOST_URL: host.url, MODELS: models(`${model.url}/v1`), SAMPLE_REPO: '/srv/samples/calc' },
   });
   const owner = await worker.signIn('owner');
   const { org } = await (await owner.api('/api/auth/me')).json();
-  const viewer = await join(worker, await worker.signIn('viewer'), org.id, 'viewer');
+  const viewer = await invited(owner, await worker.signIn('viewer'), org, 'viewer');
   const ids = await things(owner, viewer);
   const stop = async () => {
     await worker.stop();
     await host.stop();
     await model.stop();
   };
-  return { worker, owner, viewer, ids: { ...ids, org: [org.id] }, stop };
+  const assertNoPanics = () => assert.doesNotMatch(worker.output(), /Critical|panic|Reinitializing|Uncaught/);
+  return { worker, owner, viewer, ids: { ...ids, org: [org.id] }, assertNoPanics, stop };
+}
+
+/** Makes somebody a member of an org, in which they act from then on. */
+async function invited(owner, person, org, role) {
+  const invitation = await owner.api('/api/admin/invitations', json('POST', { role }));
+  const { code } = await invitation.json();
+  const joined = await person.api('/api/auth/invitations', json('POST', { code }));
+  assert.equal(joined.status, 200, await joined.text());
+  const switched = await person.api('/api/auth/org', json('POST', { org: org.id }));
+  assert.equal((await switched.json()).role, role);
+  return person;
 }
 
 /** A host on which no sandbox ever comes up. */
