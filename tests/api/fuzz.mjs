@@ -11,11 +11,11 @@ const HERE = path.dirname(fileURLToPath(import.meta.url));
 export const DOCUMENT = path.join(ROOT, 'client', 'public', 'api', 'openapi.json');
 
 /**
- * Sends requests for so many seconds, with this token or without any. Resolves to `{ok, output, answers}`, where `answers`
+ * Sends requests for so many seconds, with these tokens of a person and a sandbox, or without any. Resolves to `{ok, output, answers}`, where `answers`
  * has for each operation how often it was answered with which status. The same seed makes the same requests, as far as
  * time allows.
  */
-export async function fuzz({ url, ids, token, seconds, seed, only = [] }) {
+export async function fuzz({ url, ids, token, sandbox, seconds, seed, only = [] }) {
   const work = path.join(ROOT, 'target', 'schemathesis');
   fs.mkdirSync(work, { recursive: true });
   const answers = path.join(work, `answers-${process.pid}.json`);
@@ -29,7 +29,7 @@ export async function fuzz({ url, ids, token, seconds, seed, only = [] }) {
   const env = {
     SCHEMATHESIS_HOOKS: 'hooks', PYTHONPATH: HERE, PYTHONDONTWRITEBYTECODE: '1',
     ERRAND_FUZZ_URL: url, ERRAND_FUZZ_IDS: JSON.stringify(ids), ERRAND_FUZZ_TOKEN: token ?? '',
-    ERRAND_FUZZ_ANSWERS: answers,
+    ERRAND_FUZZ_SANDBOX: sandbox ?? '', ERRAND_FUZZ_ANSWERS: answers,
   };
   const { code, output } = await run(python(), args, { cwd: work, env, check: false });
   if (!fs.existsSync(answers)) return { ok: false, output, answers: {} };
