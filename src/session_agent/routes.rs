@@ -9,7 +9,7 @@ use worker::{Method, Request, Response};
 
 use super::access::action_of;
 use super::writes::Write;
-use super::{Agent, create, fork, forked, llm, reads, shares, snapshots};
+use super::{Agent, create, fork, forked, llm, policy, reads, shares, snapshots};
 use crate::http::error::ApiError;
 use crate::http::idempotency;
 use crate::http::json::parse_json;
@@ -27,6 +27,9 @@ pub(super) async fn serve(agent: &Rc<Agent>, mut request: Request) -> Answer {
         ["access-changed"] => agent.access_changed(&rpc::read_command(&mut request).await?),
         ["snapshot-access"] => snapshots::access(agent, &rpc::read_command(&mut request).await?),
         ["llm-access"] => llm::access(agent, &rpc::read_command(&mut request).await?),
+        ["environment-access"] => policy::environment_access(agent, &rpc::read_command(&mut request).await?),
+        ["egress-access"] => policy::egress_access(agent, &rpc::read_command(&mut request).await?),
+        ["policy-changed"] => policy::changed(agent, &rpc::read_command(&mut request).await?).await,
         ["last-snapshot"] => snapshots::last(agent, &rpc::read_command(&mut request).await?),
         ["fork-find"] => forked::find(agent, rpc::read_command(&mut request).await?),
         ["fork-begin"] => forked::begin(agent, rpc::read_command(&mut request).await?).await,

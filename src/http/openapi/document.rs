@@ -8,6 +8,7 @@ use errand_protocol::ids::{
     ApiKeyId, BudgetId, GroupId, InteractionId, InvitationId, PromptId, SessionId, ShareId, SignInId, SnapshotId,
     UserId,
 };
+use errand_protocol::repository::SecretName;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
@@ -181,6 +182,7 @@ fn id_after(word: &str) -> Option<(SchemaOf, &'static str)> {
         "sign-ins" => (of::<SignInId>, "Which sign-in."),
         "members" | "users" => (of::<UserId>, "Which person."),
         "invitations" => (of::<InvitationId>, "Which invitation."),
+        "secrets" => (of::<SecretName>, "Its name."),
         "groups" => (of::<GroupId>, "Which group."),
         "budgets" => (of::<BudgetId>, "Which budget."),
         "llm" | "{provider}" => return None,

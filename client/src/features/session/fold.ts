@@ -87,6 +87,7 @@ function apply(draft: Draft, event: Event): void {
     case "session.unshared":
     case "prompt.moved":
     case "sandbox.snapshot":
+    case "sandbox.setup_output":
       return;
     case "turn.aborting":
     case "turn.retrying":

@@ -4,6 +4,7 @@
 mod accounts;
 mod admin;
 mod open;
+mod repositories;
 mod sandboxes;
 mod sessions;
 
@@ -22,6 +23,7 @@ pub(super) fn groups() -> Vec<(&'static str, Vec<Op>)> {
         ("One session", sessions::one_session()),
         ("Its prompts", sessions::prompts()),
         ("Sharing it", sessions::sharing()),
+        ("Repositories and secrets", repositories::repositories()),
         ("Usage", admin::usage()),
         ("Administration", admin::administration()),
         ("Sandboxes", sandboxes::sandboxes()),
