@@ -202,7 +202,7 @@ impl Supervisor {
             api.read_models().await?;
         }
         if let Some(note) = self.state.get().snapshot.conversation {
-            restore::clean(&self.config);
+            restore::given(&self.config, &note);
             let restored = EngineNews::Restored {
                 snapshot: note.snapshot,
                 losses: note.losses,

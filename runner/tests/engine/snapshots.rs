@@ -353,6 +353,40 @@ async fn the_work_is_saved_before_the_runner_ends() {
 }
 
 #[tokio::test]
+async fn what_ends_before_the_conversation_is_back_puts_no_snapshot_in_the_place_of_the_one_that_has_it() {
+    let mut first = on_the_sample().await;
+    let (_, id) = work(&mut first, "echo a > a.txt\n").await;
+    let mut world = on_an_empty_disk(&first, &id, None, []).await;
+    crate::world::until(|| {
+        let state = world.state().get();
+        state.cloned && state.snapshot.conversation.is_some()
+    })
+    .await;
+    world.terminate_runner();
+    assert_eq!(world.runner_exit().await, 0);
+    assert_eq!(snapshots(&world), []);
+}
+
+#[tokio::test]
+async fn a_snapshot_made_while_the_engine_is_away_has_the_conversation_that_was_brought_back() {
+    let mut first = on_the_sample().await;
+    let (_, id) = work(&mut first, "echo a > a.txt\n").await;
+    let (world, _) = restored(&first, &id, None).await;
+    world.stop_engine();
+    std::fs::write(world.workspace().join("b.txt"), "b").unwrap();
+    let again = save(&world).await.unwrap();
+    let (second, loss) = restored(&world, &again, None).await;
+    assert!(loss.is_none_or(|loss| !loss.contains("does not remember")));
+    assert!(second.workspace().join("b.txt").exists());
+    let state = second.state().get();
+    assert_eq!(
+        state.engine_session,
+        first.state().get().engine_session,
+        "the conversation"
+    );
+}
+
+#[tokio::test]
 async fn a_snapshot_that_cannot_be_restored_is_a_loss_and_not_the_end() {
     let mut first = on_the_sample().await;
     let (_, good) = work(&mut first, "echo a > a.txt\n").await;
