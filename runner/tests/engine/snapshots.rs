@@ -372,8 +372,8 @@ async fn a_snapshot_made_while_the_engine_is_away_has_the_conversation_that_was_
     let mut first = on_the_sample().await;
     let (_, id) = work(&mut first, "echo a > a.txt\n").await;
     let (world, _) = restored(&first, &id, None).await;
-    world.stop_engine();
     std::fs::write(world.workspace().join("b.txt"), "b").unwrap();
+    world.kill_engine();
     let again = save(&world).await.unwrap();
     let (second, loss) = restored(&world, &again, None).await;
     assert!(loss.is_none_or(|loss| !loss.contains("does not remember")));
