@@ -5,6 +5,7 @@ use std::process::Command;
 
 use errand_protocol::ids::{SnapshotId, TurnId};
 use errand_protocol::runner::{AgentFrame, RunnerEvent, SnapshotSource};
+use errand_protocol::session::TurnOutcome;
 
 use crate::agent::Log;
 use crate::survival::start_failed;
@@ -347,6 +348,9 @@ async fn the_work_is_saved_before_the_runner_ends() {
     crate::world::until(|| world.workspace().join("a.txt").exists()).await;
     world.terminate_runner();
     assert_eq!(world.runner_exit().await, 0);
+    // Nobody stopped it: it failed, and says why.
+    let finished = outcome(&world.agent.turn_finished(&turn).await);
+    assert_eq!(finished, (TurnOutcome::Failed, "sandbox_ended".to_owned()));
     let id = saved(&world, &turn).await;
     let (second, _) = restored(&world, &id, None).await;
     assert!(second.workspace().join("a.txt").exists());
