@@ -170,6 +170,14 @@ pub fn engine_stopped() -> Cause {
     )
 }
 
+/// The host ended the runner while the agent worked.
+pub fn sandbox_ends() -> Cause {
+    Cause::new(
+        "sandbox_ended",
+        "The sandbox was ended while the agent worked. What was done until then is kept; send the prompt again to go on.",
+    )
+}
+
 /// The model did not answer, however often it was tried.
 pub fn model_gave_up(said: &str) -> Cause {
     Cause::new(

@@ -4,7 +4,6 @@
 use std::rc::Rc;
 
 use errand_access::Actor;
-use errand_protocol::api::ErrorCode;
 use errand_protocol::viewer::Command;
 use worker::{Method, Request, Response};
 
@@ -123,15 +122,15 @@ async fn change(
 
 /// No such address, or not with that method.
 fn unknown(rest: &[&str]) -> ApiError {
-    match rest {
-        []
-        | [
-            "ws" | "events" | "transcript" | "startup" | "prompts" | "abort" | "retry" | "pause" | "resume" | "archive"
-            | "restore" | "fork" | "shares" | "join",
-        ]
-        | ["prompts" | "interactions" | "shares", _] => {
-            ApiError::new(ErrorCode::MethodNotAllowed, "this address does not know that method")
-        }
-        _ => ApiError::not_found("address"),
-    }
+    let methods = match rest {
+        [] => "GET, PATCH, DELETE",
+        ["ws" | "events" | "transcript" | "startup"] => "GET",
+        ["shares"] => "GET, POST",
+        ["prompts" | "abort" | "retry" | "pause" | "resume" | "archive" | "restore" | "fork" | "join"]
+        | ["interactions", _] => "POST",
+        ["prompts", _] => "PATCH, DELETE",
+        ["shares", _] => "DELETE",
+        _ => return ApiError::not_found("address"),
+    };
+    ApiError::method_not_allowed(methods)
 }

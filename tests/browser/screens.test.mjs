@@ -74,6 +74,11 @@ const greetStarting = (socket) => {
 };
 const ERROR = resting({ phase: 'error', activity: 'error', cause: LOST, queue: 1 });
 
+const REFUSED = [
+  { seq: 29, at: second(-3), type: 'sandbox.egress_refused', host: 'registry.npmjs.org', port: 443, reason: 'not_allowed' },
+  { seq: 30, at: second(-2), type: 'sandbox.egress_refused', host: '169.254.169.254', port: 80, reason: 'private' },
+  { seq: 31, at: second(-1), type: 'sandbox.egress_refused', host: 'github.com', port: 22, reason: 'not_allowed' },
+];
 const EVERY_WAY = { version: '0', signIn: ['github', 'google', 'dev'], models: [] };
 /** A page that is no session's. */
 const page = (path, answers) => ({ session: summary(), path, answers: { ...LISTS, ...answers } });
@@ -303,11 +308,39 @@ const SCREENS = {
     ...page('/settings/audit', { ...ORG, '/api/admin/audit': () => refusal(403, 'forbidden', 'this takes the role admin or above') }),
     go: ({ page }) => page.getByText('The audit log did not load').waitFor(),
   },
+  'secrets': {
+    ...page('/settings/secrets', ORG),
+    go: async ({ find }) => {
+      await find('own-secret-name').fill('path');
+      await find('own-secret-set').click();
+      await find('secret').first().waitFor();
+    },
+  },
+  'repositories': {
+    ...page('/settings/repositories', ORG),
+    go: async ({ find }) => {
+      await find('open-repository').first().click();
+      await find('egress-hosts').fill('https://registry.npmjs.org/');
+      await find('save-repository').click();
+      await find('repo-secret-name').waitFor();
+    },
+  },
   'group': {
     ...page('/settings/members', ORG),
     go: async ({ find }) => {
       await find('group-people').first().click();
       await find('group-member').first().waitFor();
+    },
+  },
+  'egress-refused': {
+    session: busy(), answers: ORG,
+    onSocket: (socket) => {
+      greetBusy(socket, busy(), []);
+      socket.say({ type: 'events', events: REFUSED });
+    },
+    go: async ({ find }) => {
+      await find('allow-host').first().click();
+      await find('egress-refused').getByText('There is no such thing').waitFor();
     },
   },
   'not-for-you': { ...page('/settings/audit', asRole('member')), go: ({ find }) => find('not-for-you').waitFor() },

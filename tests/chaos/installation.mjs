@@ -20,7 +20,8 @@ const DISK = '3g';
  * The runner's own are fixed: it pings every 20 s and gives a silent connection up after 60 s.
  */
 export const TIMINGS = {
-  startStep: 45_000,
+  // Longer than an engine that is hindered may take to start and to be given the conversation (a minute each at most).
+  startStep: 125_000,
   longStartStep: 60_000,
   startBackoff: 300,
   reconnectGrace: 3000,

@@ -31,6 +31,8 @@ export async function startRestartable({ vars = {} } = {}) {
     /** Of its process group. */
     pid: () => program.pid,
     start: () => program.start(),
+    /** What it has printed since it was first started. */
+    output: () => program.output,
     async kill() {
       client.hangUp();
       await program.end('SIGKILL');

@@ -7,7 +7,7 @@ use errand_protocol::session::{TurnOutcome, Usage};
 
 use super::App;
 use crate::bridge::driver::{Run, Steer};
-use crate::bridge::mapper::Output;
+use crate::bridge::mapper::{Ending, Output};
 use crate::cause;
 use crate::clock;
 use crate::link::core::Exit;
@@ -118,7 +118,7 @@ impl App {
         if let Some(bridge) = &mut self.bridge
             && let Some(turn) = bridge.turn()
         {
-            let out = bridge.abort(&turn);
+            let out = bridge.stop(&turn, Ending::failed(cause::sandbox_ends()));
             self.take(out);
         }
         self.closing_goes_on();
@@ -150,7 +150,7 @@ impl App {
             return;
         };
         if let Some(bridge) = &mut self.bridge {
-            drop(bridge.abort(&turn_id));
+            drop(bridge.stop(&turn_id, Ending::failed(cause::disk_full())));
         }
         let last_word = RunnerEvent::TurnFinished {
             turn_id,

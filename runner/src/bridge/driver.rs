@@ -393,8 +393,8 @@ fn abandoned(mapper: &Mapper, source: Source, waiting: &[EngineEvent]) -> Option
     let crashed = source == Source::Crashed;
     if !crashed && (!mapper.idle() || !waiting.is_empty()) {
         None
-    } else if mapper.stopping() {
-        Some(Ending::aborted())
+    } else if let Some(ending) = mapper.stopped_as() {
+        Some(ending.clone())
     } else if crashed {
         Some(Ending::failed(cause::engine_crashed("its process ended")))
     } else {

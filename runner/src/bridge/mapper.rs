@@ -155,9 +155,14 @@ impl Mapper {
         }
     }
 
+    /// How it will have ended, while it is being stopped.
+    pub fn stopped_as(&self) -> Option<&Ending> {
+        self.turn.as_ref().and_then(|turn| turn.stopping.as_ref())
+    }
+
     /// Whether it is being stopped.
     pub fn stopping(&self) -> bool {
-        self.turn.as_ref().is_some_and(|turn| turn.stopping.is_some())
+        self.stopped_as().is_some()
     }
 
     /// Whether the engine is idle, as far as known.

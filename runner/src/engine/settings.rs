@@ -97,6 +97,17 @@ pub fn environment(config: &Config, content: &Value, note: &EngineNote) -> Vec<(
     environment
 }
 
+/// Removes what engines have stored: the next one knows nothing.
+///
+/// # Errors
+/// When the disk fails.
+pub fn forget(config: &Config) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(config.state.join("data")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Directories and files that the engine expects. The files in its configuration directory stand for a finished
 /// installation of its plugin package: without them it runs `npm install` in the background.
 ///

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::api::{Api, ApiError, Events};
 use super::event::EngineEvent;
-use super::process;
+use super::{process, settings};
 use crate::cause;
 use crate::config::Config;
 use crate::snapshot::restore;
@@ -142,6 +142,11 @@ impl Supervisor {
             }
             process::end(&note);
         }
+        let notes = self.state.get();
+        if notes.engine_session.is_none() && notes.snapshot.conversation.is_some() {
+            // What an earlier one was given of the conversation before it ended could keep this one from taking it.
+            settings::forget(&self.config)?;
+        }
         let remember = |note: &EngineNote| self.state.update(|state| state.engine = Some(note.clone()));
         let (note, child) = process::start(&self.config, &self.content, &self.given, remember).await?;
         Ok(Running {
@@ -204,7 +209,7 @@ impl Supervisor {
             api.read_models().await?;
         }
         if let Some(note) = self.state.get().snapshot.conversation {
-            restore::clean(&self.config);
+            restore::given(&self.config, &note);
             let restored = EngineNews::Restored {
                 snapshot: note.snapshot,
                 losses: note.losses,

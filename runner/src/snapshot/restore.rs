@@ -9,6 +9,7 @@ use errand_protocol::runner::SnapshotSource;
 use super::archive;
 use super::conversation::{ConversationError, Replay};
 use super::meta::{Cut, Meta};
+use super::saver;
 use super::shadow::Shadow;
 use super::transfer::{Transfer, TransferError};
 use crate::config::Config;
@@ -88,8 +89,19 @@ fn unpacked(config: &Config) -> PathBuf {
     config.state.join("restore")
 }
 
+/// The engine has the conversation: what it was given becomes the last copy of it, so that a snapshot made while the
+/// engine cannot be asked is none without a conversation. (One that was cut is not what the engine has.)
+pub fn given(config: &Config, note: &ConversationNote) {
+    let copy = saver::copy(config);
+    let whole = note.root.is_some() && note.until.is_none() && !copy.exists();
+    if whole && copy.parent().is_some_and(|dir| std::fs::create_dir_all(dir).is_ok()) {
+        let _ = std::fs::rename(unpacked(config).join("engine"), copy);
+    }
+    clean(config);
+}
+
 /// Removes what an earlier attempt left.
-pub fn clean(config: &Config) {
+fn clean(config: &Config) {
     let _ = std::fs::remove_dir_all(unpacked(config));
     let _ = std::fs::remove_file(unpacked(config).with_extension("tar.gz"));
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use errand_protocol::ids::{SnapshotId, TurnId};
@@ -186,6 +186,11 @@ impl Saver {
         if !self.state.get().cloned {
             return Err(io::Error::other("the workspace is not prepared yet").into());
         }
+        let brought = self.state.get().snapshot.conversation;
+        if brought.is_some_and(|note| note.root.is_some()) {
+            // A snapshot of these files alone would take the place of the one that has the conversation as well.
+            return Err(io::Error::other("the conversation is still being brought back from the last snapshot").into());
+        }
         let shadow = Shadow::open(&self.config).await?;
         let captured = {
             let _one = self.index.lock().await;
@@ -218,7 +223,7 @@ impl Saver {
         shadow: &Shadow,
         captured: Captured,
     ) -> Result<(u64, Option<TurnId>), SaveError> {
-        let dir = self.config.state.join("snapshot");
+        let dir = dir(&self.config);
         std::fs::create_dir_all(&dir)?;
         let mut meta = self.describe(captured);
         if let Some(base) = &meta.base
@@ -227,7 +232,7 @@ impl Saver {
             // The agent threw the repository away: what there is now builds on nothing.
             meta.base = None;
         }
-        meta.root = self.conversation(&dir.join("engine"), &mut meta).await;
+        meta.root = self.conversation(&copy(&self.config), &mut meta).await;
         let file = self.config.state.join("snapshot.tar.gz");
         let mut bytes = self.pack(shadow, &dir, &file, &mut meta, usize::MAX).await?;
         if bytes > MAX_SNAPSHOT_BYTES {
@@ -309,6 +314,16 @@ impl Saver {
         let packed = tokio::task::spawn_blocking(move || archive::pack(&dir, &file));
         Ok(packed.await.map_err(io::Error::other)??)
     }
+}
+
+/// Where a snapshot is put together.
+fn dir(config: &Config) -> PathBuf {
+    config.state.join("snapshot")
+}
+
+/// Where the last copy of the conversation is.
+pub(super) fn copy(config: &Config) -> PathBuf {
+    dir(config).join("engine")
 }
 
 /// Equal texts mean equal snapshots.

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use errand_protocol::ids::{SnapshotId, TurnId};
 use errand_protocol::runner::{AgentFrame, RunnerEvent, SnapshotSource};
+use errand_protocol::session::TurnOutcome;
 
 use crate::agent::Log;
 use crate::survival::start_failed;
@@ -347,9 +348,46 @@ async fn the_work_is_saved_before_the_runner_ends() {
     crate::world::until(|| world.workspace().join("a.txt").exists()).await;
     world.terminate_runner();
     assert_eq!(world.runner_exit().await, 0);
+    // Nobody stopped it: it failed, and says why.
+    let finished = outcome(&world.agent.turn_finished(&turn).await);
+    assert_eq!(finished, (TurnOutcome::Failed, "sandbox_ended".to_owned()));
     let id = saved(&world, &turn).await;
     let (second, _) = restored(&world, &id, None).await;
     assert!(second.workspace().join("a.txt").exists());
+}
+
+#[tokio::test]
+async fn what_ends_before_the_conversation_is_back_puts_no_snapshot_in_the_place_of_the_one_that_has_it() {
+    let mut first = on_the_sample().await;
+    let (_, id) = work(&mut first, "echo a > a.txt\n").await;
+    let mut world = on_an_empty_disk(&first, &id, None, []).await;
+    crate::world::until(|| {
+        let state = world.state().get();
+        state.cloned && state.snapshot.conversation.is_some()
+    })
+    .await;
+    world.terminate_runner();
+    assert_eq!(world.runner_exit().await, 0);
+    assert_eq!(snapshots(&world), []);
+}
+
+#[tokio::test]
+async fn a_snapshot_made_while_the_engine_is_away_has_the_conversation_that_was_brought_back() {
+    let mut first = on_the_sample().await;
+    let (_, id) = work(&mut first, "echo a > a.txt\n").await;
+    let (world, _) = restored(&first, &id, None).await;
+    std::fs::write(world.workspace().join("b.txt"), "b").unwrap();
+    world.kill_engine();
+    let again = save(&world).await.unwrap();
+    let (second, loss) = restored(&world, &again, None).await;
+    assert!(loss.is_none_or(|loss| !loss.contains("does not remember")));
+    assert!(second.workspace().join("b.txt").exists());
+    let state = second.state().get();
+    assert_eq!(
+        state.engine_session,
+        first.state().get().engine_session,
+        "the conversation"
+    );
 }
 
 #[tokio::test]

@@ -66,6 +66,8 @@ export interface Startup {
   readonly attempt: number;
   readonly steps: readonly { readonly step: StartStep; readonly at: string }[];
   readonly readyAt?: string;
+  /** The end of what the repository's set-up script has printed. */
+  readonly setup?: string;
   readonly branch?: string;
   readonly commit?: string;
 }
@@ -87,6 +89,9 @@ export interface Fold {
 
 /** Nothing has happened. */
 export const EMPTY: Fold = { blocks: [], prompts: {}, open: {} };
+
+/** So much of the end of a set-up script's output is kept. */
+const MOST_SETUP_CHARS = 16 * 1024;
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -317,6 +322,11 @@ export class Draft {
     const same = known?.generation === generation && known.attempt === attempt && known.readyAt === undefined;
     const steps = same ? known.steps.filter((done) => done.step !== step) : [];
     this.fold.startup = { ...(same ? known : { generation, attempt }), steps: [...steps, { step, at }] };
+  }
+
+  /** The set-up script printed something. */
+  setupOutput(text: string): void {
+    if (this.fold.startup) this.fold.startup = { ...this.fold.startup, setup: `${this.fold.startup.setup ?? ""}${text}`.slice(-MOST_SETUP_CHARS) };
   }
 
   startup(change: Partial<Startup>): Startup | undefined {

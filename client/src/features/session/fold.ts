@@ -78,6 +78,8 @@ function apply(draft: Draft, event: Event): void {
       return draft.ask(event.interaction);
     case "interaction.resolved":
       return draft.settle(event.interactionId, event);
+    case "sandbox.setup_output":
+      return draft.setupOutput(event.text);
     case "note.todos":
     case "session.created":
     case "session.titled":
@@ -88,7 +90,6 @@ function apply(draft: Draft, event: Event): void {
     case "prompt.moved":
     case "sandbox.snapshot":
     case "git.pushed":
-    case "sandbox.setup_output":
       return;
     case "turn.aborting":
     case "turn.retrying":

@@ -10,6 +10,8 @@ import type { GroupList } from "@/protocol/GroupList";
 import type { InvitationList } from "@/protocol/InvitationList";
 import type { MemberList } from "@/protocol/MemberList";
 import type { PriceList } from "@/protocol/PriceList";
+import type { RepositoryList } from "@/protocol/RepositoryList";
+import type { SecretList } from "@/protocol/SecretList";
 import type { SettingsPatch } from "@/protocol/SettingsPatch";
 import type { SignInList } from "@/protocol/SignInList";
 import type { UsageHistory } from "@/protocol/UsageHistory";
@@ -40,6 +42,20 @@ export const groupsQuery = read<GroupList>("/api/groups");
 /** One group with its people. */
 export const groupQuery = (id: string) => read<GroupDetail>(`/api/groups/${id}`);
 
+/** Whose secrets: one's own, the org's, or a repository's. */
+export type SecretScope = { readonly of: "own" | "org" } | { readonly of: "repository"; readonly url: string };
+
+/** Where the secrets of a scope are; with a name: that one. */
+export function secretPath(scope: SecretScope, name?: string): string {
+  const base = scope.of === "own" ? "/api/secrets" : "/api/admin/secrets";
+  const of = scope.of === "repository" ? `?url=${encodeURIComponent(scope.url)}` : "";
+  return `${base}${name === undefined ? "" : `/${name}`}${of}`;
+}
+
+/** Stored secrets, without their values. */
+export const secretsQuery = (scope: SecretScope) => read<SecretList>(secretPath(scope));
+/** What the org says of its repositories. */
+export const repositoriesQuery = read<RepositoryList>("/api/admin/repositories");
 /** The org's budgets. */
 export const budgetsQuery = read<BudgetList>("/api/admin/budgets");
 /** The org's own prices. */

@@ -12,13 +12,13 @@ use crate::streams::Streams;
 /// given it to the engine.
 pub(super) struct Left {
     pub(super) turn: TurnId,
-    /// It is to be stopped.
-    pub(super) stopped: bool,
+    /// It is to be stopped, and has ended so.
+    pub(super) stopped: Option<Ending>,
 }
 
 impl Left {
     pub(super) const fn new(turn: TurnId) -> Self {
-        Self { turn, stopped: false }
+        Self { turn, stopped: None }
     }
 }
 
@@ -54,8 +54,8 @@ impl Bridge {
             return Vec::new();
         };
         mapper.begin(turn.clone(), prompt);
-        if stopped {
-            mapper.stop(Ending::aborted());
+        if let Some(ending) = stopped {
+            mapper.stop(ending);
         }
         if mapper.reported().turn.as_ref() != Some(&turn) {
             self.posting = note.and_then(|note| note.asked).map(|asked| Run {

@@ -80,20 +80,25 @@ impl Bridge {
         out
     }
 
-    /// Stops a turn. Fine when it does not run.
+    /// Stops a turn that is not wanted any more. Fine when it does not run.
     pub fn abort(&mut self, turn: &TurnId) -> Vec<Output> {
+        self.stop(turn, Ending::aborted())
+    }
+
+    /// Stops a turn, which then has ended so. Fine when it does not run.
+    pub fn stop(&mut self, turn: &TurnId, ending: Ending) -> Vec<Output> {
         let waits = self.next.as_ref().is_some_and(|run| &run.turn == turn);
         if waits {
             self.next = None;
-            return never_begun(turn.clone(), Ending::aborted());
+            return never_begun(turn.clone(), ending);
         }
         if self.turn().as_ref() != Some(turn) {
             return Vec::new();
         }
         if let Some(mapper) = &mut self.mapper {
-            mapper.stop(Ending::aborted());
+            mapper.stop(ending);
         } else if let Some(left) = &mut self.left {
-            left.stopped = true;
+            left.stopped = Some(ending);
         }
         // Without an engine: what it had completed is read first, once it is up (`Bridge::resume`).
         if self.handed_over() {

@@ -35,9 +35,9 @@ fn whole(least: u64, most: u64) -> Value {
     json!({ "type": "integer", "minimum": least, "maximum": most })
 }
 
-/// A text of at most so many characters.
-fn text(most: u64) -> Value {
-    json!({ "type": "string", "maxLength": most })
+/// Any text.
+fn text() -> Value {
+    json!({ "type": "string" })
 }
 
 /// One of these words.

@@ -113,7 +113,7 @@ fn secrets_of_the_org() -> Vec<Op> {
 }
 
 fn address() -> Value {
-    text(2048)
+    text()
 }
 
 /// The list, or the one that was asked for.
