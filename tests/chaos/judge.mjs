@@ -29,7 +29,7 @@ export function judge({ log, transcript, prompts, viewers, engine, reference, fa
   nothingOpen(log, find);
   sameForViewers(log, transcript, viewers, find);
   foldOfLog(log, transcript, find);
-  const stopped = new Set(prompts.filter(({ aborted }) => aborted).map(({ id }) => ends.get(id)?.[0]?.turnId));
+  const stopped = new Set(log.filter((event) => event.type === 'turn.aborting' && event.by).map(({ turnId }) => turnId));
   for (const prompt of prompts) outcome(prompt, ends.get(prompt.id)?.[0], { log, faults, reference, stopped }, find);
   const gone = lostTurns(log, faults);
   const kept = prompts.filter((prompt) => !gone.has(ends.get(prompt.id)?.[0]?.turnId));

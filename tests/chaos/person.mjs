@@ -13,7 +13,7 @@ const AGAIN_MS = 250;
 const REST_MS = 9000;
 
 export class Person {
-  /** Accepted prompts, in the order of their acceptance: `{id, name, tag, key, text, acceptedAt, withdrawn?, aborted?}`. */
+  /** Accepted prompts, in the order of their acceptance: `{id, name, tag, key, text, acceptedAt, withdrawn?}`. */
   accepted = [];
   problems = [];
   /** How often the session had to be told to try again. */
@@ -109,7 +109,6 @@ export class Person {
     if (act === 'withdraw') await this.#mayBeLate(last, { method: 'DELETE' });
     if (act === 'promote') await this.#mayBeLate(last, { method: 'PATCH', body: { promote: true } });
     if (act === 'move') await this.#mayBeLate(last, { method: 'PATCH', body: { to: 'first' } });
-    if (act === 'promote') asked[0].aborted = true;
     if (act === 'abort') await this.#abort(asked[0]);
     for (const prompt of asked) await this.ended(prompt);
   }
@@ -135,7 +134,6 @@ export class Person {
   async #abort(prompt) {
     const { turnId } = await this.#begun(prompt);
     await this.insist(`${this.path}/abort`, { method: 'POST', body: { turnId } });
-    prompt.aborted = true;
   }
 
   #find(prompt, type) {

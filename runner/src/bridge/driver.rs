@@ -387,10 +387,11 @@ impl Bridge {
 
 /// How a turn ends that the engine does not work on any more, though it never finished it.
 fn abandoned(mapper: &Mapper, source: Source, waiting: &[EngineEvent]) -> Option<Ending> {
-    if mapper.settled().is_some() {
+    let crashed = source == Source::Crashed;
+    // An engine that was killed between two steps left nothing unfinished, and yet was not done.
+    if mapper.settled().is_some() && !(crashed && mapper.between_steps()) {
         return None;
     }
-    let crashed = source == Source::Crashed;
     if !crashed && (!mapper.idle() || !waiting.is_empty()) {
         None
     } else if let Some(ending) = mapper.stopped_as() {

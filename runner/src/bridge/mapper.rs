@@ -208,6 +208,11 @@ impl Mapper {
         turn.ending(!self.reported.messages.is_empty())
     }
 
+    /// Whether the model was to be asked again, as far as the last message tells.
+    pub fn between_steps(&self) -> bool {
+        self.turn.as_ref().is_some_and(|turn| turn.between)
+    }
+
     /// The changes of the turn, when the engine summed them up after it went idle. It does so by prompt: with several,
     /// it must be asked for each.
     pub fn final_diffs(&self) -> Option<Vec<FileChange>> {

@@ -61,7 +61,9 @@ impl Shadow {
             config: config.clone(),
             dir: config.state.join("shadow.git"),
         };
-        if !shadow.dir.join("HEAD").exists() {
+        // One whose making was broken off (a kill, a full disk) is made again: that changes nothing of what is there.
+        let whole = ["HEAD", "config", "refs", "objects/info"];
+        if !whole.iter().all(|name| shadow.dir.join(name).exists()) {
             let dir = shadow.dir.display().to_string();
             let mut init = git::command(config);
             init.current_dir(&config.state)

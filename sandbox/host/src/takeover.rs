@@ -65,17 +65,19 @@ pub(crate) fn predecessors(state: &Path, name: &str) -> Vec<SandboxDir> {
     found
 }
 
-/// What was made before `name`, to go on with files that are in `chain`, and got none.
+/// What was made before `name`, to go on with the same files, and got none.
 fn stranded(all: &[SandboxDir], name: &str, chain: &[SandboxDir]) -> Vec<SandboxDir> {
     let Some(made) = all.iter().find(|dir| dir.name() == name).and_then(SandboxDir::record) else {
         return Vec::new();
     };
     let in_chain = |name: &str| chain.iter().any(|dir| dir.name() == name);
+    // What it was to go on with may be gone, as the one beside it found out.
+    let same = |resume: &str| in_chain(resume) || made.spec.resume.as_deref() == Some(resume);
     let got_none = |dir: &&SandboxDir| {
         dir.name() != name
             && !in_chain(dir.name())
             && dir.record().is_some_and(|record| {
-                record.created_at < made.created_at && record.spec.resume.as_deref().is_some_and(in_chain)
+                record.created_at < made.created_at && record.spec.resume.as_deref().is_some_and(same)
             })
     };
     all.iter().filter(got_none).cloned().collect()

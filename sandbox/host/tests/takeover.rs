@@ -86,6 +86,21 @@ fn what_could_not_take_over_is_removed_with_the_one_that_could() {
 }
 
 #[test]
+fn what_could_not_take_over_is_removed_though_nothing_is_left_of_what_it_was_to_take_over() {
+    let lab = counting();
+    let host = lab.start();
+    run(&lab, &host, "sbx-s-1", None, "x\ny\n");
+    let obstacle = lab.sandbox("sbx-s-1").join("successor");
+    std::fs::create_dir_all(obstacle.join("in the way")).unwrap();
+    assert_eq!(host.put("sbx-s-2", &spec(Some("sbx-s-1"))).status, 202);
+    host.until_state("sbx-s-2", "failed");
+    assert_eq!(host.delete("sbx-s-1").status, 204);
+    run(&lab, &host, "sbx-s-3", Some("sbx-s-1"), "x\ny\n");
+    assert_eq!(host.delete("sbx-s-3").status, 204);
+    assert!(!lab.sandbox("sbx-s-2").exists());
+}
+
+#[test]
 fn when_nothing_is_left_it_starts_fresh() {
     let lab = counting();
     let host = lab.start();

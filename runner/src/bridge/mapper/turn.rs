@@ -70,6 +70,8 @@ pub(super) struct Turn {
     error: Option<EngineError>,
     /// Whether the last finished message was ended by the model.
     answered: bool,
+    /// It ended with calls of tools, whose results the model was to see next.
+    pub(super) between: bool,
     /// Of the run, when there was no message to carry it.
     pub(super) run_error: Option<EngineError>,
     pub(super) usage: BTreeMap<String, Usage>,
@@ -90,6 +92,7 @@ impl Turn {
             heard: String::new(),
             error: None,
             answered: false,
+            between: false,
             run_error: None,
             usage: BTreeMap::new(),
             diffs: None,
@@ -101,6 +104,7 @@ impl Turn {
     pub(super) fn finished(&mut self, info: &MessageInfo) {
         self.error.clone_from(&info.error);
         self.answered = info.finish.is_some();
+        self.between = info.finish.as_deref() == Some("tool-calls");
         if let Some(parent) = info.parent.as_ref().filter(|parent| **parent > self.heard) {
             self.heard.clone_from(parent);
         }

@@ -175,3 +175,13 @@ async fn a_workspace_whose_repository_is_gone_is_still_captured() {
     assert_eq!(broken.unwrap(), [turn(1)]);
     assert!(std::fs::metadata(&file).unwrap().len() > 100_000, "it is whole");
 }
+
+#[tokio::test]
+async fn a_repository_whose_making_was_broken_off_is_made_whole() {
+    let place = place();
+    let half = place.config.state.join("shadow.git");
+    std::fs::create_dir_all(half.join("objects")).unwrap();
+    std::fs::write(half.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+    let shadow = Shadow::open(&place.config).await.unwrap();
+    assert!(shadow.capture(None).await.is_ok());
+}
