@@ -7,6 +7,7 @@ pub mod auth_sessions;
 pub mod identities;
 pub mod invitations;
 pub mod members;
+pub mod model_keys;
 pub mod sessions;
 pub mod settings;
 pub mod users;

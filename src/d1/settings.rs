@@ -45,10 +45,14 @@ struct Row {
 
 /// What holds for a person in an org.
 pub async fn resolved(config: &Config, org: &OrgId, user: &UserId) -> worker::Result<Settings> {
+    Ok(Settings::resolve(&levels(config, org, user).await?))
+}
+
+/// What the levels say for a person in an org, those that win last.
+pub async fn levels(config: &Config, org: &OrgId, user: &UserId) -> worker::Result<Vec<SettingsPatch>> {
     let rows = rows(config, org, user).await?;
     let of = |level: Level<'_>| patch(&rows, level.name());
-    let levels = [config.settings.clone(), of(Level::Org(org))?, of(Level::User(user))?];
-    Ok(Settings::resolve(&levels))
+    Ok(vec![config.settings.clone(), of(Level::Org(org))?, of(Level::User(user))?])
 }
 
 /// What one level says.

@@ -13,6 +13,7 @@ mod keys;
 mod limited;
 mod llm;
 mod members;
+mod model_keys;
 mod money;
 mod oauth;
 pub(crate) mod revoke;
@@ -33,6 +34,7 @@ use worker::web_sys::ReadableStream;
 use worker::{Context, Env, ResponseBody};
 
 use self::audit::Asked;
+pub(crate) use self::money::check_limit;
 use self::error::ApiError;
 use crate::config::Config;
 use crate::platform::{clock, ids, rpc};

@@ -1,11 +1,11 @@
 //! The flat table of routes.
 
 use axum::Router;
-use axum::routing::{any, delete, get, patch, post};
+use axum::routing::{any, delete, get, patch, post, put};
 use errand_protocol::api::ErrorCode;
 
 use super::error::ApiError;
-use super::{App, audit, forward, health, keys, llm, members, money, oauth, sessions, settings, sign_in, snapshots};
+use super::{App, audit, forward, health, keys, llm, members, model_keys, money, oauth, sessions, settings, sign_in, snapshots};
 
 /// All routes. Static files and the client's own addresses never reach the Worker; anything else is 404.
 pub(super) fn router(app: App) -> Router {
@@ -48,9 +48,21 @@ pub(super) fn router(app: App) -> Router {
         .route("/api/sessions/{id}", any(forward::to_session))
         .route("/api/sessions/{id}/snapshot", get(snapshots::last))
         .route("/api/sessions/{id}/{*rest}", any(forward::to_session))
+        .route("/api/models", get(model_keys::list_models))
+        .route("/api/model-keys", get(model_keys::list))
+        .route(
+            "/api/model-keys/{provider}",
+            put(model_keys::put).delete(model_keys::remove),
+        )
         .route("/api/usage", get(money::usage))
         .route("/api/usage/history", get(money::history))
+        .route("/api/usage/estimate", get(money::estimate))
         // For those who answer for the org.
+        .route("/api/admin/model-keys", get(model_keys::list_of_org))
+        .route(
+            "/api/admin/model-keys/{provider}",
+            put(model_keys::put_of_org).delete(model_keys::remove_of_org),
+        )
         .route("/api/admin/budgets", get(money::budgets).post(money::make_budget))
         .route(
             "/api/admin/budgets/{id}",

@@ -12,6 +12,7 @@ use super::json::Json;
 use super::{App, allow};
 use crate::d1::members;
 use crate::d1::settings::{self, Level};
+use crate::models;
 use crate::platform::clock;
 
 /// `GET /api/admin/settings`.
@@ -60,11 +61,16 @@ pub(super) async fn put_of_user(
         let message = "what concerns the org as a whole is not said of a member";
         return Err(ApiError::invalid("orgDailySessions", message));
     }
+    if body.allowed_models.is_some() {
+        let message = "which models a role may use is not said of a member";
+        return Err(ApiError::invalid("allowedModels", message));
+    }
     replace(&app, &actor, Level::User(&user), &body).await
 }
 
 async fn replace(app: &App, actor: &Actor, level: Level<'_>, body: &SettingsPatch) -> Result<Response, ApiError> {
     settings::write(&app.config, &actor.org, level, body, &actor.person.id, clock::now()).await?;
+    models::forget(&actor.org);
     Ok(json_response(StatusCode::OK, body))
 }
 

@@ -1,7 +1,7 @@
 //! Minting of ids: ULIDs for new things, and ids derived from a key where repeating must give the same id.
 
 use errand_protocol::ids::{
-    ApiKeyId, BudgetId, CallId, CommandId, ConnId, GroupId, InteractionId, InvitationId, OrgId, PromptId, SessionId,
+    ApiKeyId, BudgetId, CallId, CommandId, ConnId, GroupId, InteractionId, InvitationId, ModelKeyId, OrgId, PromptId, SessionId,
     ShareId, TurnId, UserId,
 };
 use errand_protocol::time::Timestamp;
@@ -32,6 +32,7 @@ minted!(
     GroupId,
     InteractionId,
     InvitationId,
+    ModelKeyId,
     OrgId,
     PromptId,
     SessionId,
@@ -63,6 +64,15 @@ pub fn derive<T: Minted>(scope: &str, kind: &str, key: &str) -> T {
     let mut half = [0; 16];
     half.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
     of(u128::from_be_bytes(half))
+}
+
+/// Like [`derive`], as the body of an id that sorts by `at`.
+pub fn derive_body(at: Timestamp, scope: &str, kind: &str, key: &str) -> String {
+    let digest = crypto::sha256(format!("{scope}\0{kind}\0{key}").as_bytes());
+    let mut half = [0; 16];
+    half.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+    let millis = u128::try_from(at.millis()).unwrap_or_default();
+    crockford((millis << 80) | (u128::from_be_bytes(half) & ((1 << 80) - 1)))
 }
 
 /// Reference of a request, for the logs.

@@ -54,7 +54,7 @@ pub(super) fn action_of(method: &Method, rest: &[&str]) -> Action {
         // What more a change of single fields takes is decided in `writes`.
         (Method::Patch, []) | (Method::Post, ["archive" | "restore"]) => Action::ManageSession,
         (Method::Delete, []) => Action::EndSession,
-        (Method::Post, ["prompts" | "abort" | "retry" | "pause" | "resume"] | ["interactions", _])
+        (Method::Post, ["prompts" | "abort" | "retry" | "pause" | "resume"])
         | (Method::Patch | Method::Delete, ["prompts", _]) => Action::Prompt,
         (_, ["shares", ..]) => Action::ShareSession,
         (Method::Post, ["fork"]) => Action::ForkSession,

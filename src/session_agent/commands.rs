@@ -4,11 +4,14 @@
 use errand_access::Actor;
 use errand_protocol::event::Event;
 use errand_protocol::ids::{Generation, OrgId, SessionId, SnapshotId, TurnId};
+use errand_protocol::money::{BudgetLevel, BudgetNotice};
 use errand_protocol::sandbox::RepoSpec;
 use errand_protocol::session::{ForkOrigin, Session};
 use errand_protocol::text::{ModelId, PromptText, Title};
 use errand_session::fork::Fork;
 use serde::{Deserialize, Serialize};
+
+use crate::ledger::commands::Payer;
 
 /// `snapshot-access` → `null`: whether the sandbox of this generation may still read and write snapshots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,14 +22,35 @@ pub struct SnapshotAccess {
     pub generation: Generation,
 }
 
-/// `llm-access` → [`crate::ledger::commands::Payer`]: whether the sandbox of this generation may call models, and for
-/// whom it does.
+/// `llm-access` → [`LlmGrant`]: whether the sandbox of this generation may call models, and for whom it does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LlmAccess {
     /// Of its token.
     pub org: OrgId,
     /// Of its token.
     pub generation: Generation,
+}
+
+/// Answer of `llm-access`, and of `budget`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LlmGrant {
+    /// For whom.
+    pub payer: Payer,
+    /// The session was told to stop, and writes its hand-over note.
+    pub note: bool,
+}
+
+/// `budget` → [`LlmGrant`]: a budget that applies to the calls of this sandbox is nearly or wholly used up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetNews {
+    /// Whose sandbox it is.
+    pub access: LlmAccess,
+    /// Which.
+    pub notice: BudgetNotice,
+    /// How far.
+    pub level: BudgetLevel,
+    /// Something of it is left for a hand-over note.
+    pub reserve: bool,
 }
 
 /// `last-snapshot` → [`SnapshotRef`], to those who may take the work away.

@@ -27,13 +27,14 @@ pub(super) async fn serve(agent: &Rc<Agent>, mut request: Request) -> Answer {
         ["create"] => create::create(agent, parse_json(&request.bytes().await?)?).await,
         ["access-changed"] => agent.access_changed(&rpc::read_command(&mut request).await?),
         ["snapshot-access"] => snapshots::access(agent, &rpc::read_command(&mut request).await?),
+        ["budget"] => llm::budget(agent, rpc::read_command(&mut request).await?),
         ["llm-access"] => llm::access(agent, &rpc::read_command(&mut request).await?),
         ["last-snapshot"] => snapshots::last(agent, &rpc::read_command(&mut request).await?),
         ["fork-find"] => forked::find(agent, rpc::read_command(&mut request).await?),
         ["fork-begin"] => forked::begin(agent, rpc::read_command(&mut request).await?).await,
         ["fork-copy"] => forked::copy(agent, &rpc::read_command(&mut request).await?),
         ["fork-make"] => forked::make(agent, rpc::read_command(&mut request).await?).await,
-        ["runner", _] => agent.accept_runner(&request),
+        ["runner", _] => agent.accept_runner(&request).await,
         ["api", "sessions", _, rest @ ..] => {
             let actor = actor(&request)?;
             // Who redeems a link does not see the session yet: `shares::join` decides.
@@ -74,6 +75,7 @@ async fn session_route(agent: &Rc<Agent>, actor: &Actor, request: Request, rest:
         (Method::Get, ["shares"]) => shares::list(agent),
         (Method::Get, ["transcript"]) => reads::transcript(agent),
         (Method::Get, ["startup"]) => reads::startup(agent, &request_id).await,
+        (Method::Get, ["usage"]) => llm::usage(agent, &request_id).await,
         (Method::Get, rest) => Err(unknown(rest)),
         (method, rest) => change(agent, actor, method.clone(), request, rest, &request_id).await,
     }
@@ -98,9 +100,10 @@ async fn change(
     match (method, rest) {
         (Method::Patch, []) => write.patch_session(),
         (Method::Delete, []) => write.command(Command::Terminate {}),
-        (Method::Post, ["prompts"]) => write.post_prompt(),
+        (Method::Post, ["prompts"]) => write.post_prompt().await,
         (Method::Patch, ["prompts", id]) => write.patch_prompt(id),
         (Method::Delete, ["prompts", id]) => write.withdraw_prompt(id),
+        (Method::Post, ["interactions", id]) if write.extends() => llm::extend(&write, id, request_id).await,
         (Method::Post, ["interactions", id]) => write.answer(id),
         (Method::Post, ["abort"]) => write.abort(),
         (Method::Post, ["retry"]) => write.command(Command::Retry {}),
@@ -121,7 +124,7 @@ fn unknown(rest: &[&str]) -> ApiError {
     match rest {
         []
         | [
-            "ws" | "events" | "transcript" | "startup" | "prompts" | "abort" | "retry" | "pause" | "resume" | "archive"
+            "ws" | "events" | "transcript" | "startup" | "usage" | "prompts" | "abort" | "retry" | "pause" | "resume" | "archive"
             | "restore" | "fork" | "shares" | "join",
         ]
         | ["prompts" | "interactions" | "shares", _] => {

@@ -44,6 +44,7 @@ fn session(id: &str, owner: &str, head_seq: u64, at: i64) -> Session {
         archived_at: None,
         forked_from: None,
         visibility: errand_protocol::access::Visibility::Private,
+        budget: None,
     }
 }
 

@@ -2,6 +2,7 @@
 //! known to have arrived.
 
 use errand_protocol::access::Visibility;
+use errand_protocol::money::BudgetLevel;
 use errand_protocol::sandbox::Isolation;
 use errand_protocol::session::{Activity, Cause, Phase};
 use errand_protocol::text::Title;
@@ -21,6 +22,7 @@ pub(crate) struct Glance {
     isolation: Option<Isolation>,
     archived: bool,
     visibility: Visibility,
+    budget: Option<BudgetLevel>,
 }
 
 impl Session {
@@ -36,11 +38,12 @@ impl Session {
             phase: core.life.phase(),
             activity: self.activity(),
             title: core.title.clone(),
-            cause: core.life.cause().cloned(),
+            cause: self.cause(),
             queue: self.queue.len(),
             isolation: core.isolation,
             archived: core.archived_at.is_some(),
             visibility: core.access.visibility,
+            budget: self.budget_level(),
         }
     }
 }

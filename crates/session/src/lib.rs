@@ -8,6 +8,7 @@
 
 #![warn(missing_docs)]
 
+mod budget;
 mod core;
 mod create;
 mod deadlines;
@@ -15,6 +16,7 @@ mod effect;
 pub mod fork;
 mod index;
 mod interactions;
+mod kept;
 mod lifecycle;
 mod open_parts;
 mod prompts;
@@ -32,9 +34,11 @@ pub mod store;
 mod timings;
 pub mod transcript;
 
+pub use crate::budget::{BudgetStop, NOTE};
 pub use crate::core::{Access, Core, Life, Snapshot, Spec};
 pub use crate::create::{NewSession, Stored};
 pub use crate::effect::{Cx, Effect, Input, Rejection, SandboxCall};
+pub use crate::kept::{Kept, SandboxLife, TurnSeconds, Unbooked};
 pub use crate::session::{Placed, Session};
 pub use crate::startup::NumberedStart;
 pub use crate::timings::Timings;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use errand_protocol::ids::{ConnId, InteractionId, MessageId, PartId, PromptId, SnapshotId, SpoolId};
+use errand_protocol::ids::{BudgetId, ConnId, InteractionId, MessageId, PartId, PromptId, SnapshotId, SpoolId};
 use errand_protocol::interaction::{Answer, Ask, PermissionReply, Question, QuestionOption};
+use errand_protocol::money::{BudgetNotice, Micros};
 use errand_protocol::runner::{GitAuthor, RunnerSetup, SandboxToken, SnapshotSource};
 use errand_protocol::sandbox::{Isolation, SandboxError, SandboxErrorKind, SandboxState, SandboxStatus};
 use errand_protocol::session::{Cause, Person};
@@ -149,6 +150,17 @@ pub fn ask(question: bool) -> Ask {
     }
 }
 
+/// A budget of which so much is spent; until when, for some numbers.
+pub fn notice(number: u32, now: i64) -> BudgetNotice {
+    BudgetNotice {
+        budget: BudgetId::from_body(&format!("{}", number % 3)).unwrap(),
+        what: "The budget".to_owned(),
+        limit: Micros(1_000),
+        spent: Micros(950),
+        until: (number % 2 == 0).then(|| time(now + 1 + i64::from(number % 7_200_000))),
+    }
+}
+
 /// An answer that fits (or, for some numbers, does not).
 pub fn answer(ask: &Ask, number: usize) -> Answer {
     let reply = |reply| Answer::Permission { reply, message: None };
@@ -162,6 +174,10 @@ pub fn answer(ask: &Ask, number: usize) -> Answer {
         },
         (Ask::Question { .. }, _) => Answer::Question {
             answers: vec![vec!["blue".to_owned()]],
+        },
+        (Ask::Budget { .. }, 6) => Answer::Dismiss {},
+        (Ask::Budget { notice }, _) => Answer::Extend {
+            limit: notice.limit.plus(Micros(1)),
         },
     }
 }

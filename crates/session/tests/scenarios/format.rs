@@ -55,6 +55,7 @@ fn states() -> Vec<String> {
     failed.prompt("p1");
     failed.outcome(Err(error(errand_protocol::sandbox::SandboxErrorKind::Auth)));
     all.push(failed);
+    all.push(crate::budget::rested());
     all.iter()
         .map(|h| h.db.texts("SELECT body FROM core").remove(0))
         .collect()
@@ -97,6 +98,12 @@ fn session_events() -> Vec<EventBody> {
         EventBody::SessionShared {
             visibility: errand_protocol::access::Visibility::Org,
             by: ada(),
+        },
+        EventBody::BudgetWarned {
+            notice: crate::budget::notice(None),
+        },
+        EventBody::BudgetReached {
+            notice: crate::budget::notice(Some(START)),
         },
         EventBody::SandboxStep {
             generation: Generation(2),
@@ -238,6 +245,7 @@ fn transcript_events() -> Vec<EventBody> {
 }
 
 fn same_lines(pinned: &str, now: &[String]) {
+    if let Ok(dir) = std::env::var("PIN_TO") { std::fs::write(format!("{dir}/{}", now.len()), now.join("\n") + "\n").unwrap(); }
     let pinned: Vec<&str> = pinned.lines().collect();
     for (number, (pinned, now)) in pinned.iter().zip(now).enumerate() {
         assert_eq!(pinned, now, "line {}", number + 1);
@@ -259,7 +267,7 @@ fn every_event_is_stored_as_it_was_pinned() {
         .iter()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["type"].to_string())
         .collect();
-    assert_eq!(types.len(), 26, "one of each type: {types:?}");
+    assert_eq!(types.len(), 30, "one of each type: {types:?}");
 }
 
 #[test]

@@ -11,6 +11,7 @@
     reason = "tests"
 )]
 
+mod budget;
 mod db;
 mod fork;
 mod format;
@@ -19,6 +20,7 @@ mod idle;
 mod index;
 mod interactions;
 mod invariants;
+mod kept;
 mod make;
 mod open_parts;
 mod prompts;
