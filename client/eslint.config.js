@@ -33,7 +33,8 @@ export default tseslint.config(
   },
   layer("lib", ["@/components/*", "@/features/*", "@/app/*"]),
   layer("components", ["@/features/*", "@/app/*"]),
-  layer("features/session", ["@/features/sessions/*", "@/features/auth/*", "@/app/*"]),
-  layer("features/sessions", ["@/features/session/*", "@/features/auth/*", "@/app/*"]),
-  layer("features/auth", ["@/features/session/*", "@/features/sessions/*", "@/app/*"]),
+  layer("features/session", ["@/features/sessions/*", "@/features/settings/*", "@/features/auth/*", "@/app/*"]),
+  layer("features/sessions", ["@/features/session/*", "@/features/settings/*", "@/features/auth/*", "@/app/*"]),
+  layer("features/settings", ["@/features/session/*", "@/features/sessions/*", "@/features/auth/*", "@/app/*"]),
+  layer("features/auth", ["@/features/session/*", "@/features/sessions/*", "@/features/settings/*", "@/app/*"]),
 );

@@ -13,14 +13,14 @@ import { withLock } from './lib/lock.mjs';
 import { ROOT, stampDir } from './lib/paths.mjs';
 import { endRunningOnSignals, run, which } from './lib/process.mjs';
 import { contentHash, unlessStamped } from './lib/stamp.mjs';
-import { builtRipgrep, modernNode, opencode, wasmBindgen, workerBuild, workerBuildMissing } from './lib/tools.mjs';
+import { builtRipgrep, modernNode, opencode, schemathesis, wasmBindgen, workerBuild, workerBuildMissing } from './lib/tools.mjs';
 
 /**
  * Sets everything up and returns the paths of the tools:
- * `{node, workerBuild, wasmBindgen, opencode, ripgrep, bubblewrap|null, chromium|null}`.
- * `browser: true` also provides Chromium, which only tests and bench need.
+ * `{node, workerBuild, wasmBindgen, opencode, ripgrep, bubblewrap|null, chromium|null, schemathesis|null}`.
+ * `browser: true` also provides Chromium, which only tests and bench need, `api: true` schemathesis, which only tests need.
  */
-export async function setup({ browser = false } = {}) {
+export async function setup({ browser = false, api = false } = {}) {
   requirePrograms();
   const lock = path.join(stampDir(), 'setup.lock');
   return withLock(lock, (owner) => say(`  waiting for the set-up of process ${owner.pid} in this clone …`), async () => {
@@ -36,6 +36,7 @@ export async function setup({ browser = false } = {}) {
       ripgrep: await ripgrep(),
       bubblewrap: await bubblewrap(),
       chromium: browser ? await chromium() : null,
+      schemathesis: api ? await apiTests() : null,
     };
   });
 }
@@ -122,6 +123,27 @@ async function chromium() {
   if (process.platform === 'darwin' && fs.existsSync(mac)) return mac;
   if (await aptInstall('chromium')) return which('chromium');
   throw new Sentence('The browser tests need Chromium or Chrome: install one, or set CHROME_PATH to it.');
+}
+
+/** What the tests of the API run: schemathesis, and curl for the commands of the README. */
+async function apiTests() {
+  if (!which('curl') && !((await aptInstall('curl')) && which('curl'))) {
+    throw new Sentence("The tests of the README's commands need curl: install it with your package manager.");
+  }
+  return schemathesis(await python());
+}
+
+/** A Python that can make environments, and its version. */
+async function python() {
+  const found = async () => {
+    if (!which('python3')) return null;
+    const code = 'import sys, venv, ensurepip; assert sys.version_info >= (3, 10); print("%d.%d" % sys.version_info[:2])';
+    const { code: exit, output } = await run('python3', ['-c', code], { check: false });
+    return exit === 0 ? { python: which('python3'), version: output.trim() } : null;
+  };
+  const there = (await found()) ?? ((await aptInstall('python3-venv')) && (await found()));
+  if (there) return there;
+  throw new Sentence('The tests of the API need Python 3.10 or later with venv: on Debian or Ubuntu, apt install python3-venv.');
 }
 
 /** Installs Debian packages where that needs no question: as root, with apt. False when it could not. */

@@ -45,7 +45,8 @@ async function main() {
     return;
   }
   endRunningOnSignals();
-  const tools = await setup({ browser: stages.some((stage) => stage.name === 'browser') });
+  const has = (name) => stages.some((stage) => stage.name === name);
+  const tools = await setup({ browser: has('browser'), api: has('api') });
   const lines = [];
   const broken = new Set();
   const total = { passed: 0, failed: 0 };

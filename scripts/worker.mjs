@@ -21,8 +21,8 @@ const DURABLE_OBJECTS = {
   EVENT_BUS: 'EventBus',
   LEDGER: 'Ledger',
 };
-/** Paths that the Worker answers; everything else is a file of the client, or its index.html. */
-const WORKER_FIRST = ['/api/*', '/auth/*', '/health', '/runner/*', '/llm/*'];
+/** Paths that the Worker answers (`!`: does not); everything else is a file of the client, or its index.html. */
+const WORKER_FIRST = ['!/api/openapi.json', '/api/*', '/auth/*', '/health', '/runner/*', '/llm/*'];
 const COMPATIBILITY_DATE = '2026-11-01';
 
 /**

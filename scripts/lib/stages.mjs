@@ -30,6 +30,7 @@ export const STAGES = [
   { name: 'native', title: 'native tests', run: nativeTests },
   { name: 'build', title: 'build of everything', run: buildAll },
   { name: 'worker', title: 'the Worker in workerd', needs: ['build'], run: nodeTests(['tests/worker']) },
+  { name: 'api', title: 'the API against its document', needs: ['build'], run: nodeTests(['tests/api']) },
   { name: 'e2e', title: 'end to end, with the real engine', needs: ['build'], run: nodeTests(['tests/e2e']) },
   { name: 'chaos', title: 'faults on the real system', needs: ['build'], run: nodeTests(['tests/chaos']) },
   { name: 'browser', title: 'in the browser', needs: ['build'], run: nodeTests(['tests/browser']) },
@@ -113,7 +114,9 @@ function nodeTests(dirs, node = 'modern') {
     if (files.length === 0) return { passed: 0, failed: 1, output: `no tests in ${dirs.join(', ')}` };
     const program = node === 'own' ? process.execPath : tools.node;
     const args = ['--test', '--test-concurrency=1', '--test-reporter=spec', ...files];
-    const env = { ERRAND_ENGINE: tools.opencode, CHROME_PATH: tools.chromium ?? '', NO_COLOR: '1' };
+    const env = {
+      ERRAND_ENGINE: tools.opencode, CHROME_PATH: tools.chromium ?? '', ERRAND_SCHEMATHESIS: tools.schemathesis ?? '', NO_COLOR: '1',
+    };
     const { code, output } = await run(program, args, { cwd: ROOT, env, progress, check: false });
     return counted(nodeCounts(output), code, output);
   };

@@ -19,6 +19,8 @@ export const VERSIONS = {
   /** For wrangler and miniflare, when the running Node is older than they need. */
   node: process.platform === 'darwin' && process.arch === 'arm64' ? '22.23.2' : '22.23.3',
   ripgrep: '14.1.1',
+  /** Its own dependencies: tests/api/constraints.txt. */
+  schemathesis: '4.32.5',
 };
 
 const worksOnNode = [22, 12];
@@ -60,6 +62,19 @@ export async function modernNode() {
 /** ripgrep built by cargo, for machines without a package of it. */
 export function builtRipgrep() {
   return cargoTool(`ripgrep-${VERSIONS.ripgrep}`, 'rg', ['ripgrep', '--version', VERSIONS.ripgrep, '--locked']);
+}
+
+/** A Python that has schemathesis; `python` is one that can make environments, and `version` says which it is. */
+export function schemathesis({ python, version }) {
+  const constraints = path.join(ROOT, 'tests', 'api', 'constraints.txt');
+  return inCache(`schemathesis-${VERSIONS.schemathesis}-python${version}`, path.join('bin', 'python'), async (draft, progress) => {
+    await run(python, ['-m', 'venv', '--clear', draft], { progress, what: 'python -m venv' });
+    const pip = ['-m', 'pip', 'install', '--no-input', '--disable-pip-version-check', '--constraint', constraints];
+    await run(path.join(draft, 'bin', 'python'), [...pip, `schemathesis==${VERSIONS.schemathesis}`], {
+      progress,
+      what: 'pip install schemathesis',
+    });
+  });
 }
 
 function platformName() {

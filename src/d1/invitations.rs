@@ -75,6 +75,18 @@ pub async fn open(config: &Config, code_hash: &str, now: Timestamp) -> worker::R
     config.db()?.prepare(sql).bind_refs(&args)?.first(None).await
 }
 
+/// The org that this person joined with this code, when they redeemed it before.
+pub async fn redeemed_by(config: &Config, code_hash: &str, user: &UserId) -> worker::Result<Option<OrgId>> {
+    #[derive(Deserialize)]
+    struct Found {
+        org_id: OrgId,
+    }
+    let sql = "SELECT org_id FROM invitations WHERE code_hash = ?1 AND used_by = ?2";
+    let args = [D1Type::Text(code_hash), D1Type::Text(user.as_str())];
+    let found: Option<Found> = config.db()?.prepare(sql).bind_refs(&args)?.first(None).await?;
+    Ok(found.map(|found| found.org_id))
+}
+
 /// Redeems it in one transaction with whatever stands before: only who used it becomes a member. Who is a member
 /// already keeps their role.
 pub(super) fn redeem_statements(

@@ -270,7 +270,7 @@ pub(super) async fn uninvite(
     }
 }
 
-/// `POST /api/auth/invitations {code}`: somebody who is signed in joins another org.
+/// `POST /api/auth/invitations {code}`: somebody who is signed in joins another org. Fine when they did so before.
 #[worker::send]
 pub(super) async fn redeem(
     State(app): State<App>,
@@ -278,17 +278,25 @@ pub(super) async fn redeem(
     Json(body): Json<RedeemInvitation>,
 ) -> Result<Response, ApiError> {
     allow::oneself(&actor, Action::ManageSelf)?;
-    let (config, now) = (&app.config, clock::now());
     let unknown = || ApiError::not_found("open invitation");
-    let found = invitations::open(config, &auth::token_hash(&body.code), now).await?;
+    let joined = join(&app.config, &actor, &auth::token_hash(&body.code)).await?;
+    let joined = joined.ok_or_else(unknown)?;
+    let orgs = members::orgs_of(&app.config, &actor.person.id).await?;
+    let (org, role) = orgs.into_iter().find(|(org, _)| org.id == joined).ok_or_else(unknown)?;
+    Ok(json_response(StatusCode::OK, &Membership { org, role }))
+}
+
+/// The org that the invitation with this code lets the actor into.
+async fn join(config: &Config, actor: &Actor, code_hash: &str) -> Result<Option<OrgId>, ApiError> {
+    let (user, now) = (&actor.person.id, clock::now());
     // The address that we know of somebody is one that their provider has verified.
     let own = [actor.person.email.clone()];
-    let found = found.filter(|found| found.is_for(&own)).ok_or_else(unknown)?;
-    invitations::redeem(config, &found.id, &actor.person.id, now).await?;
-    let orgs = members::orgs_of(config, &actor.person.id).await?;
-    let joined = orgs.into_iter().find(|(org, _)| org.id == found.org_id);
-    let (org, role) = joined.ok_or_else(unknown)?;
-    Ok(json_response(StatusCode::OK, &Membership { org, role }))
+    let open = invitations::open(config, code_hash, now).await?;
+    let Some(found) = open.filter(|found| found.is_for(&own)) else {
+        return Ok(invitations::redeemed_by(config, code_hash, user).await?);
+    };
+    invitations::redeem(config, &found.id, user, now).await?;
+    Ok(Some(found.org_id))
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ mod members;
 mod model_keys;
 mod money;
 mod oauth;
+#[cfg(test)]
+mod openapi;
 pub(crate) mod revoke;
 mod router;
 mod sessions;

@@ -7,8 +7,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import { PHONE, startBrowser } from '../lib/browser.mjs';
-import { greeting, longLog, serveClient, summary } from '../lib/stand-in.mjs';
+import { greeting, longLog, refusal, serveClient, summary } from '../lib/stand-in.mjs';
 import { greetBusy, openPlayed, second, startEvents, startup, waits } from './played.mjs';
+import { asRole, GRACE, INVITATION_MADE, KEY_MADE, NOBODY, ORG, SHARES, writes } from './played-org.mjs';
 
 const WIDE = { name: 'wide', viewport: { width: 1440, height: 900 } };
 /** Each size and each theme once; the other two pairs, which rarely tell more, with `ERRAND_ALL_LOOKS=1`. */
@@ -72,6 +73,10 @@ const greetStarting = (socket) => {
   socket.say(greeting(STARTING, { headSeq: 4, queue: [startEvents()[0].prompt] }), { type: 'events', events: startEvents() });
 };
 const ERROR = resting({ phase: 'error', activity: 'error', cause: LOST, queue: 1 });
+
+const EVERY_WAY = { version: '0', signIn: ['github', 'google', 'dev'], models: [] };
+/** A page that is no session's. */
+const page = (path, answers) => ({ session: summary(), path, answers: { ...LISTS, ...answers } });
 
 /** Each: what the server says, and what the person does (`go`) to see it. */
 const SCREENS = {
@@ -174,6 +179,131 @@ const SCREENS = {
       await find('refused').waitFor();
     },
   },
+  'share': {
+    session: resting({ visibility: 'link' }), answers: { [`/api/sessions/${summary().id}/shares`]: SHARES },
+    go: async ({ find, page }) => {
+      await find('session-menu').click();
+      await find('menu-share').click();
+      await find('share').first().waitFor();
+      await find('new-share').click();
+      await page.getByText('Who has it').waitFor();
+    },
+  },
+  'looking-on': {
+    session: busy({ owner: GRACE, visibility: 'org', activity: 'awaiting_input' }), answers: asRole('viewer'),
+    onSocket: (socket) => greetBusy(socket, busy({ owner: GRACE, visibility: 'org', activity: 'awaiting_input' }), QUEUE, { interactions: [PERMISSION] }),
+    go: async ({ find }) => {
+      await find('looking-on').waitFor();
+      await find('asked-others').waitFor();
+    },
+  },
+  'join-failed': {
+    session: summary(), path: '/sessions/ses_00000000000000000000000009?join=c0de', answers: ORG,
+    go: ({ find }) => find('join-failed').waitFor(),
+  },
+  'sign-in': { session: summary(), path: '/sign-in', answers: { ...NOBODY, '/api/config': EVERY_WAY }, go: ({ find }) => find('sign-in-github').waitFor() },
+  'sign-in-invited': {
+    session: summary(), path: '/invitations/c0de', answers: { ...NOBODY, '/api/config': { ...EVERY_WAY, signIn: ['github', 'google'] } },
+    go: ({ find }) => find('invited').waitFor(),
+  },
+  'invitation': {
+    session: summary(), path: '/invitations/c0de', answers: { ...ORG, '/api/auth/invitations': () => refusal(404, 'not_found', 'there is no such open invitation') },
+    go: async ({ find }) => {
+      await find('join').click();
+      await find('invitation-problem').waitFor();
+    },
+  },
+  'settings': { ...page('/settings', ORG), go: ({ window, find }) => (window.device === 'phone' ? find('settings-nav') : find('sign-in').first()).waitFor() },
+  'sign-ins': { ...page('/settings/sign-ins', ORG), go: ({ find }) => find('org').first().waitFor() },
+  'org-menu': {
+    ...page('/settings/usage', ORG),
+    go: async ({ find, window }) => {
+      if (window.device === 'phone') return find('usage-days').waitFor();
+      await find('org-menu').click();
+      return window.page.getByRole('menuitemcheckbox', { name: 'Side project' }).waitFor();
+    },
+  },
+  'usage': {
+    ...page('/settings/usage', ORG),
+    go: async ({ find }) => {
+      await find('usage-days').getByText('As a table').click();
+      await find('by-session').waitFor();
+    },
+  },
+  'usage-own': { ...page('/settings/usage', asRole('member')), go: ({ find }) => find('usage-days').getByText('As a table').waitFor() },
+  'keys': { ...page('/settings/keys', ORG), go: ({ find }) => find('api-key').first().waitFor() },
+  'new-key': {
+    ...page('/settings/keys', ORG),
+    go: async ({ find }) => {
+      await find('new-key').click();
+      await find('key-submit').click();
+      await find('key-name').fill('Nightly');
+    },
+  },
+  'key-made': {
+    ...page('/settings/keys', { ...ORG, '/api/keys': writes('POST', KEY_MADE, ORG['/api/keys']) }),
+    go: async ({ find }) => {
+      await find('new-key').click();
+      await find('key-name').fill('Nightly');
+      await find('key-submit').click();
+      await find('made-key').waitFor();
+    },
+  },
+  'members': { ...page('/settings/members', ORG), go: ({ find }) => find('invitation').first().waitFor() },
+  'member-limits': {
+    ...page('/settings/members', { ...ORG, [`/api/admin/settings/users/${GRACE.id}`]: { personDailySessions: 3 } }),
+    go: async ({ find }) => {
+      await find('member-menu').nth(1).click();
+      await find('member-limits').click();
+      await find('personDailySessions').waitFor();
+    },
+  },
+  'invitation-made': {
+    ...page('/settings/members', { ...ORG, '/api/admin/invitations': writes('POST', INVITATION_MADE, ORG['/api/admin/invitations']) }),
+    go: async ({ find }) => {
+      await find('invite').click();
+      await find('invite-submit').click();
+      await find('invitation-link').waitFor();
+    },
+  },
+  'org': {
+    ...page('/settings/org', ORG),
+    go: async ({ find, page }) => {
+      await find('personDailySessions-kind').selectOption('most');
+      await find('personDailySessions').fill('many');
+      await page.getByText('Write a whole number').waitFor();
+    },
+  },
+  'budgets': {
+    ...page('/settings/budgets', ORG),
+    go: async ({ find }) => {
+      await find('change-budget').first().click();
+      await find('budget-limit').waitFor();
+    },
+  },
+  'budgets-empty': { ...page('/settings/budgets', { ...ORG, '/api/admin/budgets': { budgets: [] } }), go: ({ page }) => page.getByText('nothing stops spending').waitFor() },
+  'new-budget': {
+    ...page('/settings/budgets', ORG),
+    go: async ({ find }) => {
+      await find('new-budget').click();
+      await find('budget-scope').selectOption('user');
+      await find('budget-submit').click();
+    },
+  },
+  'prices': {
+    ...page('/settings/prices', ORG),
+    go: async ({ find }) => {
+      await find('add-price').click();
+      await find('save-prices').click();
+      await find('problem').waitFor();
+    },
+  },
+  'audit': { ...page('/settings/audit', ORG), go: ({ find }) => find('audit-entry').first().waitFor() },
+  'audit-failed': {
+    ...page('/settings/audit', { ...ORG, '/api/admin/audit': () => refusal(403, 'forbidden', 'this takes the role admin or above') }),
+    go: ({ page }) => page.getByText('The audit log did not load').waitFor(),
+  },
+  'not-for-you': { ...page('/settings/audit', asRole('member')), go: ({ find }) => find('not-for-you').waitFor() },
 };
 
 describe('every screen', () => {
@@ -202,7 +332,7 @@ describe('every screen', () => {
           },
         });
         const { window } = opened;
-        window.expected.push(/status of 404/);
+        window.expected.push(/status of (404|403)/);
         const find = (testId, more) => window.find(testId, more).filter({ visible: true });
         await go({ ...opened, find });
         await settled(opened.page);
@@ -242,7 +372,9 @@ function tooSmall(page) {
       const reach = least / 2 - 1;
       // What is pressed may reach beyond what is seen; nothing else is beyond the edge of the screen.
       const around = [[x - reach, y], [x + reach, y], [x, y - reach], [x, y + reach]].map(([at, down]) => document.elementFromPoint(at, down));
-      if (around.every((hit) => hit === null || node.contains(hit))) return [];
+      // A box to tick is pressed by its label as well.
+      const whole = node.closest('label') ?? node;
+      if (around.every((hit) => hit === null || whole.contains(hit))) return [];
       return [`${node.dataset.testid ?? node.getAttribute('aria-label') ?? node.textContent.slice(0, 30)}: ${Math.round(width)} × ${Math.round(height)}`];
     });
   }, FINGER);

@@ -42,11 +42,20 @@ export function summary(change = {}) {
   };
 }
 
+class Refusal {
+  constructor(status, body) {
+    Object.assign(this, { status, body });
+  }
+}
+
+/** An answer that is an error of the API. */
+export const refusal = (status, code, message) => new Refusal(status, { error: { code, message, requestId: 'req_x' } });
+
 /** What a page is told: the answers of its calls by path, and what its session's socket says. */
 export class StandIn {
   /** Answers by path, without the query: a value, or a function of the request's URL and method. */
   answers = {
-    '/api/auth/me': { user: ADA, org: { id: 'org_1', name: 'Ada' } },
+    '/api/auth/me': { user: ADA, org: { id: 'org_1', name: 'Ada' }, role: 'owner' },
     '/api/config': { version: '0', signIn: ['dev'], models: [{ id: 'demo/demo', name: 'Demo model', demo: true }] },
     '/api/repos': { repos: [] },
     '/api/sessions': { sessions: [] },
@@ -63,7 +72,9 @@ export class StandIn {
       this.calls.push(`${route.request().method()} ${url.pathname}${url.search}`);
       const known = this.answers[url.pathname];
       if (known === undefined) return route.fulfill({ status: 404, json: { error: { code: 'not_found', message: 'There is no such thing.', requestId: 'x' } } });
-      return route.fulfill({ json: typeof known === 'function' ? known(url, route.request()) : known });
+      const answer = typeof known === 'function' ? known(url, route.request()) : known;
+      if (answer instanceof Refusal) return route.fulfill({ status: answer.status, json: answer.body });
+      return route.fulfill({ json: answer });
     });
     await page.routeWebSocket(/\/api\/events\/ws/, (ws) => {
       ws.onMessage((text) => text === 'ping' && ws.send('pong'));

@@ -129,7 +129,9 @@ describe('who is not let in', () => {
       const page = await browser.get(await browser.leave(providers, person, options), { accept: 'text/html' });
       assert.equal(page.status, 403);
       assert.match(page.headers.get('content-type'), /text\/html/);
-      assert.match(await page.text(), /Coming soon/);
+      const text = await page.text();
+      assert.match(text, /Coming soon/);
+      if (person.login) assert.ok(text.includes(person.login), 'it says as whom one came');
       assert.ok(!browser.cookies.has('errand_session'));
       assert.equal(await people(), known);
     });

@@ -1,9 +1,9 @@
-/** Who is signed in, and what goes with that: theme, sign-out. */
+/** Who is signed in, and what goes with that: settings, theme, sign-out. */
 import { useQuery } from "@tanstack/react-query";
-import { ChevronsUpDown, LogOut } from "lucide-react";
+import { useNavigate } from "@tanstack/react-router";
+import { ChevronsUpDown, LogOut, Settings } from "lucide-react";
 import { Menu, MenuChoice, MenuItem, MenuLabel, MenuLine } from "@/components/menu";
-import { meQuery } from "@/lib/account";
-import { call } from "@/lib/api";
+import { meQuery, signOut } from "@/lib/account";
 import { cx } from "@/lib/cx";
 import { useStore } from "@/lib/store";
 import { chooseTheme, themeChoice, type ThemeChoice } from "@/lib/theme";
@@ -14,15 +14,11 @@ const THEMES: readonly { choice: ThemeChoice; label: string }[] = [
   { choice: "dark", label: "Dark" },
 ];
 
-/** Theme and sign-out. `compact` leaves the name to those who listen. */
+/** See the head of the file. `compact` leaves the name to those who listen. */
 export function AccountMenu({ compact }: { compact: boolean }) {
   const { data: me } = useQuery(meQuery);
   const theme = useStore(themeChoice);
-  const signOut = async () => {
-    await call("POST", "/auth/logout").catch(() => undefined);
-    // A fresh page: nothing of this person stays in its memory.
-    window.location.assign("/sign-in");
-  };
+  const navigate = useNavigate();
   const name = me?.user.name ?? "";
   return (
     <Menu
@@ -44,6 +40,10 @@ export function AccountMenu({ compact }: { compact: boolean }) {
         </button>
       }
     >
+      <MenuItem icon={<Settings size={14} />} onSelect={() => void navigate({ to: "/settings" })} testId="open-settings">
+        Settings
+      </MenuItem>
+      <MenuLine />
       <MenuLabel>Theme</MenuLabel>
       {THEMES.map(({ choice, label }) => (
         <MenuChoice key={choice} checked={theme === choice} onSelect={() => chooseTheme(choice)}>

@@ -8,7 +8,8 @@ import { KeysDialog } from "@/app/keys-dialog";
 import { Sidebar } from "@/app/sidebar";
 import { followBus } from "@/features/sessions/list";
 import { NewSessionDialog } from "@/features/sessions/new-session-dialog";
-import { meQuery } from "@/lib/account";
+import { settingsPages } from "@/features/settings/nav";
+import { meQuery, useAtLeast } from "@/lib/account";
 import { actionFor, useActions } from "@/lib/actions";
 import { keep, kept } from "@/lib/storage";
 import { cx } from "@/lib/cx";
@@ -34,15 +35,18 @@ export function Frame() {
   // The sign-in can end while the page is open.
   const { data: me } = useQuery(meQuery);
   useEffect(() => {
-    if (me === null) void navigate({ to: "/sign-in", search: { next: window.location.pathname } });
+    if (me === null) void navigate({ to: "/sign-in", search: { next: window.location.pathname + window.location.search } });
   }, [me, navigate]);
+  const works = useAtLeast("member");
+  const pages = me ? settingsPages(me.role) : [];
   useKeys();
   useActions([
     { id: "palette", label: "Search and run anything", group: "Errand", key: "mod+k", keyOnly: true, run: () => overlay.set("palette") },
-    { id: "new", label: "New session", group: "Errand", key: "c", run: openNewSession },
+    ...(works ? [{ id: "new", label: "New session", group: "Errand", key: "c", run: openNewSession }] : []),
     { id: "home", label: "Go to all sessions", group: "Errand", run: () => void navigate({ to: "/" }) },
     { id: "sidebar", label: collapsed ? "Show the sidebar" : "Hide the sidebar", group: "Errand", key: "[", run: toggle },
     { id: "keys", label: "Show all keys", group: "Errand", key: "?", run: () => overlay.set("keys") },
+    ...pages.map(({ to, title }) => ({ id: to, label: `Settings: ${title}`, group: "Settings", run: () => void navigate({ to }) })),
     { id: "light", label: "Theme: light", group: "Look", run: () => chooseTheme("light") },
     { id: "dark", label: "Theme: dark", group: "Look", run: () => chooseTheme("dark") },
     { id: "system", label: "Theme: as the system", group: "Look", run: () => chooseTheme("system") },
@@ -54,7 +58,7 @@ export function Frame() {
       <div className="min-h-0 min-w-0 flex-1">
         <Outlet />
       </div>
-      {sessionId === undefined ? <BottomBar /> : null}
+      {sessionId === undefined ? <BottomBar works={works} /> : null}
       <NewSessionDialog
         open={open === "new-session"}
         onOpenChange={setOpen}
@@ -86,14 +90,16 @@ function useKeys(): void {
   }, []);
 }
 
-function BottomBar() {
+function BottomBar({ works }: { works: boolean }) {
   const item = "flex h-12 flex-1 items-center justify-center gap-2 text-sm text-muted active:bg-hover";
   return (
     <nav aria-label="Main" className="flex border-t bg-surface pb-[env(safe-area-inset-bottom)] md:hidden">
-      <button type="button" data-testid="bottom-new" className={item} onClick={openNewSession}>
-        <Plus size={18} aria-hidden />
-        New
-      </button>
+      {works ? (
+        <button type="button" data-testid="bottom-new" className={item} onClick={openNewSession}>
+          <Plus size={18} aria-hidden />
+          New
+        </button>
+      ) : null}
       <Link to="/" data-testid="bottom-sessions" className={cx(item, "aria-[current=page]:text-ink")}>
         <List size={18} aria-hidden />
         Sessions

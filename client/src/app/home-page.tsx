@@ -8,13 +8,14 @@ import { Button, IconButton } from "@/components/button";
 import { Connection } from "@/components/connection";
 import { busLink } from "@/features/sessions/list";
 import { SessionListView } from "@/features/sessions/session-list";
-import { installationQuery } from "@/lib/account";
+import { installationQuery, useAtLeast } from "@/lib/account";
 import { useStore } from "@/lib/store";
 
 /** See the head of the file. */
 export function HomePage() {
   const { data: installation } = useQuery(installationQuery);
   const link = useStore(busLink);
+  const works = useAtLeast("member");
   return (
     <main className="flex h-full min-h-0 flex-col">
       <div className="min-h-0 flex-1 overflow-y-auto pt-1 md:hidden">
@@ -35,12 +36,21 @@ export function HomePage() {
             An agent takes it up in a sandbox of its own. Look in when you like: the work goes on without you.
           </p>
         </div>
-        <Button look="primary" onClick={openNewSession} className="h-9 px-4">
-          <Plus size={16} aria-hidden />
-          New session
-        </Button>
+        {works ? (
+          <Button look="primary" onClick={openNewSession} className="h-9 px-4">
+            <Plus size={16} aria-hidden />
+            New session
+          </Button>
+        ) : (
+          <p className="text-sm text-muted">You look on here. To start sessions of your own, ask an admin of your org for the role member.</p>
+        )}
         <p className="flex items-center gap-1.5 text-xs text-muted">
-          <Kbd>C</Kbd> new session <span aria-hidden>·</span> <Kbd>?</Kbd> all keys
+          {works ? (
+            <>
+              <Kbd>C</Kbd> new session <span aria-hidden>·</span>{" "}
+            </>
+          ) : null}
+          <Kbd>?</Kbd> all keys
         </p>
       </div>
       {installation?.warning === undefined ? null : (

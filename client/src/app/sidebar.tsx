@@ -1,14 +1,13 @@
 /** The sidebar: whose org, what runs, who I am, whether it is live. */
-import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
 import { PanelLeft, Plus, Search } from "lucide-react";
 import { AccountMenu } from "@/app/account-menu";
+import { OrgMenu } from "@/app/org-menu";
 import { openNewSession, overlay } from "@/app/overlays";
 import { IconButton } from "@/components/button";
 import { Connection } from "@/components/connection";
 import { busLink } from "@/features/sessions/list";
 import { SessionListView } from "@/features/sessions/session-list";
-import { meQuery } from "@/lib/account";
+import { useAtLeast } from "@/lib/account";
 import { keyName } from "@/lib/actions";
 import { cx } from "@/lib/cx";
 import { useStore } from "@/lib/store";
@@ -16,7 +15,7 @@ import { useStore } from "@/lib/store";
 /** See the head of the file. On a phone the bottom bar stands in its place. */
 export function Sidebar({ collapsed, onToggle }: { collapsed: boolean; onToggle: () => void }) {
   const link = useStore(busLink);
-  const { data: me } = useQuery(meQuery);
+  const works = useAtLeast("member");
   const column = collapsed ? "flex-col" : "flex-row";
   return (
     <aside
@@ -25,16 +24,15 @@ export function Sidebar({ collapsed, onToggle }: { collapsed: boolean; onToggle:
       className={cx("hidden min-h-0 shrink-0 flex-col border-r bg-surface md:flex", collapsed ? "w-15 items-center" : "w-62")}
     >
       <div className={cx("flex items-center gap-1 p-2", column)}>
-        <Link to="/" className="flex min-w-0 flex-1 items-center gap-2 rounded-md px-1.5 py-1 hover:bg-hover">
-          <img src="/icon.svg" alt="" className="size-5 shrink-0" />
-          <span className={collapsed ? "sr-only" : "truncate text-sm font-semibold"}>{me?.org.name ?? "Errand"}</span>
-        </Link>
+        <OrgMenu compact={collapsed} />
         <IconButton label={`Search and run anything (${keyName("mod+k")})`} onClick={() => overlay.set("palette")}>
           <Search size={16} />
         </IconButton>
-        <IconButton label="New session (C)" data-testid="new-session" onClick={openNewSession}>
-          <Plus size={17} />
-        </IconButton>
+        {works ? (
+          <IconButton label="New session (C)" data-testid="new-session" onClick={openNewSession}>
+            <Plus size={17} />
+          </IconButton>
+        ) : null}
         <IconButton label={collapsed ? "Show the sidebar ([)" : "Hide the sidebar ([)"} onClick={onToggle}>
           <PanelLeft size={16} />
         </IconButton>

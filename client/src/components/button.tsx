@@ -9,24 +9,23 @@ const LOOKS = {
   danger: "bg-raised text-red border-line-strong hover:bg-red-soft",
 } as const;
 
+/** The look of a button, for links that stand as one. */
+export function buttonLook(look: keyof typeof LOOKS, className?: string): string {
+  return cx(
+    "inline-flex h-8 max-w-full items-center justify-center gap-1.5 rounded-md border px-3 text-sm font-medium whitespace-nowrap",
+    "transition-colors disabled:opacity-55 pointer-coarse:h-11",
+    LOOKS[look],
+    className,
+  );
+}
+
 /** A button with words. */
 export function Button({
   look = "secondary",
   className,
   ...rest
 }: ComponentProps<"button"> & { look?: keyof typeof LOOKS }) {
-  return (
-    <button
-      type="button"
-      className={cx(
-        "inline-flex h-8 max-w-full items-center justify-center gap-1.5 rounded-md border px-3 text-sm font-medium whitespace-nowrap",
-        "transition-colors disabled:opacity-55 pointer-coarse:h-11",
-        LOOKS[look],
-        className,
-      )}
-      {...rest}
-    />
-  );
+  return <button type="button" className={buttonLook(look, className)} {...rest} />;
 }
 
 /** A button with an icon alone; its name is spoken and shown on hover. */

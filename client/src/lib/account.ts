@@ -1,9 +1,12 @@
 /** Who is signed in, and what this installation offers: read by every screen. */
 import { queryOptions, useQuery } from "@tanstack/react-query";
 import { ApiError, call } from "@/lib/api";
+import { atLeast } from "@/lib/may";
 import type { Installation } from "@/protocol/Installation";
 import type { Me } from "@/protocol/Me";
 import type { ModelInfo } from "@/protocol/ModelInfo";
+import type { OrgList } from "@/protocol/OrgList";
+import type { OrgRole } from "@/protocol/OrgRole";
 
 /** Who is signed in; `null` when nobody is. */
 export const meQuery = queryOptions({
@@ -16,7 +19,8 @@ export const meQuery = queryOptions({
       throw error;
     }
   },
-  staleTime: 5 * 60_000,
+  // A role can be changed at any time; what it no longer lets one do is soon no longer offered.
+  staleTime: 30_000,
 });
 
 /** What this installation offers. */
@@ -36,4 +40,34 @@ export function useModel(id: string): ModelInfo {
   const { data } = useQuery(installationQuery);
   const known = data?.models.find((model) => model.id === id);
   return known ?? { id, name: id.split("/").slice(1).join("/") || id, demo: id.startsWith("demo/") };
+}
+
+/** Whether the one who looks has at least this role in their org; `false` until it is known. */
+export function useAtLeast(role: OrgRole): boolean {
+  const { data: me } = useQuery(meQuery);
+  return me ? atLeast(me.role, role) : false;
+}
+
+/** The orgs that this person belongs to. */
+export const orgsQuery = queryOptions({
+  queryKey: ["orgs"],
+  queryFn: ({ signal }) => call<OrgList>("GET", "/api/orgs", undefined, signal),
+  staleTime: 60_000,
+});
+
+/** Acts in another org from now on. A fresh page: nothing of the org before stays in its memory. */
+export async function switchOrg(org: string): Promise<void> {
+  await call<Me>("POST", "/api/auth/org", { org });
+  window.location.assign("/");
+}
+
+/** To the sign-in, by a fresh page: nothing of this person stays in its memory. */
+export function leave(): void {
+  window.location.assign("/sign-in");
+}
+
+/** Ends this sign-in. */
+export async function signOut(): Promise<void> {
+  await call("POST", "/auth/logout").catch(() => undefined);
+  leave();
 }

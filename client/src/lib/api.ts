@@ -18,23 +18,34 @@ export class ApiError extends Error {
   }
 }
 
-type Method = "GET" | "POST" | "PATCH" | "DELETE";
+type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
-/** Calls the Worker; the type of the answer is the caller's promise about the route. */
-export async function call<T>(method: Method, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  const init: RequestInit = { method, headers: { accept: "application/json" }, credentials: "same-origin" };
+/**
+ * Calls the Worker; the type of the answer is the caller's promise about the route. `key` is the caller's own name for a
+ * write: the same again under the same key is done once.
+ */
+export async function call<T>(method: Method, path: string, body?: unknown, signal?: AbortSignal, key?: string): Promise<T> {
+  const response = await ask(method, path, body, signal, key);
+  if (response.status === 204) return undefined as T;
+  return (await response.json()) as T;
+}
+
+/** As {@link call}, for answers that are not JSON; whatever is no success is thrown. */
+export async function ask(method: Method, path: string, body?: unknown, signal?: AbortSignal, key?: string): Promise<Response> {
+  const headers: Record<string, string> = { accept: "application/json" };
+  const init: RequestInit = { method, headers, credentials: "same-origin" };
   if (body !== undefined) {
-    init.headers = { accept: "application/json", "content-type": "application/json" };
+    headers["content-type"] = "application/json";
     init.body = JSON.stringify(body);
   }
+  if (key !== undefined) headers["idempotency-key"] = key;
   if (signal) init.signal = signal;
   const response = await fetch(path, init).catch((cause: unknown) => {
     if (signal?.aborted) throw cause;
     throw new ApiError("offline", "Errand does not answer. Check that it is running, then try again.", 0);
   });
   if (!response.ok) throw await errorFrom(response);
-  if (response.status === 204) return undefined as T;
-  return (await response.json()) as T;
+  return response;
 }
 
 async function errorFrom(response: Response): Promise<ApiError> {

@@ -26,6 +26,27 @@ export function age(at: string, now: number): string {
   return new Date(at).toLocaleDateString(undefined, { day: "numeric", month: "short" });
 }
 
+/** `just now`, `4 m ago`, `on 12 Nov`. For sentences. */
+export function ago(at: string, now: number): string {
+  const words = age(at, now);
+  if (words === "now") return "just now";
+  return / [mhd]$/.test(words) ? `${words} ago` : `on ${words}`;
+}
+
+/** `in 4 m`, `in 3 h`, `in 2 d`; `over` for what is past. */
+export function ahead(at: string, now: number): string {
+  const minutes = Math.ceil((Date.parse(at) - now) / 60_000);
+  if (minutes <= 0) return "over";
+  if (minutes < 60) return `in ${minutes} m`;
+  if (minutes < 48 * 60) return `in ${Math.round(minutes / 60)} h`;
+  return `in ${Math.round(minutes / (24 * 60))} d`;
+}
+
+/** `12 Nov 2026`. */
+export function day(at: string): string {
+  return new Date(at).toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric" });
+}
+
 /** `09:12`, and the date before it when that is not today. */
 export function clock(at: string, now: number): string {
   const date = new Date(at);

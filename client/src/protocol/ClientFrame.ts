@@ -9,6 +9,7 @@ import type { PromptMode } from "./PromptMode";
 import type { PromptText } from "./PromptText";
 import type { Title } from "./Title";
 import type { TurnId } from "./TurnId";
+import type { Visibility } from "./Visibility";
 
 /**
  * From the viewer: a command with its id. Exactly one `ack` or `reject` answers it.
@@ -73,4 +74,8 @@ answer: Answer, } | { "type": "rename",
 /**
  * The title.
  */
-title: Title, } | { "type": "retry", } | { "type": "pause", } | { "type": "resume", } | { "type": "archive", } | { "type": "restore", } | { "type": "terminate", });
+title: Title, } | { "type": "share", 
+/**
+ * By what rule.
+ */
+visibility: Visibility, } | { "type": "retry", } | { "type": "pause", } | { "type": "resume", } | { "type": "archive", } | { "type": "restore", } | { "type": "terminate", });

@@ -8,6 +8,7 @@ import type { PromptMode } from "./PromptMode";
 import type { PromptText } from "./PromptText";
 import type { Title } from "./Title";
 import type { TurnId } from "./TurnId";
+import type { Visibility } from "./Visibility";
 
 /**
  * What a person can tell a session, by its `type`. The REST routes map to the same commands.
@@ -68,4 +69,8 @@ answer: Answer, } | { "type": "rename",
 /**
  * The title.
  */
-title: Title, } | { "type": "retry", } | { "type": "pause", } | { "type": "resume", } | { "type": "archive", } | { "type": "restore", } | { "type": "terminate", };
+title: Title, } | { "type": "share", 
+/**
+ * By what rule.
+ */
+visibility: Visibility, } | { "type": "retry", } | { "type": "pause", } | { "type": "resume", } | { "type": "archive", } | { "type": "restore", } | { "type": "terminate", };

@@ -3,4 +3,4 @@
 /**
  * The closed set of error codes. The variant's comment names the HTTP status.
  */
-export type ErrorCode = "bad_request" | "unauthenticated" | "budget_exhausted" | "forbidden" | "not_found" | "method_not_allowed" | "conflict" | "already_resolved" | "terminated" | "too_large" | "unsupported_media_type" | "invalid" | "rate_limited" | "internal" | "unavailable";
+export type ErrorCode = "bad_request" | "unauthenticated" | "budget_exhausted" | "forbidden" | "not_invited" | "not_found" | "method_not_allowed" | "conflict" | "already_resolved" | "terminated" | "too_large" | "unsupported_media_type" | "invalid" | "rate_limited" | "internal" | "unavailable";

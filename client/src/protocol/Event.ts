@@ -11,6 +11,7 @@ import type { InteractionId } from "./InteractionId";
 import type { Isolation } from "./Isolation";
 import type { MessageId } from "./MessageId";
 import type { ModelId } from "./ModelId";
+import type { OrgRole } from "./OrgRole";
 import type { Part } from "./Part";
 import type { PartId } from "./PartId";
 import type { Person } from "./Person";
@@ -29,6 +30,7 @@ import type { Todo } from "./Todo";
 import type { TurnId } from "./TurnId";
 import type { TurnOutcome } from "./TurnOutcome";
 import type { Usage } from "./Usage";
+import type { Visibility } from "./Visibility";
 
 /**
  * One entry of the log.
@@ -319,6 +321,22 @@ answer: Answer, } | { "how": "cancelled", }) | { "type": "session.archived",
  * Put away?
  */
 archived: boolean, 
+/**
+ * By whom.
+ */
+by: Person, } | { "type": "session.joined", 
+/**
+ * As what.
+ */
+role: OrgRole, 
+/**
+ * Who.
+ */
+by: Person, } | { "type": "session.shared", 
+/**
+ * Who.
+ */
+visibility: Visibility, 
 /**
  * By whom.
  */

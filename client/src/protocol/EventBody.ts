@@ -11,6 +11,7 @@ import type { InteractionId } from "./InteractionId";
 import type { Isolation } from "./Isolation";
 import type { MessageId } from "./MessageId";
 import type { ModelId } from "./ModelId";
+import type { OrgRole } from "./OrgRole";
 import type { Part } from "./Part";
 import type { PartId } from "./PartId";
 import type { Person } from "./Person";
@@ -28,6 +29,7 @@ import type { Todo } from "./Todo";
 import type { TurnId } from "./TurnId";
 import type { TurnOutcome } from "./TurnOutcome";
 import type { Usage } from "./Usage";
+import type { Visibility } from "./Visibility";
 
 /**
  * What happened, by its `type`. A reader skips types that it does not know.
@@ -310,6 +312,22 @@ answer: Answer, } | { "how": "cancelled", }) | { "type": "session.archived",
  * Put away?
  */
 archived: boolean, 
+/**
+ * By whom.
+ */
+by: Person, } | { "type": "session.joined", 
+/**
+ * As what.
+ */
+role: OrgRole, 
+/**
+ * Who.
+ */
+by: Person, } | { "type": "session.shared", 
+/**
+ * Who.
+ */
+visibility: Visibility, 
 /**
  * By whom.
  */

@@ -12,7 +12,7 @@ export type Installation = {
  */
 version: string, 
 /**
- * Ways to sign in: `dev`, later `github`, `google`.
+ * Ways to sign in: `dev`, `github`, `google`.
  */
 signIn: Array<string>, 
 /**

@@ -2,8 +2,8 @@
 import type { Session } from "./Session";
 
 /**
- * Answer of `GET /api/sessions?limit=&cursor=&q=&archived=`: newest first; put away ones only with `archived=true`
- * (and then only those).
+ * Answer of `GET /api/sessions?limit=&cursor=&q=&archived=&filter=`: newest first; put away ones only with
+ * `archived=true` (and then only those); `filter` is `mine` (unless said otherwise) or `all` that one may see.
  */
 export type SessionList = { 
 /**

@@ -103,7 +103,7 @@ pub(crate) enum Standing {
 
 /// By which credentials an action can be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum By {
+pub enum By {
     /// A sign-in, or an API key with this scope.
     Scope(Scope),
     /// A sign-in, or any API key.
@@ -155,6 +155,16 @@ impl Action {
         Self::ReadSelf,
         Self::ManageSelf,
     ];
+
+    /// The least role that can do it.
+    pub const fn least_role(self) -> Role {
+        self.needs().role
+    }
+
+    /// By which credentials it can be done.
+    pub const fn by(self) -> By {
+        self.needs().by
+    }
 
     /// What a viewer's command asks for.
     pub const fn of_command(command: &Command) -> Self {

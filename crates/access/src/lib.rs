@@ -18,7 +18,7 @@ mod policy;
 mod principal;
 mod settings;
 
-pub use action::Action;
+pub use action::{Action, By};
 pub use allow_list::{AllowList, Candidate};
 pub use models::ModelPolicy;
 pub use policy::{Refusal, Resource, SessionResource, decide};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// What a member of an org is there. Each may do everything that the ones before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "OrgRole"))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, rename = "OrgRole"))]
 pub enum Role {
     /// Looks on.
@@ -38,6 +39,7 @@ impl Role {
 /// Who may see a session, besides its owner and the org's admins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub enum Visibility {
     /// Nobody.
@@ -59,6 +61,7 @@ impl Visibility {
 
 /// One thing that an API key may be good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub enum Scope {
     /// Read sessions and their logs.
@@ -130,6 +133,25 @@ impl Scope {
 #[serde(try_from = "Vec<String>")]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, type = "Array<string>"))]
 pub struct Scopes(BTreeSet<Scope>);
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Scopes {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Scopes".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        if generator.contract().is_serialize() {
+            let scope = generator.subschema_for::<Scope>();
+            return schemars::json_schema!({ "type": "array", "items": scope, "minItems": 1, "uniqueItems": true });
+        }
+        let mut names: Vec<String> = Scope::ALL.iter().map(|scope| scope.as_str().to_owned()).collect();
+        let all_of = |name: &str| name.split_once(':').map(|(resource, _)| format!("{resource}:*"));
+        names.extend(Scope::ALL.iter().filter_map(|scope| all_of(scope.as_str())));
+        names.dedup();
+        schemars::json_schema!({ "type": "array", "items": { "type": "string", "enum": names }, "minItems": 1 })
+    }
+}
 
 /// A list of scopes that is not one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -12,6 +12,7 @@ use crate::time::Timestamp;
 /// A browser or script that is signed in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct SignIn {
     /// Which.
@@ -34,6 +35,7 @@ pub struct SignIn {
 /// Answer of `GET /api/auth/sign-ins`: one's own, last used first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct SignInList {
     /// All of them.
@@ -43,6 +45,7 @@ pub struct SignInList {
 /// Body of `POST /api/auth/org` → 200 [`crate::api::Me`]: act in another org from now on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct SwitchOrg {
     /// One of those that one is a member of.
@@ -52,6 +55,7 @@ pub struct SwitchOrg {
 /// An org that one is a member of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct Membership {
     /// Which.
@@ -63,6 +67,7 @@ pub struct Membership {
 /// Answer of `GET /api/orgs`: one's own, the one joined first first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct OrgList {
     /// All of them.
@@ -72,6 +77,7 @@ pub struct OrgList {
 /// Body of `POST /api/orgs` → 201 [`Membership`]; who makes it owns it. `Idempotency-Key` makes repeating harmless.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct CreateOrg {
     /// Its name.
@@ -81,6 +87,7 @@ pub struct CreateOrg {
 /// Answer of `GET /api/admin/members?limit=&cursor=`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct MemberList {
     /// One page.
@@ -93,6 +100,7 @@ pub struct MemberList {
 /// A member of an org, to its admins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct Member {
     /// Who.
@@ -106,6 +114,7 @@ pub struct Member {
 /// Body of `PATCH /api/admin/members/:id` → 200 [`Member`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct PatchMember {
     /// What they are from now on.
@@ -115,6 +124,7 @@ pub struct PatchMember {
 /// An invitation to an org, to its admins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct Invitation {
     /// Which.
@@ -138,6 +148,7 @@ pub struct Invitation {
 /// Answer of `GET /api/admin/invitations`: newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct InvitationList {
     /// The last 500.
@@ -147,6 +158,7 @@ pub struct InvitationList {
 /// Body of `POST /api/admin/invitations` → 201 [`InvitationMade`]. `Idempotency-Key` makes repeating harmless.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct CreateInvitation {
     /// As what.
@@ -162,6 +174,7 @@ pub struct CreateInvitation {
 /// Answer of `POST /api/admin/invitations`: the code is in no other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct InvitationMade {
     /// The invitation.
@@ -175,6 +188,7 @@ pub struct InvitationMade {
 /// Body of `POST /api/auth/invitations` → 200 [`Membership`]: joins an org.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct RedeemInvitation {
     /// From the link.
@@ -184,6 +198,7 @@ pub struct RedeemInvitation {
 /// An API key; not the key itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct ApiKey {
     /// Which.
@@ -215,6 +230,7 @@ pub struct ApiKey {
 /// Answer of `GET /api/keys` (`?all=true` for admins: everybody's).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct ApiKeyList {
     /// Newest first; those that are over too.
@@ -224,6 +240,7 @@ pub struct ApiKeyList {
 /// Body of `POST /api/keys` → 201 [`ApiKeyMade`]. `Idempotency-Key` makes repeating harmless.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct CreateApiKey {
     /// What to call it.
@@ -241,6 +258,7 @@ pub struct CreateApiKey {
 /// Answer of `POST /api/keys`: the key is in no other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct ApiKeyMade {
     /// `er_` and 64 hexadecimal digits.
@@ -252,6 +270,7 @@ pub struct ApiKeyMade {
 /// One entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct AuditEntry {
     /// Which; sorts by time.
@@ -281,6 +300,7 @@ pub struct AuditEntry {
 /// Answer of `GET /api/admin/audit?limit=&cursor=&user=&action=&target=&outcome=&from=&to=&format=`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct AuditPage {
     /// Newest first.

@@ -13,6 +13,7 @@ use crate::text::{ModelId, PromptText, Title};
 /// The closed set of error codes. The variant's comment names the HTTP status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub enum ErrorCode {
     /// 400: not JSON, not a frame, not the right types.
@@ -50,6 +51,26 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::BadRequest,
+        Self::Unauthenticated,
+        Self::BudgetExhausted,
+        Self::Forbidden,
+        Self::NotInvited,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::Conflict,
+        Self::AlreadyResolved,
+        Self::Terminated,
+        Self::TooLarge,
+        Self::UnsupportedMediaType,
+        Self::Invalid,
+        Self::RateLimited,
+        Self::Internal,
+        Self::Unavailable,
+    ];
+
     /// The HTTP status that goes with it.
     pub const fn status(self) -> u16 {
         match self {
@@ -72,6 +93,7 @@ impl ErrorCode {
 
 /// `{ "error": … }`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct ErrorBody {
     /// What went wrong.
@@ -81,6 +103,7 @@ pub struct ErrorBody {
 /// An error, for programs and people.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct ErrorDetail {
     /// For programs.
@@ -97,6 +120,7 @@ pub struct ErrorDetail {
 /// Body of `POST /auth/dev`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct DevSignIn {
     /// 1–39 characters of `[a-z0-9-]`.
@@ -106,6 +130,7 @@ pub struct DevSignIn {
 /// Answer of `POST /auth/dev`. The browser uses the cookie that comes with it, scripts the token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct SignedIn {
     /// For `Authorization: Bearer`.
@@ -117,6 +142,7 @@ pub struct SignedIn {
 /// Answer of `GET /api/auth/me`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct Me {
     /// Who.
@@ -130,6 +156,7 @@ pub struct Me {
 /// An org, to its members.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct OrgInfo {
     /// Which.
@@ -141,6 +168,7 @@ pub struct OrgInfo {
 /// Answer of `GET /api/config` (no sign-in needed): what this installation offers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct Installation {
     /// Version of the control plane.
@@ -163,6 +191,7 @@ pub struct Installation {
 /// A model that can be chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct ModelInfo {
     /// `provider/model`.
@@ -176,6 +205,7 @@ pub struct ModelInfo {
 /// A repository that can be chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct RepoInfo {
     /// What to pass as `repo` when a session is made.
@@ -194,6 +224,7 @@ pub struct RepoInfo {
 /// Answer of `GET /api/repos`: the sample and what this person used lately.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct RepoList {
     /// Newest use first, the sample last.
@@ -204,6 +235,7 @@ pub struct RepoList {
 /// `Idempotency-Key` may stand for `id`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct CreateSession {
     /// `ses_` and 26 characters, made by the client; makes repeating harmless.
@@ -226,6 +258,7 @@ pub struct CreateSession {
 /// Body of `PATCH /api/sessions/:id` → 200 [`Session`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct PatchSession {
     /// The new title.
@@ -240,6 +273,7 @@ pub struct PatchSession {
 /// `archived=true` (and then only those); `filter` is `mine` (unless said otherwise) or `all` that one may see.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct SessionList {
     /// One page.
@@ -252,6 +286,7 @@ pub struct SessionList {
 /// Body of `POST /api/sessions/:id/prompts` → 202 [`PromptAccepted`]. `Idempotency-Key` may stand for `id`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct PostPrompt {
     /// Made by the client; the same id again is the same prompt.
@@ -271,6 +306,7 @@ pub struct PostPrompt {
 /// Answer of `POST /api/sessions/:id/prompts`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct PromptAccepted {
     /// The prompt as it stands.
@@ -280,6 +316,7 @@ pub struct PromptAccepted {
 /// Body of `PATCH /api/sessions/:id/prompts/:pid` → 200 [`PromptAccepted`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct PatchPrompt {
     /// The new text.
@@ -298,6 +335,7 @@ pub struct PatchPrompt {
 /// The fork knows the conversation and has the files as they were after that turn; what git ignores is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct PostFork {
     /// The new session's id, made by the client; makes repeating harmless. `Idempotency-Key` may stand for it.
@@ -317,6 +355,7 @@ pub struct PostFork {
 /// Body of `POST /api/sessions/:id/abort` (may be empty) → 200 [`Session`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct PostAbort {
     /// Only this turn.
@@ -327,6 +366,7 @@ pub struct PostAbort {
 /// Body of `POST /api/sessions/:id/interactions/:iid` → 200 [`Session`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct PostAnswer {
     /// The answer.
@@ -336,6 +376,7 @@ pub struct PostAnswer {
 /// Answer of `GET /api/sessions/:id/events?after=|before=&limit=` as JSON: ascending positions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct EventPage {
     /// One page.
@@ -347,6 +388,7 @@ pub struct EventPage {
 /// Answer of `GET /health`: 200 when all that this installation needs answers, else 503.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct Health {
     /// `ok` or `degraded`.
@@ -360,6 +402,7 @@ pub struct Health {
 /// One part of the installation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct HealthPart {
     /// `database`, `files`, `sessions`, `sandboxHost`, `model`.

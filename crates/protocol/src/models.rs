@@ -14,6 +14,11 @@ pub const KEY_BYTES: std::ops::RangeInclusive<usize> = 8..=512;
 /// A provider's key, as somebody types it: printable ASCII without spaces. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("pattern" = r"^[\x21-\x7e]+$", "minLength" = 8, "maxLength" = 512, "writeOnly" = true))
+)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, type = "string"))]
 pub struct ProviderKey(String);
 
@@ -46,6 +51,7 @@ impl std::fmt::Debug for ProviderKey {
 /// place of a key that was there.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct PutModelKey {
     /// The key.
@@ -59,6 +65,11 @@ pub struct PutModelKey {
 /// is decided where it is used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("pattern" = r"^https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~:@!$&'()*+,;=-]+)*$", "maxLength" = MAX_URL_BYTES))
+)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, type = "string"))]
 pub struct BaseUrl(String);
 
@@ -87,6 +98,7 @@ impl TryFrom<String> for BaseUrl {
 /// A key that is stored, without the key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct ModelKey {
     /// What it opens.
@@ -109,6 +121,7 @@ pub struct ModelKey {
 /// Answer of `GET /api/model-keys` and `GET /api/admin/model-keys`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct ModelKeyList {
     /// One's own in this org; the org's when an admin asks.
@@ -122,6 +135,7 @@ pub struct ModelKeyList {
 /// Answer of `GET /api/models`: what one's own sessions can use, in this org.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct ModelList {
     /// What a session gets that names none; absent when there is none that it could use.
@@ -134,6 +148,7 @@ pub struct ModelList {
 /// A model, and whether one can use it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct ModelChoice {
     /// `provider/model`.
@@ -162,6 +177,7 @@ pub struct ModelChoice {
 /// Why a model cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub enum Lock {
     /// Nobody has stored a key of its provider.
@@ -173,6 +189,7 @@ pub enum Lock {
 /// Whose key is used: the first of these who has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub enum KeyOwner {
     /// The session's owner.
@@ -186,6 +203,7 @@ pub enum KeyOwner {
 /// How much a model is told to think.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub enum Effort {
     /// Little.

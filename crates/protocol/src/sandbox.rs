@@ -61,6 +61,7 @@ pub struct SandboxSpec {
 /// Which repository, at which branch (its default branch when `None`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct RepoSpec {
     /// Where it is.
@@ -141,6 +142,7 @@ pub struct SandboxList {
 /// How well a sandbox is kept apart from its host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub enum Isolation {
     /// Own user, mount, pid and ipc namespaces (bubblewrap), and, where [`EgressSupport::Names`], an own network.

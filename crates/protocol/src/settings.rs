@@ -27,6 +27,20 @@ impl Limit {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Limit {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Limit".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A number, or `\"unlimited\"`.",
+            "oneOf": [{ "type": "integer", "minimum": 0, "maximum": u32::MAX }, { "const": "unlimited" }]
+        })
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum OnTheWire {
@@ -58,6 +72,11 @@ impl<'de> Deserialize<'de> for Limit {
 /// Which models: one of them by its id, all of a provider as `provider/*`, or `*`. At most 200 characters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("pattern" = r"^(\*|[a-z0-9]([a-z0-9-]*[a-z0-9])?/\*|[A-Za-z0-9._:@-]+/[A-Za-z0-9/._:@-]+)$", "maxLength" = 200))
+)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, type = "string"))]
 pub struct ModelPattern(String);
 
@@ -93,6 +112,7 @@ impl From<ModelPattern> for String {
 /// /api/admin/settings[/users/:id]`, and the body of `PUT`, which replaces what the level says.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct SettingsPatch {
     /// Who sees a new session.

@@ -9,6 +9,7 @@ use crate::time::Timestamp;
 /// A link, to the session's owner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct ShareLink {
     /// Which.
@@ -28,6 +29,7 @@ pub struct ShareLink {
 /// Answer of `GET /api/sessions/:id/shares`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct ShareList {
     /// Newest first.
@@ -37,6 +39,7 @@ pub struct ShareList {
 /// Body of `POST /api/sessions/:id/shares` → 201 [`ShareMade`]. `Idempotency-Key` makes repeating harmless.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub struct CreateShare {
     /// `viewer` or `member`.
@@ -52,6 +55,7 @@ pub struct CreateShare {
 /// Answer of `POST /api/sessions/:id/shares`: the code is in no other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct ShareMade {
     /// The link.
@@ -65,6 +69,7 @@ pub struct ShareMade {
 /// Body of `POST /api/sessions/:id/join` → 200 [`crate::session::Session`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct JoinSession {
     /// From the link.

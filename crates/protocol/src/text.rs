@@ -30,10 +30,11 @@ pub enum InvalidText {
 }
 
 macro_rules! text {
-    ($(#[$doc:meta])* $name:ident, $parse:path) => {
+    ($(#[$doc:meta])* $name:ident, $parse:path, $schema:path) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = $schema))]
         #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, type = "string"))]
         pub struct $name(String);
 
@@ -73,19 +74,69 @@ macro_rules! text {
 }
 
 text!(/// What a person asks. Line ends are `\n`; no NUL; at most [`MAX_PROMPT_BYTES`].
-    PromptText, parse_prompt);
+    PromptText, parse_prompt, shapes::prompt);
 text!(/// A session's title: one line, trimmed, at most [`MAX_TITLE_CHARS`] characters.
-    Title, parse_title);
+    Title, parse_title, shapes::title);
 text!(/// Where a repository is: `https://…` without credentials, `file:///…`, or an absolute path.
-    RepoUrl, parse_repo_url);
+    RepoUrl, parse_repo_url, shapes::repo_url);
 text!(/// A branch or tag name by the rules of git-check-ref-format(1).
-    Branch, parse_branch);
+    Branch, parse_branch, shapes::branch);
 text!(/// What people call something: one line, trimmed, 1 to 100 characters.
-    Label, parse_label);
+    Label, parse_label, shapes::label);
 text!(/// A model, as `provider/model`.
-    ModelId, parse_model);
+    ModelId, parse_model, shapes::model);
 text!(/// A provider of models: the part of a [`ModelId`] before the slash, 1 to 32 of `[a-z0-9-]`, no `-` at either end.
-    ProviderName, parse_provider);
+    ProviderName, parse_provider, shapes::provider);
+
+/// The same rules as far as JSON Schema can say them: what a schema forbids is refused when it is parsed. Lengths are in
+/// characters; where bytes count, the schema allows as many characters.
+#[cfg(feature = "schema")]
+mod shapes {
+    use schemars::Schema;
+
+    use crate::limits::{MAX_LABEL_CHARS, MAX_PROMPT_BYTES, MAX_TITLE_CHARS, MAX_URL_BYTES};
+
+    fn shape(schema: &mut Schema, pattern: &str, max: usize) {
+        schema.insert("pattern".to_owned(), pattern.into());
+        schema.insert("minLength".to_owned(), 1.into());
+        schema.insert("maxLength".to_owned(), max.into());
+    }
+
+    pub(super) fn prompt(schema: &mut Schema) {
+        shape(schema, r"^[^\u0000]*[^\s\u0000][^\u0000]*$", MAX_PROMPT_BYTES);
+    }
+
+    /// One line without control characters. White space around it counts towards the schema's length, and not when it is
+    /// parsed.
+    const LINE: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
+
+    pub(super) fn title(schema: &mut Schema) {
+        shape(schema, LINE, MAX_TITLE_CHARS);
+    }
+
+    pub(super) fn label(schema: &mut Schema) {
+        shape(schema, LINE, MAX_LABEL_CHARS);
+    }
+
+    /// A path has no part that is `..`.
+    pub(super) fn repo_url(schema: &mut Schema) {
+        const URL: &str = r"https?://[^/@\s\u0000-\u001f\u007f-\u009f]+(/[^\s\u0000-\u001f\u007f-\u009f]*)?";
+        const PART: &str = r"([^/.]|\.[^/.]|\.\.[^/])[^/]*|\.";
+        shape(schema, &format!(r"^({URL}|(file://)?(/({PART})?)+)$"), MAX_URL_BYTES);
+    }
+
+    pub(super) fn branch(schema: &mut Schema) {
+        shape(schema, r"^[^\s~^:?*\[\\]+$", 250);
+    }
+
+    pub(super) fn provider(schema: &mut Schema) {
+        shape(schema, r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", 32);
+    }
+
+    pub(super) fn model(schema: &mut Schema) {
+        shape(schema, r"^[A-Za-z0-9._:@-]+/[A-Za-z0-9/._:@-]+$", 200);
+    }
+}
 
 fn parse_prompt(value: &str) -> Result<String, InvalidText> {
     if value.len() > MAX_PROMPT_BYTES {

@@ -26,6 +26,7 @@ pub const SEEN: &str = "seen ";
 /// From the viewer: a command with its id. Exactly one `ack` or `reject` answers it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct ClientFrame {
     /// Made by the client; the same id again is harmless.
@@ -38,6 +39,7 @@ pub struct ClientFrame {
 /// What a person can tell a session, by its `type`. The REST routes map to the same commands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub enum Command {
     /// Queue a prompt.
@@ -119,6 +121,7 @@ pub enum Command {
 /// To the viewer, by its `type`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
 pub enum ServerFrame {
     /// First frame.
@@ -193,6 +196,7 @@ pub enum ServerFrame {
 /// A part that is being written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct OpenPart {
     /// Its turn.
@@ -206,6 +210,7 @@ pub struct OpenPart {
 /// A piece of an open part's streaming text. Previews: they are not in the log, the finished part replaces them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct Delta {
     /// Which part.

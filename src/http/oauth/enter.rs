@@ -54,7 +54,7 @@ pub(super) async fn enter(
         Join::Installation { .. } | Join::Nothing => installation_org(),
     };
     let org = orgs.iter().find(|(org, _)| org.id == wanted).or_else(|| orgs.first());
-    let (org, role) = org.ok_or_else(not_invited)?;
+    let (org, role) = org.ok_or_else(|| not_invited(&profile.login))?;
     Ok(Newcomer {
         person,
         org: org.id.clone(),
@@ -88,7 +88,7 @@ async fn how_to_join(
         verified_emails: &profile.verified_emails,
     };
     if !config.allowed_users.permits(candidate) {
-        return Err(not_invited());
+        return Err(not_invited(&profile.login));
     }
     let name = config.origin.split("://").nth(1).unwrap_or(&config.origin);
     Ok(Join::Installation {
@@ -102,9 +102,12 @@ fn installation_org() -> OrgId {
     ids::derive("installation", "org", "first")
 }
 
-fn not_invited() -> ApiError {
+/// Somebody whom this installation does not let in is told as whom they came: it may have been the wrong account.
+fn not_invited(login: &str) -> ApiError {
     let message = "Errand is not open to everybody yet: ask its operator or a colleague for an invitation";
-    ApiError::new(ErrorCode::NotInvited, message)
+    let mut error = ApiError::new(ErrorCode::NotInvited, message);
+    error.details = Some(serde_json::json!({ "login": login }));
+    error
 }
 
 fn sealed(

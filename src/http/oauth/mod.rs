@@ -88,7 +88,7 @@ async fn finish(
 ) -> Result<Response, ApiError> {
     let mut response = match complete(app, provider, headers, uri, slots).await {
         Ok(response) => response,
-        Err(error) if page::wanted(headers) => page::of(&error, &id.0),
+        Err(error) if page::wanted(headers) => page::of(&error, provider, &id.0),
         Err(error) => error.into_response(),
     };
     let clear = header(&state::clear_cookie(&app.config))?;

@@ -1,20 +1,37 @@
-/** Sign-in. In development a name is enough; the page says so. */
+/** Sign-in: with GitHub or Google, as the installation offers; in development a name is enough, and the page says so. */
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { CircleAlert, MailOpen } from "lucide-react";
 import { useState, type SyntheticEvent } from "react";
 import { Card, Skeleton } from "@/components/bits";
-import { Button } from "@/components/button";
+import { Button, buttonLook } from "@/components/button";
 import { Field, TextInput } from "@/components/fields";
+import { ProviderMark } from "@/features/auth/provider-mark";
+import { rememberInvitation } from "@/features/auth/remembered";
 import { installationQuery, meQuery } from "@/lib/account";
 import { call, messageOf } from "@/lib/api";
 import type { DevSignIn } from "@/protocol/DevSignIn";
 import type { SignedIn } from "@/protocol/SignedIn";
-import { CircleAlert } from "lucide-react";
 
 const LOGIN = /^[a-z0-9-]{1,39}$/;
+const PROVIDERS = [
+  { provider: "github", name: "GitHub" },
+  { provider: "google", name: "Google" },
+] as const;
 
-/** The page; `onDone` is called when somebody is signed in. */
-export function SignInPage({ onDone }: { onDone: () => void }) {
+interface SignInProps {
+  /** Where to go afterwards: a path of this origin. */
+  readonly next: string;
+  /** The code of an invitation that brought somebody here. */
+  readonly invitation?: string | undefined;
+  /** Somebody is signed in. */
+  readonly onDone: () => void;
+}
+
+/** See the head of the file. */
+export function SignInPage({ next, invitation, onDone }: SignInProps) {
   const installation = useQuery(installationQuery);
+  const ways = installation.data?.signIn ?? [];
+  const providers = PROVIDERS.filter(({ provider }) => ways.includes(provider));
   return (
     <main className="flex min-h-full flex-col items-center justify-center px-4 py-10">
       <div className="w-full max-w-88">
@@ -25,6 +42,13 @@ export function SignInPage({ onDone }: { onDone: () => void }) {
         <p className="mb-6 text-muted">
           Coding agents that work in the background, each in its own sandbox. You watch, steer and take the result.
         </p>
+        {invitation === undefined ? null : (
+          <div className="mb-4">
+            <Card tone="accent" testId="invited" icon={<MailOpen size={16} aria-hidden />} title="You were invited">
+              Sign in to join your colleagues. The invitation counts for the account that you choose here.
+            </Card>
+          </div>
+        )}
         {installation.isPending ? <Skeleton className="h-28 w-full" /> : null}
         {installation.isError ? (
           <Card
@@ -37,8 +61,30 @@ export function SignInPage({ onDone }: { onDone: () => void }) {
             {messageOf(installation.error)}
           </Card>
         ) : null}
-        {installation.data?.signIn.includes("dev") ? <DevForm onDone={onDone} /> : null}
-        {installation.data && !installation.data.signIn.includes("dev") ? (
+        {providers.length === 0 ? null : (
+          <ul aria-label="Ways to sign in" className="flex flex-col gap-2">
+            {providers.map(({ provider, name }) => (
+              <li key={provider}>
+                <a
+                  href={providerUrl(provider, next, invitation)}
+                  data-testid={`sign-in-${provider}`}
+                  onClick={() => rememberInvitation(invitation)}
+                  className={buttonLook("secondary", "h-10 w-full gap-2.5 text-base")}
+                >
+                  <ProviderMark provider={provider} />
+                  Continue with {name}
+                </a>
+              </li>
+            ))}
+          </ul>
+        )}
+        {providers.length > 0 && ways.includes("dev") ? (
+          <p className="my-4 flex items-center gap-3 text-xs text-muted before:h-px before:flex-1 before:bg-line after:h-px after:flex-1 after:bg-line">
+            only in development
+          </p>
+        ) : null}
+        {ways.includes("dev") ? <DevForm onDone={onDone} autoFocus={providers.length === 0} /> : null}
+        {installation.data && ways.length === 0 ? (
           <Card tone="amber" icon={<CircleAlert size={16} />} title="No way to sign in">
             This installation has no sign-in configured. Its operator can set one up.
           </Card>
@@ -48,7 +94,14 @@ export function SignInPage({ onDone }: { onDone: () => void }) {
   );
 }
 
-function DevForm({ onDone }: { onDone: () => void }) {
+/** Where the provider's sign-in begins. */
+function providerUrl(provider: string, next: string, invitation: string | undefined): string {
+  const query = new URLSearchParams({ return: next });
+  if (invitation !== undefined) query.set("invitation", invitation);
+  return `/auth/${provider}?${query.toString()}`;
+}
+
+function DevForm({ onDone, autoFocus }: { onDone: () => void; autoFocus: boolean }) {
   const client = useQueryClient();
   const [login, setLogin] = useState("");
   const [tried, setTried] = useState(false);
@@ -83,7 +136,7 @@ function DevForm({ onDone }: { onDone: () => void }) {
             autoComplete="username"
             autoCapitalize="off"
             spellCheck={false}
-            autoFocus
+            autoFocus={autoFocus}
             placeholder="ada"
             value={login}
             onChange={(event) => setLogin(event.target.value)}

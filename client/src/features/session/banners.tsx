@@ -4,6 +4,7 @@ import { Link } from "@tanstack/react-router";
 import { Archive, CirclePause, CloudOff, GitFork, ShieldAlert } from "lucide-react";
 import type { ReactNode } from "react";
 import { Button } from "@/components/button";
+import { usePowers } from "@/features/session/powers";
 import type { SessionStore } from "@/features/session/session-store";
 import { call } from "@/lib/api";
 import { useNow } from "@/lib/clock";
@@ -19,6 +20,7 @@ const OFFLINE_ATTEMPTS = 3;
 /** All that apply. */
 export function Banners({ session, store, link }: { session: Session; store: SessionStore; link: LinkState }) {
   const now = useNow(null);
+  const { work, manage } = usePowers();
   return (
     <>
       {link.kind === "offline" && link.attempt >= OFFLINE_ATTEMPTS ? (
@@ -42,9 +44,11 @@ export function Banners({ session, store, link }: { session: Session; store: Ses
           testId="archived"
           icon={<Archive size={13} aria-hidden />}
           action={
-            <Button data-testid="restore" onClick={() => store.send({ type: "restore" })}>
-              Restore
-            </Button>
+            manage && (
+              <Button data-testid="restore" onClick={() => store.send({ type: "restore" })}>
+                Restore
+              </Button>
+            )
           }
         >
           Archived {clock(session.archivedAt, now)}: out of the list, nothing is lost.
@@ -54,12 +58,14 @@ export function Banners({ session, store, link }: { session: Session; store: Ses
           testId="paused"
           icon={<CirclePause size={13} aria-hidden />}
           action={
-            <Button data-testid="resume" onClick={() => store.send({ type: "resume" })}>
-              Resume
-            </Button>
+            work && (
+              <Button data-testid="resume" onClick={() => store.send({ type: "resume" })}>
+                Resume
+              </Button>
+            )
           }
         >
-          Paused: its files are kept. The next prompt wakes it.
+          Paused: its files are kept.{work ? " The next prompt wakes it." : ""}
         </Line>
       ) : null}
     </>

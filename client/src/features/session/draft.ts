@@ -4,6 +4,7 @@
  */
 import type { Cause } from "@/protocol/Cause";
 import type { Delta } from "@/protocol/Delta";
+import type { EgressReason } from "@/protocol/EgressReason";
 import type { Event } from "@/protocol/Event";
 import type { Interaction } from "@/protocol/Interaction";
 import type { Part } from "@/protocol/Part";
@@ -31,6 +32,7 @@ export interface Notice {
     | { readonly kind: "retry"; readonly attempt: number; readonly message: string; readonly nextAt: string }
     | { readonly kind: "stopping"; readonly by?: string }
     | { readonly kind: "failed"; readonly cause: Cause }
+    | { readonly kind: "refused"; readonly host: string; readonly port: number; readonly reason: EgressReason }
     | { readonly kind: "terminated" };
 }
 

@@ -86,7 +86,6 @@ function apply(draft: Draft, event: Event): void {
     case "session.joined":
     case "prompt.moved":
     case "sandbox.snapshot":
-    case "sandbox.egress_refused":
       return;
     case "turn.aborting":
     case "turn.retrying":
@@ -94,6 +93,7 @@ function apply(draft: Draft, event: Event): void {
     case "sandbox.step":
     case "sandbox.ready":
     case "sandbox.trouble":
+    case "sandbox.egress_refused":
     case "git.cloned":
       return applyNotice(draft, event);
     default:
@@ -107,7 +107,7 @@ type NoticeEvent = Extract<
   {
     type:
       | "turn.aborting" | "turn.retrying" | "session.phase" | "sandbox.step"
-      | "sandbox.ready" | "sandbox.trouble" | "git.cloned";
+      | "sandbox.ready" | "sandbox.trouble" | "sandbox.egress_refused" | "git.cloned";
   }
 >;
 
@@ -133,6 +133,10 @@ function applyNotice(draft: Draft, event: NoticeEvent): void {
       return;
     case "sandbox.trouble":
       return draft.notice({ seq, at, body: { kind: "trouble", cause: event.cause } });
+    case "sandbox.egress_refused": {
+      const { host, port, reason } = event;
+      return draft.notice({ seq, at, body: { kind: "refused", host, port, reason } });
+    }
     case "sandbox.ready": {
       const startup = draft.startup({ readyAt: at });
       const first = startup?.steps[0]?.at;

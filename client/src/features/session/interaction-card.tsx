@@ -6,6 +6,7 @@ import { Button } from "@/components/button";
 import { DiffView } from "@/components/diff/diff-view";
 import { CONTROL } from "@/components/fields";
 import type { Asked } from "@/features/session/draft";
+import { usePowers } from "@/features/session/powers";
 import type { SessionStore } from "@/features/session/session-store";
 import { useActions, type Action } from "@/lib/actions";
 import { useNow } from "@/lib/clock";
@@ -25,13 +26,25 @@ type Questions = Extract<Interaction, { kind: "question" }>;
 
 /** Open or settled. */
 export function AskedRow({ asked, store, sending }: { asked: Asked; store: SessionStore; sending: boolean }) {
+  const { work } = usePowers();
   if (asked.resolution) return <Settled asked={asked} />;
   const { interaction } = asked;
+  if (!work) return <AskedOthers interaction={interaction} />;
   const answer = (given: Answer) => store.send({ type: "answer", interactionId: interaction.id, answer: given });
   return interaction.kind === "permission" ? (
     <PermissionCard ask={interaction} answer={answer} sending={sending} />
   ) : (
     <QuestionCard ask={interaction} answer={answer} sending={sending} />
+  );
+}
+
+/** To those who look on: what is asked, and that others answer it. */
+function AskedOthers({ interaction }: { interaction: Interaction }) {
+  return (
+    <Card tone="plain" role="group" testId="asked-others" icon={<CircleHelp size={16} aria-hidden />} title="The agent waits for an answer">
+      <span dir="auto">{aboutWords(interaction)}</span>
+      <Deadline at={interaction.deadline} then="its default counts. You look on; those who work on the session answer" />
+    </Card>
   );
 }
 
@@ -272,12 +285,15 @@ export function settledWords(asked: Asked): string {
   return `${who} answered: ${answer.answers.map((labels) => labels.join(", ")).join("; ")}`;
 }
 
+/** What it is about, in one line. */
+function aboutWords(interaction: Interaction): string {
+  return interaction.kind === "permission"
+    ? (interaction.command ?? interaction.path ?? interaction.patterns.join(", "))
+    : interaction.questions.map((question) => question.question).join(" ");
+}
+
 function Settled({ asked }: { asked: Asked }) {
-  const { interaction } = asked;
-  const about =
-    interaction.kind === "permission"
-      ? (interaction.command ?? interaction.path ?? interaction.patterns.join(", "))
-      : interaction.questions.map((question) => question.question).join(" ");
+  const about = aboutWords(asked.interaction);
   return (
     <div data-testid="settled" className="flex min-h-7 items-center gap-1.5 px-1 text-sm text-muted">
       <span className="flex size-5 shrink-0 items-center justify-center">

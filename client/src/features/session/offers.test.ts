@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { AT, session } from "@/features/session/frames.fixture";
-import { offers, type Circumstances } from "@/features/session/offers";
+import { offers, permitted, type Circumstances } from "@/features/session/offers";
+import { LOOK_ONLY } from "@/lib/may";
 import type { Phase } from "@/protocol/Phase";
 
 const rests: Circumstances = { turnRuns: false, waiting: 0, forkable: true };
@@ -20,6 +21,13 @@ describe("what can be done with a session", () => {
     expect(ids("running", { turnRuns: true })).toEqual(["(pause)", "fork", "(archive)", "terminate"]);
     const [pause] = offers(session({ phase: "starting" }), { ...rests, waiting: 2 });
     expect(pause?.refused).toMatch(/Prompts wait/);
+  });
+
+  it("is what one may do: nothing for who looks on, its end for who answers for the org", () => {
+    const list = offers(session({ phase: "running" }), rests);
+    expect(permitted(list, LOOK_ONLY)).toEqual([]);
+    const admin = { ...LOOK_ONLY, manage: true, end: true, oversee: true };
+    expect(permitted(list, admin).map(({ id }) => id)).toEqual(["archive", "terminate"]);
   });
 
   it("has no fork before a turn has ended", () => {

@@ -1,4 +1,5 @@
 /** What can be done with a session as a whole, and why not when it cannot be done now (crates/session/src/rest.rs). Pure. */
+import type { Powers } from "@/lib/may";
 import type { Command } from "@/protocol/Command";
 import type { Session } from "@/protocol/Session";
 
@@ -48,6 +49,15 @@ export function offers(session: Session, circumstances: Circumstances): readonly
   }
   if (phase !== "terminated") list.push({ id: "terminate", label: "End session…" });
   return list;
+}
+
+const TAKES: Record<Offer["id"], keyof Powers> = {
+  pause: "work", resume: "work", retry: "work", fork: "work", archive: "manage", restore: "manage", terminate: "end",
+};
+
+/** Those of the offers that somebody may take. */
+export function permitted(list: readonly Offer[], powers: Powers): readonly Offer[] {
+  return list.filter(({ id }) => powers[TAKES[id]]);
 }
 
 function busyWith({ turnRuns, waiting }: Circumstances): string | undefined {

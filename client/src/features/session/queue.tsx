@@ -4,6 +4,7 @@ import { useLayoutEffect, useRef, useState, type KeyboardEvent } from "react";
 import { IconButton } from "@/components/button";
 import { Menu, MenuItem, MenuLine } from "@/components/menu";
 import { placeAt } from "@/features/session/order";
+import { usePowers } from "@/features/session/powers";
 import type { WaitingPrompt } from "@/features/session/projection";
 import { useReorder, type Reorder } from "@/features/session/use-reorder";
 import { cx } from "@/lib/cx";
@@ -66,14 +67,15 @@ function QueueRow({ row: { prompt, sent }, at, count, reorder, moveTo, turnRuns,
   const brief = prompt.text.slice(0, 40);
   const steers = prompt.mode === "steer" && turnRuns;
   const dragged = reorder.dragged === id;
+  const { work } = usePowers();
   return (
     <li
       data-testid="queued-prompt"
       data-prompt-id={id}
       data-mode={prompt.mode ?? "queue"}
-      className={cx("flex items-center gap-1 pr-1 pl-1 pointer-coarse:pl-0", dragged && "rounded-md bg-selected")}
+      className={cx("flex items-center gap-1 pr-1", work ? "pl-1 pointer-coarse:pl-0" : "min-h-7 pl-2.5", dragged && "rounded-md bg-selected")}
     >
-      <Handle id={id} label={`Reorder: ${brief}`} at={at} count={count} disabled={!sent} reorder={reorder} moveTo={moveTo} />
+      {work ? <Handle id={id} label={`Reorder: ${brief}`} at={at} count={count} disabled={!sent} reorder={reorder} moveTo={moveTo} /> : null}
       {steers ? (
         <span data-testid="steer-label" className="inline-flex shrink-0 items-center gap-1 rounded-sm border border-accent/45 bg-accent-soft px-1 text-xs leading-4 text-accent-ink">
           <CornerDownRight size={11} aria-hidden />
@@ -85,41 +87,45 @@ function QueueRow({ row: { prompt, sent }, at, count, reorder, moveTo, turnRuns,
         {prompt.text}
       </span>
       {sent ? null : <span className="shrink-0 text-xs text-muted">sending…</span>}
-      <IconButton label={`Edit: ${brief}`} disabled={!sent} onClick={() => onEdit(prompt)} className="max-sm:hidden">
-        <Pencil size={13} />
-      </IconButton>
-      <IconButton label={`Withdraw: ${brief}`} disabled={!sent} onClick={() => onWithdraw(id)} className="max-sm:hidden">
-        <Undo2 size={14} />
-      </IconButton>
-      <Menu
-        trigger={
-          <IconButton label={`More: ${brief}`} data-testid="queue-menu" disabled={!sent}>
-            <Ellipsis size={15} />
+      {work ? (
+        <>
+          <IconButton label={`Edit: ${brief}`} disabled={!sent} onClick={() => onEdit(prompt)} className="max-sm:hidden">
+            <Pencil size={13} />
           </IconButton>
-        }
-      >
-        {turnRuns ? (
-          <MenuItem icon={<FastForward size={14} />} note="The running turn is stopped. What it has done stays." onSelect={() => onPromote(id)} testId="promote">
-            Stop and run this next
-          </MenuItem>
-        ) : null}
-        <MenuItem icon={<ArrowUpToLine size={14} />} disabled={at === 0} onSelect={() => moveTo(id, 0)} testId="move-first">
-          Move to the top
-        </MenuItem>
-        <MenuItem icon={<ArrowUp size={14} />} disabled={at === 0} onSelect={() => moveTo(id, at - 1)} testId="move-up">
-          Move up
-        </MenuItem>
-        <MenuItem icon={<ArrowDown size={14} />} disabled={at === count - 1} onSelect={() => moveTo(id, at + 1)} testId="move-down">
-          Move down
-        </MenuItem>
-        <MenuLine />
-        <MenuItem icon={<Pencil size={14} />} moves onSelect={() => onEdit(prompt)}>
-          Edit
-        </MenuItem>
-        <MenuItem icon={<Undo2 size={14} />} moves onSelect={() => onWithdraw(id)}>
-          Withdraw
-        </MenuItem>
-      </Menu>
+          <IconButton label={`Withdraw: ${brief}`} disabled={!sent} onClick={() => onWithdraw(id)} className="max-sm:hidden">
+            <Undo2 size={14} />
+          </IconButton>
+          <Menu
+            trigger={
+              <IconButton label={`More: ${brief}`} data-testid="queue-menu" disabled={!sent}>
+                <Ellipsis size={15} />
+              </IconButton>
+            }
+          >
+            {turnRuns ? (
+              <MenuItem icon={<FastForward size={14} />} note="The running turn is stopped. What it has done stays." onSelect={() => onPromote(id)} testId="promote">
+                Stop and run this next
+              </MenuItem>
+            ) : null}
+            <MenuItem icon={<ArrowUpToLine size={14} />} disabled={at === 0} onSelect={() => moveTo(id, 0)} testId="move-first">
+              Move to the top
+            </MenuItem>
+            <MenuItem icon={<ArrowUp size={14} />} disabled={at === 0} onSelect={() => moveTo(id, at - 1)} testId="move-up">
+              Move up
+            </MenuItem>
+            <MenuItem icon={<ArrowDown size={14} />} disabled={at === count - 1} onSelect={() => moveTo(id, at + 1)} testId="move-down">
+              Move down
+            </MenuItem>
+            <MenuLine />
+            <MenuItem icon={<Pencil size={14} />} moves onSelect={() => onEdit(prompt)}>
+              Edit
+            </MenuItem>
+            <MenuItem icon={<Undo2 size={14} />} moves onSelect={() => onWithdraw(id)}>
+              Withdraw
+            </MenuItem>
+          </Menu>
+        </>
+      ) : null}
     </li>
   );
 }

@@ -9,15 +9,18 @@ import { Button, IconButton } from "@/components/button";
 import { Markdown } from "@/components/markdown/markdown";
 import type { Notice } from "@/features/session/draft";
 import { AskedRow } from "@/features/session/interaction-card";
+import { usePowers } from "@/features/session/powers";
 import type { Row } from "@/features/session/projection";
 import type { SessionStore } from "@/features/session/session-store";
 import { StartupCard } from "@/features/session/startup-card";
+import { RefusedHost } from "@/features/session/refused-host";
 import { SubtaskCard, ToolCard, ToolGroup } from "@/features/session/tool-card";
 import { TurnFooter } from "@/features/session/turn-footer";
 import { useModel } from "@/lib/account";
 import { useNow } from "@/lib/clock";
 import { cx } from "@/lib/cx";
 import { between, clock, duration } from "@/lib/format";
+import type { Cause } from "@/protocol/Cause";
 import type { Part } from "@/protocol/Part";
 import type { Prompt } from "@/protocol/Prompt";
 import type { Remedy } from "@/protocol/Remedy";
@@ -57,7 +60,7 @@ export function RowView({ row, context }: { row: Row; context: RowContext }): Re
     case "asked":
       return <AskedRow asked={row.asked} store={store} sending={context.answering.has(row.asked.interaction.id)} />;
     case "notice":
-      return <NoticeRow notice={row.notice} last={row.last} />;
+      return <NoticeRow notice={row.notice} last={row.last} sessionId={store.id} />;
     case "working":
       return <Working aborting={row.aborting} onWhy={context.onStartup} />;
     case "footer":
@@ -74,31 +77,38 @@ export function RowView({ row, context }: { row: Row; context: RowContext }): Re
         />
       );
     case "failure":
-      return (
-        <div className="pt-2">
-          <Card
-            tone="red"
-            role="alert"
-            testId="failure"
-            icon={<CircleAlert size={16} aria-hidden />}
-            title="The session stopped"
-            actions={
-              <>
-                <Button look="primary" data-testid="retry" onClick={() => store.send({ type: "retry" })}>
-                  <RotateCcw size={14} aria-hidden />
-                  Retry
-                </Button>
-                <Button look="ghost" onClick={context.onStartup}>
-                  All starts and watchdogs
-                </Button>
-              </>
-            }
-          >
-            {row.cause.message}
-          </Card>
-        </div>
-      );
+      return <Failure cause={row.cause} context={context} />;
   }
+}
+
+function Failure({ cause, context }: { cause: Cause; context: RowContext }) {
+  const { work } = usePowers();
+  return (
+    <div className="pt-2">
+      <Card
+        tone="red"
+        role="alert"
+        testId="failure"
+        icon={<CircleAlert size={16} aria-hidden />}
+        title="The session stopped"
+        actions={
+          <>
+            {work ? (
+              <Button look="primary" data-testid="retry" onClick={() => context.store.send({ type: "retry" })}>
+                <RotateCcw size={14} aria-hidden />
+                Retry
+              </Button>
+            ) : null}
+            <Button look="ghost" onClick={context.onStartup}>
+              All starts and watchdogs
+            </Button>
+          </>
+        }
+      >
+        {cause.message}
+      </Card>
+    </div>
+  );
 }
 
 function Beginning({ more, context }: { more: boolean; context: RowContext }) {
@@ -170,12 +180,13 @@ function PromptText({ text }: { text: string }) {
 }
 
 function PendingRow({ prompt, sent, context }: { prompt: Prompt; sent: boolean; context: RowContext }) {
+  const { work } = usePowers();
   return (
     <article data-testid="pending-prompt" data-prompt-id={prompt.id} aria-label="Waiting prompt" className="mt-4 rounded-lg border border-dashed border-line-strong bg-surface px-3 py-2">
       <header className="flex items-center gap-1.5 text-xs text-muted">
         <span className="font-medium text-ink">{prompt.author.name}</span>
         <span>{sent ? "waits to run" : "being sent…"}</span>
-        {sent ? (
+        {sent && work ? (
           <span className="-my-0.5 -mr-1.5 ml-auto flex pointer-coarse:-my-2">
             <IconButton label="Edit this prompt" className="size-6" onClick={() => context.onEdit(prompt)}>
               <Pencil size={13} />
@@ -270,8 +281,9 @@ function Working({ aborting, onWhy }: { aborting: boolean; onWhy: () => void }) 
   );
 }
 
-function NoticeRow({ notice, last }: { notice: Notice; last: boolean }) {
+function NoticeRow({ notice, last, sessionId }: { notice: Notice; last: boolean; sessionId: string }) {
   const { body } = notice;
+  if (body.kind === "refused") return <RefusedHost sessionId={sessionId} {...body} />;
   const warn = body.kind === "trouble" || body.kind === "retry" || body.kind === "failed";
   const Icon = warn ? TriangleAlert : body.kind === "stopping" || body.kind === "terminated" ? CircleStop : Info;
   return (
@@ -294,7 +306,7 @@ function RetryWords({ body, live }: { body: Extract<Notice["body"], { kind: "ret
   return `${words}: trying again in ${Math.ceil(left / 1000)} s (attempt ${body.attempt + 1})`;
 }
 
-function noticeWords(body: Exclude<Notice["body"], { kind: "retry" }>): string {
+function noticeWords(body: Exclude<Notice["body"], { kind: "retry" | "refused" }>): string {
   switch (body.kind) {
     case "trouble":
     case "failed":

@@ -1,10 +1,12 @@
 /** The head of a session's page: title, what it does, where it works, what can be done with it. */
 import { Link } from "@tanstack/react-router";
-import { ChevronLeft, GitBranch } from "lucide-react";
+import { Building2, ChevronLeft, GitBranch, Link2, Lock } from "lucide-react";
 import { useState, type KeyboardEvent } from "react";
 import { ActivityIcon, activityWord } from "@/components/activity";
 import { DemoBadge } from "@/components/bits";
+import { Button } from "@/components/button";
 import { Connection } from "@/components/connection";
+import { usePowers } from "@/features/session/powers";
 import { SessionMenu, type SessionMenuProps } from "@/features/session/session-menu";
 import type { SessionStore } from "@/features/session/session-store";
 import { useModel } from "@/lib/account";
@@ -13,6 +15,7 @@ import { repoName } from "@/lib/format";
 import type { LinkState } from "@/lib/live-socket";
 import type { Person } from "@/protocol/Person";
 import type { Session } from "@/protocol/Session";
+import type { Visibility } from "@/protocol/Visibility";
 
 interface HeaderProps {
   readonly session: Session;
@@ -27,14 +30,15 @@ interface HeaderProps {
 export function SessionHeader({ session, store, link, behind, presence, menu }: HeaderProps) {
   const [renaming, setRenaming] = useState(false);
   const model = useModel(session.model);
-  const over = session.phase === "terminated";
+  const powers = usePowers();
+  const fixed = session.phase === "terminated" || !powers.manage;
   return (
     <header className="flex min-h-12 shrink-0 items-center gap-2 border-b px-2 py-1 sm:px-4">
       <Link to="/" aria-label="All sessions" className="-mr-2 -ml-1 flex size-11 shrink-0 items-center justify-center rounded-md text-muted hover:bg-hover md:hidden">
         <ChevronLeft size={18} aria-hidden />
       </Link>
       <div className="relative min-w-0 flex-1">
-        <Title session={session} store={store} renaming={renaming} onRenaming={setRenaming} disabled={over} />
+        <Title session={session} store={store} renaming={renaming} onRenaming={setRenaming} disabled={fixed} />
         <div className="flex min-w-0 items-center gap-1.5 text-xs text-muted">
           <span data-testid="activity" data-activity={session.activity} data-phase={session.phase} className="flex shrink-0 items-center gap-1">
             <ActivityIcon activity={session.activity} size={12} />
@@ -65,8 +69,30 @@ export function SessionHeader({ session, store, link, behind, presence, menu }: 
       <span className={cx(link.kind === "open" && behind === 0 && "sr-only")}>
         <Connection link={link} behind={behind} brief testId="session-connection" />
       </span>
+      {powers.share ? (
+        <Button data-testid="share-button" className="max-sm:hidden" onClick={menu.onShare}>
+          <VisibilityIcon visibility={session.visibility ?? "private"} />
+          Share
+        </Button>
+      ) : null}
       <SessionMenu session={session} store={store} onRename={() => setRenaming(true)} {...menu} />
     </header>
+  );
+}
+
+const VISIBLE = {
+  private: { icon: Lock, words: "Only you and the org’s admins see it" },
+  link: { icon: Link2, words: "People of the org with a link see it" },
+  org: { icon: Building2, words: "Everybody in the org sees it" },
+} as const;
+
+function VisibilityIcon({ visibility }: { visibility: Visibility }) {
+  const { icon: Icon, words } = VISIBLE[visibility];
+  return (
+    <span title={words}>
+      <Icon size={14} aria-hidden className="text-muted" />
+      <span className="sr-only">{words}.</span>
+    </span>
   );
 }
 

@@ -1,9 +1,10 @@
 /** What can be done with the session as a whole: the menu in its head, the same in the palette, and the question before its end. */
-import { Activity, Archive, ArchiveRestore, CircleStop, Copy, Ellipsis, GitFork, Pause, Pencil, Play, RotateCcw, Square, type LucideIcon } from "lucide-react";
-import { Button, IconButton } from "@/components/button";
-import { Dialog } from "@/components/dialog";
+import { Activity, Archive, ArchiveRestore, CircleStop, Copy, Ellipsis, GitFork, Pause, Pencil, Play, RotateCcw, Square, Users, type LucideIcon } from "lucide-react";
+import { IconButton } from "@/components/button";
+import { Confirm } from "@/components/confirm";
 import { Menu, MenuItem, MenuLine } from "@/components/menu";
-import { offers, type Circumstances, type Offer } from "@/features/session/offers";
+import { offers, permitted, type Circumstances, type Offer } from "@/features/session/offers";
+import { usePowers } from "@/features/session/powers";
 import type { SessionStore } from "@/features/session/session-store";
 import { useActions } from "@/lib/actions";
 import type { Session } from "@/protocol/Session";
@@ -19,6 +20,7 @@ export interface SessionMenuProps {
   readonly store: SessionStore;
   readonly circumstances: Circumstances;
   readonly onRename: () => void;
+  readonly onShare: () => void;
   readonly onAbort: () => void;
   readonly onFork: () => void;
   readonly onStartup: () => void;
@@ -26,10 +28,12 @@ export interface SessionMenuProps {
 }
 
 /** The menu, and its actions for the palette. */
-export function SessionMenu({ session, store, circumstances, onRename, onAbort, onFork, onStartup, onEnd }: SessionMenuProps) {
+export function SessionMenu({ session, store, circumstances, onRename, onShare, onAbort, onFork, onStartup, onEnd }: SessionMenuProps) {
   const over = session.phase === "terminated";
   const copyLink = () => void navigator.clipboard.writeText(window.location.href);
-  const list = offers(session, circumstances);
+  const powers = usePowers();
+  const list = permitted(offers(session, circumstances), powers);
+  const stoppable = circumstances.turnRuns && powers.work;
   const run = (offer: Offer) => {
     if (offer.command) store.send(offer.command);
     else if (offer.id === "fork") onFork();
@@ -37,8 +41,9 @@ export function SessionMenu({ session, store, circumstances, onRename, onAbort, 
   };
   const can = list.filter((offer) => offer.refused === undefined);
   useActions([
-    ...(over ? [] : [{ id: "rename", label: "Rename this session", group: GROUP, run: onRename }]),
-    ...(circumstances.turnRuns ? [{ id: "abort", label: "Stop the running turn", group: GROUP, run: onAbort }] : []),
+    ...(over || !powers.manage ? [] : [{ id: "rename", label: "Rename this session", group: GROUP, run: onRename }]),
+    ...(powers.share ? [{ id: "share", label: "Share this session", group: GROUP, run: onShare }] : []),
+    ...(stoppable ? [{ id: "abort", label: "Stop the running turn", group: GROUP, run: onAbort }] : []),
     ...can.map((offer) => ({ id: offer.id, label: PALETTE[offer.id], group: GROUP, run: () => run(offer) })),
     { id: "startup", label: "Start-up and watchdogs", group: GROUP, run: onStartup },
     { id: "copy-link", label: "Copy the link to this session", group: GROUP, run: copyLink },
@@ -51,17 +56,24 @@ export function SessionMenu({ session, store, circumstances, onRename, onAbort, 
         </IconButton>
       }
     >
-      <MenuItem icon={<Pencil size={14} />} disabled={over} moves onSelect={onRename}>
-        Rename
-      </MenuItem>
+      {powers.manage ? (
+        <MenuItem icon={<Pencil size={14} />} disabled={over} moves onSelect={onRename}>
+          Rename
+        </MenuItem>
+      ) : null}
+      {powers.share ? (
+        <MenuItem icon={<Users size={14} />} moves onSelect={onShare} testId="menu-share">
+          Share…
+        </MenuItem>
+      ) : null}
       <MenuItem icon={<Copy size={14} />} onSelect={copyLink}>
         Copy link
       </MenuItem>
       <MenuItem icon={<Activity size={14} />} moves onSelect={onStartup} testId="menu-startup">
         Start-up and watchdogs
       </MenuItem>
-      <MenuLine />
-      {circumstances.turnRuns ? (
+      {list.length === 0 ? null : <MenuLine />}
+      {stoppable ? (
         <MenuItem icon={<Square size={14} />} onSelect={onAbort}>
           Stop the turn
         </MenuItem>
@@ -101,29 +113,18 @@ const PALETTE: Record<Offer["id"], string> = {
 /** Asks before the end. */
 export function EndDialog({ open, onClose, onEnd }: { open: boolean; onClose: () => void; onEnd: () => void }) {
   return (
-    <Dialog
+    <Confirm
       open={open}
-      onOpenChange={(is) => !is && onClose()}
+      onClose={onClose}
       title="End this session?"
       description="Its sandbox is removed and waiting prompts are withdrawn. The transcript stays."
-      className="sm:w-104"
+      keep="Keep it"
+      act="End session"
+      onAct={() => {
+        onEnd();
+        onClose();
+      }}
       testId="terminate-dialog"
-    >
-      <div className="flex justify-end gap-2">
-        <Button data-first onClick={onClose}>
-          Keep it
-        </Button>
-        <Button
-          look="danger"
-          data-testid="terminate-confirm"
-          onClick={() => {
-            onEnd();
-            onClose();
-          }}
-        >
-          End session
-        </Button>
-      </div>
-    </Dialog>
+    />
   );
 }

@@ -1,7 +1,8 @@
 /** The page of one session. */
+import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { ShieldAlert } from "lucide-react";
-import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { Eye, ShieldAlert } from "lucide-react";
+import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { Card, CenterPage, Skeleton } from "@/components/bits";
 import { Button } from "@/components/button";
 import { Dialog } from "@/components/dialog";
@@ -10,6 +11,7 @@ import { Composer, type ComposerHandle } from "@/features/session/composer";
 import { PinnedTodos, Refusals } from "@/features/session/above-composer";
 import { Banners } from "@/features/session/banners";
 import { ForkDialog } from "@/features/session/fork-dialog";
+import { PowersContext } from "@/features/session/powers";
 import { pendingFirst, project, waiting } from "@/features/session/projection";
 import { Queue } from "@/features/session/queue";
 import type { RowContext } from "@/features/session/row-view";
@@ -19,10 +21,13 @@ import type { SessionSnapshot, SessionStore } from "@/features/session/session-s
 import { StartupDetails } from "@/features/session/startup-card";
 import { Transcript } from "@/features/session/transcript";
 import { useSession } from "@/features/session/use-session";
+import { meQuery } from "@/lib/account";
 import { newId } from "@/lib/ids";
+import { LOOK_ONLY, powersOn } from "@/lib/may";
 import type { Prompt } from "@/protocol/Prompt";
 import type { Remedy } from "@/protocol/Remedy";
 
+const ShareDialog = lazy(() => import("@/features/session/share-dialog"));
 const ESC_AGAIN_MS = 2000;
 
 /** See the head of the file. */
@@ -99,7 +104,7 @@ function Loading({ offline }: { offline: boolean }) {
 }
 
 /** Which of the page's dialogs is open. */
-type Dialogs = { readonly kind: "none" | "end" | "startup" } | { readonly kind: "fork"; readonly turnId: string };
+type Dialogs = { readonly kind: "none" | "end" | "startup" | "share" } | { readonly kind: "fork"; readonly turnId: string };
 const NO_DIALOG: Dialogs = { kind: "none" };
 
 function LoadedSession({ store, snapshot }: { store: SessionStore; snapshot: SessionSnapshot }) {
@@ -143,80 +148,104 @@ function LoadedSession({ store, snapshot }: { store: SessionStore; snapshot: Ses
     [store, model, answeringKey, onEdit, onWithdraw, onFork, onRemedy, onStartup, onOlder, older],
   );
   const aborting = (turn?.aborting ?? false) || outbox.some((sent) => sent.frame.type === "abort" && sent.refused === undefined);
-  const escHint = useEscTwice(turn !== null && !aborting, abort);
+  const { data: me } = useQuery(meQuery);
+  const powers = useMemo(() => (me && session ? powersOn(me, session) : LOOK_ONLY), [me, session]);
+  const escHint = useEscTwice(turn !== null && !aborting && powers.work, abort);
   if (!session) return null;
   const behind = Math.max(0, state.headSeq - state.lastSeq);
   const over = session.phase === "terminated";
   const lastTurn = state.fold.blocks.findLast((block) => block.kind === "turn" && block.turn.end);
+  const sharing = outbox.flatMap(({ frame, refused }) => (frame.type === "share" && refused === undefined ? [frame.visibility] : [])).at(-1);
   return (
-    <main data-testid="session" data-session-id={session.id} data-phase={session.phase} className="flex h-full min-h-0 flex-col">
-      <p role="status" className="sr-only">
-        {activityWord(session.activity)}
-      </p>
-      <SessionHeader
-        session={session}
-        store={store}
-        link={link}
-        behind={behind}
-        presence={state.presence}
-        menu={{
-          circumstances: { turnRuns: turn !== null, waiting: queue.length, forkable: lastTurn !== undefined },
-          onAbort: abort,
-          onFork: () => lastTurn?.kind === "turn" && onFork(lastTurn.turn.id),
-          onStartup,
-          onEnd: () => setDialog({ kind: "end" }),
-        }}
-      />
-      <Banners session={session} store={store} link={link} />
-      {link.kind === "closed" && CLOSED[link.code] && !over ? <ClosedBar code={link.code} /> : null}
-      <Transcript rows={rows} context={context} more={state.firstSeq > 1} />
-      <div className="mx-auto flex w-full max-w-198 shrink-0 flex-col gap-1.5 px-3 pt-1.5 pb-3 sm:px-4">
-        <Refusals outbox={outbox} onDismiss={store.dismiss} onTakeBack={(text) => composer.current?.put(text)} />
-        {over ? null : <PinnedTodos todos={turn ? state.todos : []} />}
-        <Queue
-          waiting={queue}
-          skip={pendingFirst(state) ? 1 : 0}
-          turnRuns={turn !== null}
-          onMove={(promptId, to) => store.send({ type: "move_prompt", promptId, to })}
-          onPromote={(promptId) => store.send({ type: "promote_prompt", promptId })}
-          onEdit={onEdit}
-          onWithdraw={onWithdraw}
+    <PowersContext value={powers}>
+      <main data-testid="session" data-session-id={session.id} data-phase={session.phase} className="flex h-full min-h-0 flex-col">
+        <p role="status" className="sr-only">
+          {activityWord(session.activity)}
+        </p>
+        <SessionHeader
+          session={session}
+          store={store}
+          link={link}
+          behind={behind}
+          presence={state.presence}
+          menu={{
+            circumstances: { turnRuns: turn !== null, waiting: queue.length, forkable: lastTurn !== undefined },
+            onAbort: abort,
+            onShare: () => setDialog({ kind: "share" }),
+            onFork: () => lastTurn?.kind === "turn" && onFork(lastTurn.turn.id),
+            onStartup,
+            onEnd: () => setDialog({ kind: "end" }),
+          }}
         />
-        <Composer
-          ref={composer}
-          sessionId={session.id}
-          model={session.model}
-          running={turn !== null}
-          aborting={aborting}
-          closed={over ? "This session has ended" : undefined}
-          offline={link.kind !== "open"}
-          escHint={escHint}
-          queued={queue.flatMap((row) => (row.sent ? [row.prompt] : []))}
-          onSend={(text, chosen, mode) =>
-            store.send({
-              type: "prompt",
-              promptId: newId("prm"),
-              text,
-              ...(chosen === undefined ? {} : { model: chosen }),
-              ...(mode === "steer" ? { mode } : {}),
-            })
-          }
-          onSaveEdit={(promptId, text) => store.send({ type: "edit_prompt", promptId, text })}
-          onAbort={abort}
-        />
-      </div>
-      <EndDialog open={dialog.kind === "end"} onClose={closeDialog} onEnd={() => store.send({ type: "terminate" })} />
-      <ForkDialog session={session} turnId={dialog.kind === "fork" ? dialog.turnId : undefined} onClose={closeDialog} />
-      <Dialog open={dialog.kind === "startup"} onOpenChange={(open) => !open && closeDialog()} title="Start-up and watchdogs" testId="startup-dialog" className="sm:w-[44rem]">
-        <StartupDetails
-          sessionId={session.id}
-          live={session.phase === "starting" || session.phase === "resuming" ? (state.fold.startup ?? null) : null}
-          waitSeq={state.waitSeq}
-          turnRuns={turn !== null}
-          onRemedy={onRemedy}
-        />
-      </Dialog>
-    </main>
+        <Banners session={session} store={store} link={link} />
+        {link.kind === "closed" && CLOSED[link.code] && !over ? <ClosedBar code={link.code} /> : null}
+        <Transcript rows={rows} context={context} more={state.firstSeq > 1} />
+        <div className="mx-auto flex w-full max-w-198 shrink-0 flex-col gap-1.5 px-3 pt-1.5 pb-3 sm:px-4">
+          <Refusals outbox={outbox} onDismiss={store.dismiss} onTakeBack={(text) => composer.current?.put(text)} />
+          {over ? null : <PinnedTodos todos={turn ? state.todos : []} />}
+          <Queue
+            waiting={queue}
+            skip={pendingFirst(state) ? 1 : 0}
+            turnRuns={turn !== null}
+            onMove={(promptId, to) => store.send({ type: "move_prompt", promptId, to })}
+            onPromote={(promptId) => store.send({ type: "promote_prompt", promptId })}
+            onEdit={onEdit}
+            onWithdraw={onWithdraw}
+          />
+          {powers.work ? (
+            <Composer
+              ref={composer}
+              sessionId={session.id}
+              model={session.model}
+              running={turn !== null}
+              aborting={aborting}
+              closed={over ? "This session has ended" : undefined}
+              offline={link.kind !== "open"}
+              escHint={escHint}
+              queued={queue.flatMap((row) => (row.sent ? [row.prompt] : []))}
+              onSend={(text, chosen, mode) =>
+                store.send({
+                  type: "prompt",
+                  promptId: newId("prm"),
+                  text,
+                  ...(chosen === undefined ? {} : { model: chosen }),
+                  ...(mode === "steer" ? { mode } : {}),
+                })
+              }
+              onSaveEdit={(promptId, text) => store.send({ type: "edit_prompt", promptId, text })}
+              onAbort={abort}
+            />
+          ) : (
+            <LookingOn owner={session.owner.name} />
+          )}
+        </div>
+        <EndDialog open={dialog.kind === "end"} onClose={closeDialog} onEnd={() => store.send({ type: "terminate" })} />
+        {dialog.kind === "share" ? (
+          <Suspense fallback={null}>
+            <ShareDialog onClose={closeDialog} session={session} store={store} chosen={sharing} />
+          </Suspense>
+        ) : null}
+        <ForkDialog session={session} turnId={dialog.kind === "fork" ? dialog.turnId : undefined} onClose={closeDialog} />
+        <Dialog open={dialog.kind === "startup"} onOpenChange={(open) => !open && closeDialog()} title="Start-up and watchdogs" testId="startup-dialog" className="sm:w-[44rem]">
+          <StartupDetails
+            sessionId={session.id}
+            live={session.phase === "starting" || session.phase === "resuming" ? (state.fold.startup ?? null) : null}
+            waitSeq={state.waitSeq}
+            turnRuns={turn !== null}
+            onRemedy={onRemedy}
+          />
+        </Dialog>
+      </main>
+    </PowersContext>
+  );
+}
+
+function LookingOn({ owner }: { owner: string }) {
+  return (
+    <p data-testid="looking-on" className="flex min-h-11 items-center justify-center gap-2 rounded-lg border bg-surface px-3 text-center text-sm text-muted">
+      <Eye size={15} aria-hidden className="shrink-0" />
+      You look on. {owner} and those with whom it is shared to work on prompt here.
+    </p>
   );
 }
 

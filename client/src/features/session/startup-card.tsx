@@ -4,6 +4,7 @@ import type { ReactNode } from "react";
 import { Skeleton } from "@/components/bits";
 import { Button } from "@/components/button";
 import type { Startup as LiveStart } from "@/features/session/draft";
+import { usePowers } from "@/features/session/powers";
 import { useStartup } from "@/features/session/use-startup";
 import { waterfall, withLive, type Bar } from "@/features/session/waterfall";
 import { messageOf } from "@/lib/api";
@@ -149,7 +150,8 @@ const REMEDIES: Record<Remedy["type"], string> = {
 
 function RemedyButton({ waiting, onRemedy }: { waiting: Waiting | undefined; onRemedy: (remedy: Remedy) => void }) {
   const remedy = waiting?.remedy;
-  if (!remedy) return null;
+  const { work, end } = usePowers();
+  if (!remedy || !(remedy.type === "terminate" ? end : work)) return null;
   return (
     <Button data-testid="remedy" data-remedy={remedy.type} look={remedy.type === "terminate" ? "danger" : "primary"} onClick={() => onRemedy(remedy)}>
       {REMEDIES[remedy.type]}

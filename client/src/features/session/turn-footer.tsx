@@ -6,6 +6,7 @@ import { Button, IconButton } from "@/components/button";
 import { CopyButton } from "@/components/markdown/code-block";
 import { Menu, MenuItem } from "@/components/menu";
 import type { Turn } from "@/features/session/draft";
+import { usePowers } from "@/features/session/powers";
 import type { RowContext } from "@/features/session/row-view";
 import { ChangedFile } from "@/features/session/tool-card";
 import { between, cost, count, duration, plural } from "@/lib/format";
@@ -72,6 +73,7 @@ function TurnActions({ turn, context }: { turn: Turn; context: RowContext }) {
   const prompt = context.store.snapshot.get().state.fold.prompts[turn.promptId ?? ""];
   // Pressed twice it is still one prompt.
   const [sent, setSent] = useState(false);
+  const { work } = usePowers();
   const again = () => {
     if (!prompt || sent) return;
     context.store.send({ type: "prompt", promptId: newId("prm"), text: prompt.text });
@@ -80,29 +82,31 @@ function TurnActions({ turn, context }: { turn: Turn; context: RowContext }) {
   return (
     <>
       {text === undefined ? null : <CopyButton text={text} label="Copy the answer" />}
-      {turn.end?.outcome === "done" || !prompt ? null : (
+      {turn.end?.outcome === "done" || !prompt || !work ? null : (
         <Button look="ghost" data-testid="turn-again" disabled={sent} onClick={again} className="h-7 px-2 text-xs">
           <RotateCcw size={13} aria-hidden />
           Run again
         </Button>
       )}
-      <Menu
-        trigger={
-          <IconButton label="More about this turn" data-testid="turn-menu">
-            <Ellipsis size={15} />
-          </IconButton>
-        }
-      >
-        <MenuItem
-          icon={<GitFork size={14} />}
-          moves
-          note="A new session that knows the conversation up to here."
-          onSelect={() => context.onFork(turn.id)}
-          testId="fork"
+      {work ? (
+        <Menu
+          trigger={
+            <IconButton label="More about this turn" data-testid="turn-menu">
+              <Ellipsis size={15} />
+            </IconButton>
+          }
         >
-          Fork from here…
-        </MenuItem>
-      </Menu>
+          <MenuItem
+            icon={<GitFork size={14} />}
+            moves
+            note="A new session that knows the conversation up to here."
+            onSelect={() => context.onFork(turn.id)}
+            testId="fork"
+          >
+            Fork from here…
+          </MenuItem>
+        </Menu>
+      ) : null}
     </>
   );
 }

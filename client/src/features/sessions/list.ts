@@ -6,7 +6,6 @@ import { LiveSocket, socketUrl, type LinkState } from "@/lib/live-socket";
 import { Store } from "@/lib/store";
 import type { BusFrame } from "@/protocol/BusFrame";
 import type { CreateSession } from "@/protocol/CreateSession";
-import type { RepoList } from "@/protocol/RepoList";
 import type { Session } from "@/protocol/Session";
 import type { SessionList } from "@/protocol/SessionList";
 
@@ -28,13 +27,6 @@ export const sessionsQuery = listQuery(false);
 /** Those that were put away. */
 export const archivedQuery = listQuery(true);
 const EVERY_LIST = ["sessions"];
-
-/** The repositories that a new session may start from. */
-export const reposQuery = {
-  queryKey: ["repos"],
-  queryFn: ({ signal }: { signal: AbortSignal }) => call<RepoList>("GET", "/api/repos", undefined, signal),
-  staleTime: 30_000,
-} as const;
 
 /** Makes a session; the id is the client's, so that repeating is harmless. */
 export function createSession(body: CreateSession): Promise<Session> {

@@ -7,12 +7,13 @@ import { Button } from "@/components/button";
 import { Combobox } from "@/components/combobox";
 import { Dialog } from "@/components/dialog";
 import { CONTROL, Field, Select, TextInput } from "@/components/fields";
-import { createSession, reposQuery, upsertSession } from "@/features/sessions/list";
+import { createSession, upsertSession } from "@/features/sessions/list";
 import { installationQuery, modelLabel } from "@/lib/account";
 import { keyName } from "@/lib/actions";
 import { messageOf } from "@/lib/api";
 import { cx } from "@/lib/cx";
 import { newId } from "@/lib/ids";
+import { repoProblem, reposQuery } from "@/lib/repos";
 import { keep, kept } from "@/lib/storage";
 import type { CreateSession } from "@/protocol/CreateSession";
 import type { Session } from "@/protocol/Session";
@@ -33,12 +34,6 @@ export function NewSessionDialog({ open, onOpenChange, onCreated }: NewSessionPr
 }
 
 const DRAFT = "errand.draft.new";
-
-/** A repository address as the protocol allows it (text.rs), or what is wrong with it. */
-function repoProblem(url: string): string | undefined {
-  if (url === "" || url.startsWith("/") || /^(https?:\/\/[^/\s]+|file:\/\/\/)/.test(url)) return undefined;
-  return "Write an https:// address, a file:// address or an absolute path.";
-}
 
 function NewSessionForm({ onCreated }: { onCreated: (session: Session) => void }) {
   const client = useQueryClient();

@@ -1,0 +1,228 @@
+/** The audit log: who did what, by what, from where, and how it ended. With filters, and as a file. */
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { Check, Download, X } from "lucide-react";
+import { useRef, useState } from "react";
+import { Button } from "@/components/button";
+import { Field, Select, TextInput } from "@/components/fields";
+import { Loaded } from "@/components/loaded";
+import { exportAudit } from "@/features/settings/audit-export";
+import { actionWords, credentialWords, outcomeWords } from "@/features/settings/audit-words";
+import { Problem, SettingsPage } from "@/features/settings/bits";
+import { auditQuery, membersQuery, type AuditFilter } from "@/features/settings/queries";
+import { messageOf } from "@/lib/api";
+import { useNow } from "@/lib/clock";
+import { clock, plural } from "@/lib/format";
+import type { AuditEntry } from "@/protocol/AuditEntry";
+
+const EVERYTHING: AuditFilter = { user: "", action: "", target: "", outcome: "", from: "", to: "" };
+const KINDS: readonly { action: string; words: string }[] = [
+  { action: "", words: "Everything" },
+  { action: "sign-in", words: "Sign-ins" },
+  { action: "POST /api/keys", words: "API keys made" },
+  { action: "DELETE /api/keys", words: "API keys revoked" },
+  { action: "PATCH /api/admin/members", words: "Roles changed" },
+  { action: "DELETE /api/admin/members", words: "People removed" },
+  { action: "POST /api/admin/invitations", words: "Invitations" },
+  { action: "PUT /api/admin/settings", words: "Settings" },
+  { action: "POST /api/admin/budgets", words: "Budgets made" },
+  { action: "POST /api/sessions", words: "Sessions and prompts" },
+];
+
+/** See the head of the file. */
+export function AuditPage() {
+  const [filter, setFilter] = useState(EVERYTHING);
+  const query = useInfiniteQuery(auditQuery(filter));
+  const filtered = Object.values(filter).some((value) => value !== "");
+  return (
+    <SettingsPage
+      title="Audit log"
+      wide
+      description="Every change and every use of a secret, refused ones too. Entries are only added, never changed."
+      actions={<Export filter={filter} />}
+    >
+      <Filters filter={filter} onChange={setFilter} />
+      <Loaded query={query} what="The audit log" rows={6}>
+        {({ pages }) => {
+          const entries = pages.flatMap((page) => page.entries);
+          if (entries.length === 0) {
+            return <p className="rounded-lg border border-dashed border-line-strong px-3 py-4 text-sm text-muted">{filtered ? "No entry fits." : "Nothing happened yet."}</p>;
+          }
+          return <Entries entries={entries} />;
+        }}
+      </Loaded>
+      {query.hasNextPage ? (
+        <Button className="w-fit" data-testid="audit-more" disabled={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
+          {query.isFetchingNextPage ? "Loading…" : "Show older"}
+        </Button>
+      ) : null}
+    </SettingsPage>
+  );
+}
+
+function Filters({ filter, onChange }: { filter: AuditFilter; onChange: (filter: AuditFilter) => void }) {
+  const members = useInfiniteQuery(membersQuery);
+  const people = members.data?.pages.flatMap((page) => page.members) ?? [];
+  const set = (change: Partial<AuditFilter>) => onChange({ ...filter, ...change });
+  const filtered = Object.values(filter).some((value) => value !== "");
+  return (
+    <div role="search" aria-label="Filter the audit log" className="grid grid-cols-2 items-start gap-3 sm:grid-cols-3 lg:grid-cols-5">
+      <Field label="Who">
+        {({ id }) => (
+          <Select id={id} data-testid="audit-user" value={filter.user} onChange={(event) => set({ user: event.target.value })}>
+            <option value="">Everybody</option>
+            {people.map(({ person }) => (
+              <option key={person.id} value={person.id}>
+                {person.name}
+              </option>
+            ))}
+          </Select>
+        )}
+      </Field>
+      <Field label="What">
+        {({ id }) => (
+          <Select id={id} data-testid="audit-action" value={filter.action} onChange={(event) => set({ action: event.target.value })}>
+            {KINDS.map(({ action, words }) => (
+              <option key={action} value={action}>
+                {words}
+              </option>
+            ))}
+          </Select>
+        )}
+      </Field>
+      <Field label="Outcome">
+        {({ id }) => (
+          <Select id={id} data-testid="audit-outcome" value={filter.outcome} onChange={(event) => set({ outcome: event.target.value })}>
+            <option value="">Any</option>
+            <option value="ok">Done</option>
+            <option value="403">Not allowed</option>
+            <option value="404">No such thing</option>
+            <option value="422">Not acceptable</option>
+            <option value="429">Too many</option>
+          </Select>
+        )}
+      </Field>
+      <Field label="From">
+        {({ id }) => <TextInput id={id} type="date" data-testid="audit-from" max={filter.to || undefined} value={filter.from} onChange={(event) => set({ from: event.target.value })} />}
+      </Field>
+      <Field label="To">
+        {({ id }) => <TextInput id={id} type="date" data-testid="audit-to" min={filter.from || undefined} value={filter.to} onChange={(event) => set({ to: event.target.value })} />}
+      </Field>
+      {filter.target === "" ? null : (
+        <p className="col-span-full flex items-center gap-2 text-sm">
+          Only about <code className="text-mono [overflow-wrap:anywhere]">{filter.target}</code>
+        </p>
+      )}
+      {filtered ? (
+        <Button look="ghost" className="w-fit self-end" data-testid="audit-clear" onClick={() => onChange(EVERYTHING)}>
+          <X size={14} aria-hidden />
+          No filter
+        </Button>
+      ) : null}
+    </div>
+  );
+}
+
+function Entries({ entries }: { entries: readonly AuditEntry[] }) {
+  const now = useNow(60_000);
+  return (
+    // Scrollable by keyboard, which needs focus.
+    <div tabIndex={0} role="region" aria-label="Entries" className="overflow-x-auto rounded-lg border bg-raised">
+      <table className="w-full text-sm max-md:block">
+        <thead className="max-md:sr-only">
+          <tr className="border-b text-left text-xs text-muted">
+            {["When", "Who", "What", "About", "Outcome", "From"].map((name) => (
+              <th key={name} scope="col" className="px-3 py-2 font-medium whitespace-nowrap">
+                {name}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody className="max-md:block">
+          {entries.map((entry) => (
+            <EntryRow key={entry.id} entry={entry} now={now} />
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+const CELL = "px-3 py-2 align-top max-md:block max-md:px-0 max-md:py-0";
+
+/** On a phone a row is a little block instead of a line. */
+function EntryRow({ entry, now }: { entry: AuditEntry; now: number }) {
+  const words = actionWords(entry.action);
+  const outcome = outcomeWords(entry.outcome);
+  return (
+    <tr data-testid="audit-entry" data-action={entry.action} className="border-b last:border-b-0 max-md:flex max-md:flex-col max-md:gap-0.5 max-md:px-3 max-md:py-2.5">
+      <td className={`${CELL} whitespace-nowrap text-muted tabular-nums`}>
+        <time dateTime={entry.at} title={entry.at}>
+          {clock(entry.at, now)}
+        </time>
+      </td>
+      <td className={CELL}>
+        <span dir="auto" className="font-medium">
+          {entry.userName}
+        </span>
+        <span className="text-xs text-muted max-md:ml-1.5 md:block" title={entry.credential}>
+          by {credentialWords(entry.credential)}
+        </span>
+      </td>
+      <td className={CELL}>
+        {words ?? <code className="text-mono [overflow-wrap:anywhere]">{entry.action}</code>}
+        {words === undefined || entry.action === "sign-in" ? null : <code className="text-mono block text-xs text-muted [overflow-wrap:anywhere] max-md:hidden">{entry.action}</code>}
+      </td>
+      <td className={`${CELL} max-w-56`}>
+        <code className="text-mono text-xs text-muted [overflow-wrap:anywhere]" title={entry.target}>
+          {entry.target}
+        </code>
+      </td>
+      <td className={CELL} title={`request ${entry.requestId}`}>
+        <span className={`inline-flex items-center gap-1 whitespace-nowrap ${outcome.ok ? "text-green" : "text-amber"}`}>
+          {outcome.ok ? <Check size={13} aria-hidden /> : <X size={13} aria-hidden />}
+          {outcome.words}
+        </span>
+      </td>
+      <td className={`${CELL} text-xs text-muted tabular-nums`}>{entry.address ?? ""}</td>
+    </tr>
+  );
+}
+
+function Export({ filter }: { filter: AuditFilter }) {
+  const [going, setGoing] = useState<number | null>(null);
+  const [problem, setProblem] = useState<string | undefined>(undefined);
+  const stop = useRef<AbortController | null>(null);
+  const run = async (format: "csv" | "json") => {
+    const controller = new AbortController();
+    stop.current = controller;
+    setGoing(0);
+    setProblem(undefined);
+    try {
+      await exportAudit(filter, format, setGoing, controller.signal);
+    } catch (error) {
+      if (!controller.signal.aborted) setProblem(messageOf(error));
+    }
+    setGoing(null);
+  };
+  if (going !== null) {
+    return (
+      <div role="status" className="flex items-center gap-2 text-sm text-muted tabular-nums">
+        {plural(going, "entry", "entries")}…
+        <Button onClick={() => stop.current?.abort()}>Stop</Button>
+      </div>
+    );
+  }
+  return (
+    <div className="flex flex-col items-end gap-1">
+      <div className="flex gap-2">
+        {(["csv", "json"] as const).map((format) => (
+          <Button key={format} data-testid={`export-${format}`} onClick={() => void run(format)}>
+            <Download size={14} aria-hidden />
+            {format.toUpperCase()}
+          </Button>
+        ))}
+      </div>
+      <Problem words={problem} />
+    </div>
+  );
+}

@@ -1,0 +1,70 @@
+/** What an entry of the audit log says, in words; and putting pages of an export together. Pure. */
+
+const ACTIONS: readonly [RegExp, string][] = [
+  [/^sign-in/, "Signed in"],
+  [/^POST \/auth\/logout$/, "Signed out"],
+  [/^DELETE \/api\/auth\/sign-ins\/:id$/, "Signed a device out"],
+  [/^DELETE \/api\/auth\/sign-ins$/, "Signed out everywhere"],
+  [/^POST \/api\/auth\/org$/, "Switched org"],
+  [/^POST \/api\/auth\/invitations$/, "Redeemed an invitation"],
+  [/^POST \/api\/orgs$/, "Made an org"],
+  [/^POST \/api\/keys$/, "Made an API key"],
+  [/^DELETE \/api\/keys\/:id$/, "Revoked an API key"],
+  [/^PATCH \/api\/admin\/members\/:id$/, "Changed a role"],
+  [/^DELETE \/api\/admin\/members\/:id$/, "Removed somebody"],
+  [/^POST \/api\/admin\/invitations$/, "Invited somebody"],
+  [/^DELETE \/api\/admin\/invitations\/:id$/, "Withdrew an invitation"],
+  [/^PUT \/api\/admin\/settings$/, "Changed the org’s defaults and limits"],
+  [/^PUT \/api\/admin\/settings\/users\/:id$/, "Changed somebody’s limits"],
+  [/^POST \/api\/admin\/budgets$/, "Made a budget"],
+  [/^PATCH \/api\/admin\/budgets\/:id$/, "Changed a budget"],
+  [/^DELETE \/api\/admin\/budgets\/:id$/, "Removed a budget"],
+  [/^PUT \/api\/admin\/prices$/, "Changed the prices"],
+  [/^POST \/api\/sessions$/, "Made a session"],
+  [/^PATCH \/api\/sessions\/:id$/, "Changed a session"],
+  [/^DELETE \/api\/sessions\/:id$/, "Ended a session"],
+  [/^POST \/api\/sessions\/:id\/prompts$/, "Prompted"],
+  [/^PATCH \/api\/sessions\/:id\/prompts\/:id$/, "Changed a waiting prompt"],
+  [/^DELETE \/api\/sessions\/:id\/prompts\/:id$/, "Withdrew a prompt"],
+  [/^POST \/api\/sessions\/:id\/interactions\/:id$/, "Answered a question"],
+  [/^POST \/api\/sessions\/:id\/abort$/, "Stopped a turn"],
+  [/^POST \/api\/sessions\/:id\/(pause|resume|retry|archive|restore|fork)$/, "$1"],
+  [/^POST \/api\/sessions\/:id\/shares$/, "Made a share link"],
+  [/^DELETE \/api\/sessions\/:id\/shares\/:id$/, "Removed a share link"],
+  [/^POST \/api\/sessions\/:id\/join$/, "Redeemed a share link"],
+];
+const VERBS: Record<string, string> = {
+  pause: "Paused a session", resume: "Resumed a session", retry: "Retried a session", archive: "Archived a session",
+  restore: "Restored a session", fork: "Forked a session",
+};
+
+/** In words; `undefined` for what has none: then the entry's own text says it. */
+export function actionWords(action: string): string | undefined {
+  const known = ACTIONS.find(([pattern]) => pattern.test(action));
+  if (!known) return undefined;
+  const [pattern, words] = known;
+  const verb = words === "$1" ? (pattern.exec(action)?.[1] ?? "") : undefined;
+  return verb === undefined ? words : VERBS[verb];
+}
+
+/** `done`, or how it was refused. */
+export function outcomeWords(outcome: string): { words: string; ok: boolean } {
+  if (outcome === "ok") return { words: "done", ok: true };
+  const known: Record<string, string> = {
+    "400": "malformed", "401": "not signed in", "402": "budget used up", "403": "not allowed", "404": "no such thing", "409": "conflict",
+    "413": "too large", "422": "not acceptable", "429": "too many", "500": "failed", "503": "failed",
+  };
+  return { words: known[outcome] ?? outcome, ok: false };
+}
+
+/** By what kind of credential, from its id. */
+export function credentialWords(credential: string): string {
+  if (credential.startsWith("key_")) return "API key";
+  if (credential.startsWith("ses_") || credential.startsWith("sbx")) return "sandbox";
+  return "sign-in";
+}
+
+/** Pages of CSV as one: the header line of the first only. */
+export function joinCsv(pages: readonly string[]): string {
+  return pages.map((page, at) => (at === 0 ? page : page.slice(page.indexOf("\r\n") + 2))).join("");
+}

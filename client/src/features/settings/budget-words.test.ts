@@ -1,0 +1,17 @@
+import { expect, it } from "vitest";
+import { budgetTitle, subjectWords } from "@/features/settings/budget-words";
+
+const nameOf = (id: string) => (id === "usr_ada" ? "Ada" : undefined);
+
+it("a budget says whose it is", () => {
+  expect(budgetTitle({ dimension: "org" }, nameOf)).toBe("The whole org");
+  expect(budgetTitle({ dimension: "user" }, nameOf)).toBe("Each person");
+  expect(budgetTitle({ dimension: "user", subject: "usr_ada" }, nameOf)).toBe("Ada");
+  expect(budgetTitle({ dimension: "user", subject: "usr_bob" }, nameOf)).toBe("Somebody who has left");
+  expect(budgetTitle({ dimension: "repository", subject: "https://github.com/acme/shop.git" }, nameOf)).toBe("shop");
+});
+
+it("sessions go by the end of their id, models by their name", () => {
+  expect(subjectWords("session", "ses_01ABCDEFGHIJ", nameOf)).toBe("Session …EFGHIJ");
+  expect(subjectWords("model", "demo/demo", nameOf)).toBe("demo/demo");
+});

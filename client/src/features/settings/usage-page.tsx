@@ -1,0 +1,198 @@
+/** What was spent: one's own, and to admins the whole org's by day, person, repository, model and session. */
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { useState } from "react";
+import { DayChart, everyDay } from "@/components/day-chart";
+import { Select } from "@/components/fields";
+import { Loaded } from "@/components/loaded";
+import { Section, SettingsPage } from "@/features/settings/bits";
+import { budgetTitle, PERIOD_WORDS, subjectWords } from "@/features/settings/budget-words";
+import { Spent } from "@/features/settings/budgets-page";
+import { historyQuery, membersQuery, usageQuery } from "@/features/settings/queries";
+import { meQuery, useAtLeast } from "@/lib/account";
+import { count, plural } from "@/lib/format";
+import { dollars } from "@/lib/money";
+import type { Dimension } from "@/protocol/Dimension";
+import type { Spending } from "@/protocol/Spending";
+import type { SpendingOf } from "@/protocol/SpendingOf";
+import type { UsageReport } from "@/protocol/UsageReport";
+
+/** Whose days the chart shows. */
+interface Of {
+  readonly dimension: Dimension;
+  readonly subject: string | undefined;
+}
+
+const DAYS = 30;
+const BY: readonly { dimension: Dimension; title: string }[] = [
+  { dimension: "user", title: "By person" },
+  { dimension: "repository", title: "By repository" },
+  { dimension: "model", title: "By model" },
+  { dimension: "session", title: "By session" },
+];
+
+/** See the head of the file. */
+export function UsagePage() {
+  const query = useQuery(usageQuery);
+  return (
+    <SettingsPage title="Usage" wide description="Model calls of your sessions and what they cost, by the prices of the day. Months and days are those of UTC.">
+      <Loaded query={query} what="The usage" rows={5}>
+        {(report) => <Report report={report} />}
+      </Loaded>
+    </SettingsPage>
+  );
+}
+
+function Report({ report }: { report: UsageReport }) {
+  const admin = useAtLeast("admin");
+  const nameOf = useNames(admin);
+  const [of, setOf] = useState<Of>({ dimension: "user", subject: undefined });
+  const month = new Date(`${report.month}-01T00:00:00Z`).toLocaleDateString(undefined, { month: "long", year: "numeric", timeZone: "UTC" });
+  return (
+    <>
+      <div className="grid gap-3 sm:grid-cols-2">
+        <Total title={`You, ${month}`} spending={report.own} testId="own-total" />
+        <Total title={`The org, ${month}`} spending={report.org} testId="org-total" />
+      </div>
+      {report.budgets.length === 0 ? null : (
+        <Section title="Budgets that concern you">
+          <ul aria-label="Budgets" className="grid gap-3 sm:grid-cols-2">
+            {report.budgets.map((state) => (
+              <li key={`${state.budget.id} ${state.subject ?? ""}`} className="rounded-lg border bg-raised px-3 py-2.5">
+                <p className="mb-1.5 text-sm font-medium">{`${budgetTitle(state.budget, nameOf)}, ${PERIOD_WORDS[state.budget.period]}`}</p>
+                <Spent state={state} own={state.budget.subject === undefined && state.budget.dimension !== "org"} />
+              </li>
+            ))}
+          </ul>
+        </Section>
+      )}
+      <Section title="Day by day" actions={
+          admin ? (
+            <div className="w-60">
+              <WhoseDays report={report} of={of} onChange={setOf} nameOf={nameOf} />
+            </div>
+          ) : undefined
+        }>
+        <History of={of} />
+      </Section>
+      {admin ? (
+        <div className="grid items-start gap-6 lg:grid-cols-2">
+          {BY.map(({ dimension, title }) => (
+            <Breakdown key={dimension} dimension={dimension} title={title} rows={report.by[dimension] ?? []} nameOf={nameOf} onPick={(subject) => setOf({ dimension, subject })} />
+          ))}
+        </div>
+      ) : null}
+    </>
+  );
+}
+
+function useNames(admin: boolean): (userId: string) => string | undefined {
+  const { data: me } = useQuery(meQuery);
+  const members = useInfiniteQuery({ ...membersQuery, enabled: admin });
+  const people = new Map(members.data?.pages.flatMap((page) => page.members).map(({ person }) => [person.id, person.name]));
+  return (id) => (id === me?.user.id ? "You" : people.get(id));
+}
+
+function Total({ title, spending, testId }: { title: string; spending: Spending; testId: string }) {
+  const { tokens, calls, estimated, cost } = spending;
+  const all = tokens.input + tokens.output + tokens.cacheRead + tokens.cacheWrite + tokens.reasoning;
+  return (
+    <section aria-label={title} data-testid={testId} className="rounded-lg border bg-raised px-3 py-2.5">
+      <h2 className="text-xs text-muted">{title}</h2>
+      <p className="text-xl font-semibold tabular-nums">{dollars(cost)}</p>
+      <p className="text-xs text-muted tabular-nums">
+        {plural(calls, "model call")} · {count(all)} tokens
+        {estimated === 0 ? "" : ` · ${plural(estimated, "call")} counted by estimate`}
+      </p>
+    </section>
+  );
+}
+
+function WhoseDays({ report, of, onChange, nameOf }: { report: UsageReport; of: Of; onChange: (of: Of) => void; nameOf: (id: string) => string | undefined }) {
+  const value = JSON.stringify([of.dimension, of.subject ?? null]);
+  const choose = (text: string) => {
+    const [dimension, subject] = JSON.parse(text) as [Dimension, string | null];
+    onChange({ dimension, subject: subject ?? undefined });
+  };
+  return (
+    <Select aria-label="Whose days" data-testid="usage-of" value={value} onChange={(event) => choose(event.target.value)}>
+      <option value={JSON.stringify(["user", null])}>Your own</option>
+      <option value={JSON.stringify(["org", null])}>The whole org</option>
+      {BY.map(({ dimension, title }) => (
+        <optgroup key={dimension} label={title}>
+          {(report.by[dimension] ?? [])
+            .filter(({ subject }) => subject !== "")
+            .map(({ subject }) => (
+              <option key={subject} value={JSON.stringify([dimension, subject])}>
+                {subjectWords(dimension, subject, nameOf)}
+              </option>
+            ))}
+        </optgroup>
+      ))}
+    </Select>
+  );
+}
+
+function History({ of }: { of: Of }) {
+  const query = useQuery(historyQuery(of.dimension, of.subject, DAYS));
+  const today = new Date().toISOString().slice(0, 10);
+  return (
+    <div data-testid="usage-days" className="rounded-lg border bg-raised p-3">
+      <Loaded query={query} what="The days">
+        {({ days }) => (
+          <DayChart title={`Dollars a day, the last ${DAYS} days`} words={dollars} days={everyDay(days.map(({ subject, cost }) => ({ day: subject, amount: cost })), today, DAYS)} />
+        )}
+      </Loaded>
+    </div>
+  );
+}
+
+function Breakdown({ dimension, title, rows, nameOf, onPick }: { dimension: Dimension; title: string; rows: readonly SpendingOf[]; nameOf: (id: string) => string | undefined; onPick: (subject: string) => void }) {
+  const most = Math.max(...rows.map(({ cost }) => cost), 1);
+  return (
+    <Section title={title}>
+      {rows.length === 0 ? (
+        <p className="rounded-lg border border-dashed border-line-strong px-3 py-4 text-sm text-muted">Nothing was spent this month.</p>
+      ) : (
+        <div className="overflow-x-auto rounded-lg border bg-raised">
+          <table data-testid={`by-${dimension}`} className="w-full text-sm tabular-nums">
+            <thead className="sr-only">
+              <tr>
+                <th scope="col">{title.replace("By ", "")}</th>
+                <th scope="col">tokens</th>
+                <th scope="col">spent</th>
+              </tr>
+            </thead>
+            <tbody>
+              {rows.map(({ subject, cost, tokens }) => (
+                <tr key={subject} className="border-b last:border-b-0">
+                  <th scope="row" className="w-full max-w-0 px-3 py-1.5 text-left font-normal">
+                    <Name dimension={dimension} subject={subject} words={subjectWords(dimension, subject, nameOf)} onPick={onPick} />
+                    <span aria-hidden className="mt-0.5 block h-1 rounded-full bg-accent" style={{ width: `${Math.max((cost / most) * 100, 1)}%` }} />
+                  </th>
+                  <td className="px-2 py-1.5 text-right text-xs whitespace-nowrap text-muted">{count(tokens.input + tokens.output + tokens.cacheRead + tokens.cacheWrite + tokens.reasoning)}</td>
+                  <td className="px-3 py-1.5 text-right whitespace-nowrap">{dollars(cost)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </Section>
+  );
+}
+
+function Name({ dimension, subject, words, onPick }: { dimension: Dimension; subject: string; words: string; onPick: (subject: string) => void }) {
+  if (dimension === "session") {
+    return (
+      <Link to="/sessions/$sessionId" params={{ sessionId: subject }} className="block truncate rounded-sm hover:underline pointer-coarse:py-2.5">
+        {words}
+      </Link>
+    );
+  }
+  return (
+    <button type="button" title={`${subject}\nShow its days`} onClick={() => onPick(subject)} className="block max-w-full truncate rounded-sm text-left hover:underline pointer-coarse:py-2.5">
+      {words}
+    </button>
+  );
+}

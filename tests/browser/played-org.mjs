@@ -1,0 +1,113 @@
+/** What the API answers about an org, its people, keys and money, for pages in front of a played server. */
+import { ADA, refusal } from '../lib/stand-in.mjs';
+import { second } from './played.mjs';
+
+const DAY = 86_400;
+const day = (n) => second(n * DAY);
+const date = (n) => day(n).slice(0, 10);
+export const GRACE = { id: 'usr_0000000000000000000000grace', name: 'Grace Hopper', email: 'grace@a-company-with-a-rather-long-name.example.org' };
+const LIN = { id: 'usr_000000000000000000000000lin', name: '林 美玲', email: 'lin@example.org' };
+const OMAR = { id: 'usr_00000000000000000000000omar', name: 'عمر', email: 'omar@example.org' };
+
+/** Who is signed in, as what. */
+export const me = (role, user = ADA) => ({ user, org: { id: 'org_1', name: 'Acme Research and Development' }, role });
+
+/** Answers for nobody who is signed in. */
+export const NOBODY = { '/api/auth/me': () => refusal(401, 'unauthenticated', 'you are not signed in') };
+
+const MEMBERS = [
+  { person: ADA, role: 'owner', since: day(-200) },
+  { person: GRACE, role: 'admin', since: day(-90) },
+  { person: LIN, role: 'member', since: day(-30) },
+  { person: OMAR, role: 'viewer', since: day(-2) },
+];
+const invitation = (id, more) => ({ id: `inv_${id}`, role: 'member', createdBy: ADA.id, createdAt: day(-3), expiresAt: day(4), ...more });
+const key = (id, name, more) => ({
+  id: `key_${id}`, name, prefix: 'er_4f1c90', owner: ADA, scopes: ['sessions:read', 'prompts:write'], createdAt: day(-40), ...more,
+});
+const KEYS = [
+  key('1', 'Nightly dependency updates of all the repositories that nobody looks after', { usedAt: second(-4000), expiresAt: day(20), scopes: ['sessions:read', 'sessions:write', 'prompts:write', 'pulls:write'] }),
+  key('2', 'Dashboard', { repo: 'https://github.com/acme/shop' }),
+  key('3', 'Old script', { revokedAt: day(-3), usedAt: day(-4) }),
+  key('4', 'Trial', { expiresAt: day(-10) }),
+];
+
+let entries = 0;
+const entry = (person, action, more) => {
+  entries += 1;
+  return {
+    id: String(entries).padStart(26, '0'), at: second(-entries * 4321), userId: person.id, userName: person.name, credential: 'sgn_01', action,
+    target: '', outcome: 'ok', address: '203.0.113.7', requestId: `req_${String(entries).padStart(26, '0')}`, ...more,
+  };
+};
+export const ENTRIES = [
+  entry(ADA, 'POST /api/keys'),
+  entry(ADA, 'POST /api/admin/invitations'),
+  entry(GRACE, 'PATCH /api/admin/members/:id', { target: LIN.id, outcome: '403' }),
+  entry(LIN, 'POST /api/sessions/:id/prompts', { target: 'ses_01JD3M9Y5T6W8X2Z4A7B9C1D3E', credential: 'key_01' }),
+  entry(OMAR, 'sign-in', { address: '2001:db8::dead:beef' }),
+  entry(ADA, 'PUT /api/admin/something-new', { outcome: '422' }),
+];
+
+const budget = (id, more) => ({ id: `bdg_${id}`, dimension: 'org', period: 'month', limit: 500_000_000, updatedAt: day(-9), ...more });
+const BUDGETS = [
+  budget('1', {}),
+  budget('2', { dimension: 'user', period: 'day', limit: 20_000_000 }),
+  budget('3', { dimension: 'user', subject: GRACE.id, period: 'month', limit: 50_000_000 }),
+  budget('4', { dimension: 'repository', subject: 'https://github.com/acme/shop', period: 'total', limit: 10_000_000 }),
+];
+const state = (at, spent, more) => ({ budget: BUDGETS[at], spent, renewsAt: day(9), ...more });
+const spending = (dollars, calls = 40) => ({
+  calls, estimated: calls > 100 ? 2 : 0, cost: Math.round(dollars * 1e6), tokens: { input: calls * 900, output: calls * 300, cacheRead: calls * 5000, cacheWrite: 0, reasoning: 0 },
+});
+const of = (subject, dollars) => ({ subject, ...spending(dollars) });
+export const USAGE = {
+  month: date(0).slice(0, 7), own: spending(12.34), org: spending(231.7, 900),
+  by: {
+    user: [of(GRACE.id, 120.5), of(ADA.id, 12.34), of(LIN.id, 3.1), of('usr_gone', 0.004)],
+    repository: [of('https://github.com/acme/shop', 150), of('https://github.com/acme/a-repository-with-a-very-long-name-indeed', 60), of('', 2)],
+    model: [of('anthropic/claude-sonnet', 200), of('demo/demo', 0)],
+    session: [of('ses_01JD3M9Y5T6W8X2Z4A7B9C1D3E', 40), of('ses_01JD3M9Y5T6W8X2Z4A7B9C1D4F', 12)],
+  },
+  budgets: [state(0, 231_700_000), state(1, 17_000_000, { subject: ADA.id }), state(2, 50_100_000, { subject: GRACE.id }), state(3, 1_000_000, { subject: BUDGETS[3].subject })],
+};
+const HISTORY = { days: Array.from({ length: 22 }, (_, at) => of(date(at - 21), at % 6 === 5 ? 0 : (at * 7) % 13)).filter(({ cost }) => cost > 0) };
+const DEVICE = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36';
+const PHONE_DEVICE = 'Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1';
+const signIn = (id, device, more) => ({ id: `sgn_${id}`, device, createdAt: day(-5), usedAt: second(-100), expiresAt: day(6), current: false, ...more });
+
+/** All of it, to the org's owner. */
+export const ORG = {
+  '/api/auth/me': me('owner'),
+  '/api/orgs': { orgs: [{ org: { id: 'org_1', name: 'Acme Research and Development' }, role: 'owner' }, { org: { id: 'org_2', name: 'Side project' }, role: 'viewer' }] },
+  '/api/auth/sign-ins': {
+    signIns: [
+      signIn('1', DEVICE, { current: true, address: '203.0.113.7' }),
+      signIn('2', PHONE_DEVICE, { address: '2001:db8::dead:beef', usedAt: day(-1) }),
+      signIn('3', 'curl/8.5.0', { usedAt: day(-3) }),
+    ],
+  },
+  '/api/keys': { keys: KEYS },
+  '/api/admin/members': { members: MEMBERS },
+  '/api/admin/invitations': {
+    invitations: [invitation('1', {}), invitation('2', { email: GRACE.email, role: 'admin' }), invitation('3', { usedBy: LIN.id }), invitation('4', { expiresAt: day(-1) })],
+  },
+  '/api/admin/settings': { defaultVisibility: 'org', personConcurrentSessions: 5, orgDailySessions: 'unlimited' },
+  '/api/admin/budgets': { budgets: BUDGETS },
+  '/api/admin/prices': { prices: [{ model: 'anthropic/claude-sonnet', from: day(-300), rates: { input: 3_000_000, output: 15_000_000, cacheRead: 300_000 } }] },
+  '/api/admin/audit': { entries: ENTRIES, cursor: ENTRIES.at(-1).id },
+  '/api/usage': USAGE,
+  '/api/usage/history': HISTORY,
+};
+/** To somebody who belongs to the org as `role`. */
+export const asRole = (role, user) => ({ ...ORG, '/api/auth/me': me(role, user) });
+/** Answers to a write, by method: `reading` to anything else. */
+export const writes = (method, answer, reading) => (_url, request) => (request.method() === method ? answer : reading);
+export const KEY_MADE = { key: `er_${'4f1c90ab'.repeat(8)}`, apiKey: KEYS[0] };
+export const INVITATION_MADE = { invitation: invitation('5', {}), code: 'c0de'.repeat(16), url: `https://errand.example.org/invitations/${'c0de'.repeat(16)}` };
+export const SHARES = {
+  shares: [
+    { id: 'shr_1', role: 'viewer', createdAt: day(-1), expiresAt: day(6), uses: 3, maxUses: 10 },
+    { id: 'shr_2', role: 'member', createdAt: day(-9), expiresAt: day(-2), uses: 1, maxUses: 1 },
+  ],
+};
