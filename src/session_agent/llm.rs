@@ -82,9 +82,18 @@ pub(super) fn asked_budget(agent: &Agent, id: &str) -> Option<BudgetNotice> {
     (asked.id.as_str() == id).then_some(notice)
 }
 
-/// `POST …/interactions/:id` with `{answer: {type: "extend", limit}}`: the ledger extends the budget, then the session
+/// `POST …/interactions/:id`.
+pub(super) async fn answer(write: &Write<'_>, id: &str, request_id: &str) -> Answer {
+    if write.extends() {
+        extend(write, id, request_id).await
+    } else {
+        write.answer(id)
+    }
+}
+
+/// With `{answer: {type: "extend", limit}}`: the ledger extends the budget, then the session
 /// goes on. Who sees the session and may change budgets may do it, whoever's session it is.
-pub(super) async fn extend(write: &Write<'_>, id: &str, request_id: &str) -> Answer {
+async fn extend(write: &Write<'_>, id: &str, request_id: &str) -> Answer {
     let (agent, actor): (&Rc<Agent>, &Actor) = (write.agent, write.actor);
     allow::in_org(actor, Action::WriteBudgets)?;
     let PostAnswer { answer } = write.required()?;

@@ -337,6 +337,8 @@ impl Step<'_, '_> {
             return Err(Rejection::new(ErrorCode::Invalid, message));
         }
         let cut = stop.is_some_and(|stop| stop.cut);
+        let which = stop.map(|stop| stop.notice.budget.clone());
+        self.s.core.warned.retain(|notice| Some(&notice.budget) != which.as_ref());
         self.go_on(Resolution::Answered {
             answer: Answer::Extend { limit },
             by: by.clone(),

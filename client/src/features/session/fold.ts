@@ -86,6 +86,8 @@ function apply(draft: Draft, event: Event): void {
     case "session.joined":
     case "prompt.moved":
     case "sandbox.snapshot":
+    case "budget.warned":
+    case "budget.reached":
       return;
     case "turn.aborting":
     case "turn.retrying":
