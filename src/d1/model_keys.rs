@@ -99,7 +99,8 @@ impl Row {
 
 /// The org's keys and those of one person there, by provider; of one provider the person's own first.
 pub async fn list(config: &Config, org: &OrgId, user: &UserId) -> worker::Result<Vec<Stored>> {
-    let sql = "SELECT k.id, k.subject, k.provider, k.sealed, k.last_four, k.base_url, k.models, k.created_at, k.used_at,
+    let sql =
+        "SELECT k.id, k.subject, k.provider, k.sealed, k.last_four, k.base_url, k.models, k.created_at, k.used_at,
             u.id AS by_id, u.name AS by_name, u.email AS by_email
         FROM model_keys k JOIN users u ON u.id = k.created_by
         WHERE k.org_id = ?1 AND k.subject IN (?2, ?3) ORDER BY k.provider, k.subject = ?3, k.id";

@@ -52,7 +52,11 @@ pub async fn resolved(config: &Config, org: &OrgId, user: &UserId) -> worker::Re
 pub async fn levels(config: &Config, org: &OrgId, user: &UserId) -> worker::Result<Vec<SettingsPatch>> {
     let rows = rows(config, org, user).await?;
     let of = |level: Level<'_>| patch(&rows, level.name());
-    Ok(vec![config.settings.clone(), of(Level::Org(org))?, of(Level::User(user))?])
+    Ok(vec![
+        config.settings.clone(),
+        of(Level::Org(org))?,
+        of(Level::User(user))?,
+    ])
 }
 
 /// What one level says.

@@ -256,7 +256,9 @@ async fn admission(app: &App, caller: &Caller, command: &mut AdmitCommand) -> Re
                 return Ok(());
             }
             Admission::Refused { why, notice, reserve } => {
-                let told = caller.tell_budget(app, notice.clone(), BudgetLevel::UsedUp, reserve).await?;
+                let told = caller
+                    .tell_budget(app, notice.clone(), BudgetLevel::UsedUp, reserve)
+                    .await?;
                 if reserve && told.note && !command.note {
                     command.note = true;
                     continue;
@@ -287,7 +289,12 @@ thread_local! {
 /// The session hears that most of a budget is spent, while the call goes on.
 fn warn(app: &App, caller: &Caller, near: Option<BudgetNotice>) {
     let Some(notice) = near else { return };
-    let of = (caller.session.clone(), notice.budget.clone(), notice.limit, notice.until);
+    let of = (
+        caller.session.clone(),
+        notice.budget.clone(),
+        notice.limit,
+        notice.until,
+    );
     let news = WARNED.with_borrow_mut(|warned| {
         if warned.len() >= MAX_WARNED {
             warned.clear();

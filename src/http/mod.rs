@@ -36,8 +36,8 @@ use worker::web_sys::ReadableStream;
 use worker::{Context, Env, ResponseBody};
 
 use self::audit::Asked;
-pub(crate) use self::money::check_limit;
 use self::error::ApiError;
+pub(crate) use self::money::check_limit;
 use crate::config::Config;
 use crate::platform::{clock, ids, rpc};
 

@@ -15,8 +15,8 @@ use super::error::{ApiError, json_response};
 use super::json::Json;
 use super::{App, RequestId, allow, idempotency};
 use crate::ledger::commands::{
-    ChangeBudgetCommand, EstimateCommand, HistoryCommand, MadeBudget, MakeBudgetCommand, RemoveBudgetCommand, SetPricesCommand,
-    UsageCommand,
+    ChangeBudgetCommand, EstimateCommand, HistoryCommand, MadeBudget, MakeBudgetCommand, RemoveBudgetCommand,
+    SetPricesCommand, UsageCommand,
 };
 use crate::platform::{clock, ids, rpc};
 

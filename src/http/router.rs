@@ -5,7 +5,9 @@ use axum::routing::{any, delete, get, patch, post, put};
 use errand_protocol::api::ErrorCode;
 
 use super::error::ApiError;
-use super::{App, audit, forward, health, keys, llm, members, model_keys, money, oauth, sessions, settings, sign_in, snapshots};
+use super::{
+    App, audit, forward, health, keys, llm, members, model_keys, money, oauth, sessions, settings, sign_in, snapshots,
+};
 
 /// All routes. Static files and the client's own addresses never reach the Worker; anything else is 404.
 pub(super) fn router(app: App) -> Router {

@@ -269,7 +269,12 @@ fn of_call(tokens: &Tokens, cost: Micros, estimated: bool) -> Spending {
 ///
 /// # Errors
 /// When the database fails.
-pub(super) fn book_sandbox(sql: &impl Sql, command: &SandboxCommand, seconds: u64, cost: Micros) -> Result<(), SqlError> {
+pub(super) fn book_sandbox(
+    sql: &impl Sql,
+    command: &SandboxCommand,
+    seconds: u64,
+    cost: Micros,
+) -> Result<(), SqlError> {
     let SandboxCommand { payer, life, .. } = command;
     let kept = |sandbox_seconds: u64, cost: Micros| Spending {
         sandbox_seconds,
@@ -369,7 +374,11 @@ fn add(
     ];
     for (dimension, subject) in subjects {
         // A turn is over within hours: its days are not asked for.
-        let kept = if *dimension == Dimension::Turn { 1 } else { buckets.len() };
+        let kept = if *dimension == Dimension::Turn {
+            1
+        } else {
+            buckets.len()
+        };
         for bucket in buckets.iter().take(kept) {
             let mut args: Vec<Value> = vec![
                 name_of(dimension)?.into(),
@@ -415,8 +424,7 @@ pub(super) fn payers(payer: &Payer) -> Vec<(Dimension, String)> {
     subjects
 }
 
-const SPENDING: &str =
-    "calls, estimated, input, output, cache_read, cache_write, reasoning, cost, seconds FROM totals";
+const SPENDING: &str = "calls, estimated, input, output, cache_read, cache_write, reasoning, cost, seconds FROM totals";
 
 fn spending_of(row: &Row, from: usize) -> Result<Spending, SqlError> {
     let number = |offset: usize| unsigned(row, from + offset);

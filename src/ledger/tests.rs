@@ -8,8 +8,8 @@ use errand_session::{SandboxLife, TurnSeconds};
 
 use super::books;
 use super::commands::{
-    Admission, AdmitCommand, CallEnd, ChangeBudgetCommand, EstimateCommand, HistoryCommand, MakeBudgetCommand, Payer, SandboxCommand,
-    SettleCommand, Settled, UsageCommand,
+    Admission, AdmitCommand, CallEnd, ChangeBudgetCommand, EstimateCommand, HistoryCommand, MakeBudgetCommand, Payer,
+    SandboxCommand, SettleCommand, Settled, UsageCommand,
 };
 use super::store;
 use crate::native_sql::NativeSql;
@@ -360,7 +360,10 @@ fn the_reserve_is_for_a_note_and_who_comes_near_is_told() {
     assert!(matches!(admit(&sql, "3"), Admission::Refused { reserve: true, .. }));
     let mut note = call("3", "a", "1");
     note.note = true;
-    assert!(matches!(books::admit(&sql, &note, NOW).unwrap(), Admission::Admitted { .. }));
+    assert!(matches!(
+        books::admit(&sql, &note, NOW).unwrap(),
+        Admission::Admitted { .. }
+    ));
     settle(&sql, "3", 9);
     note.call = "cal_4".parse().unwrap();
     assert!(matches!(
@@ -398,9 +401,17 @@ fn a_sandbox_is_booked_once_with_its_seconds_and_its_reason() {
     }
     books::book_sandbox(&sql, &sandbox(2, "idle", -5)).unwrap();
     books::book_sandbox(&sql, &sandbox(3, "budget", 1_000)).unwrap();
-    for (dimension, subject) in [(Dimension::Org, ""), (Dimension::Session, "ses_1"), (Dimension::User, "usr_a")] {
+    for (dimension, subject) in [
+        (Dimension::Org, ""),
+        (Dimension::Session, "ses_1"),
+        (Dimension::User, "usr_a"),
+    ] {
         let sum = store::spending(&sql, dimension, subject, "total").unwrap();
-        assert_eq!((sum.sandbox_seconds, sum.cost, sum.calls), (11, Micros(77), 0), "{dimension:?}");
+        assert_eq!(
+            (sum.sandbox_seconds, sum.cost, sum.calls),
+            (11, Micros(77), 0),
+            "{dimension:?}"
+        );
     }
     let turn = store::spending(&sql, Dimension::Turn, "trn_1", "total").unwrap();
     assert_eq!((turn.sandbox_seconds, turn.cost), (9, Micros(0)));
@@ -409,7 +420,10 @@ fn a_sandbox_is_booked_once_with_its_seconds_and_its_reason() {
         all: true,
     };
     let stops = books::usage(&sql, &command, NOW).unwrap().stops;
-    let stops: Vec<_> = stops.iter().map(|stop| (stop.reason.as_str(), stop.count, stop.seconds)).collect();
+    let stops: Vec<_> = stops
+        .iter()
+        .map(|stop| (stop.reason.as_str(), stop.count, stop.seconds))
+        .collect();
     assert_eq!(stops, [("idle", 2, 10), ("budget", 1, 1)]);
 }
 
@@ -430,9 +444,15 @@ fn an_estimate_is_of_turns_on_the_same_repository() {
         books::estimate(&sql, &command, NOW.plus(HOUR)).unwrap()
     };
     let found = ask(Some("https://example.com/a/b"), Some("acme/large"));
-    assert_eq!((found.turns, found.cost_p50, found.cost_p95), (3, Some(Micros(30)), Some(Micros(90))));
+    assert_eq!(
+        (found.turns, found.cost_p50, found.cost_p95),
+        (3, Some(Micros(30)), Some(Micros(90)))
+    );
     assert_eq!((found.seconds_p50, found.seconds_p95), (Some(3), Some(3)));
     assert_eq!(ask(Some("https://example.com/a/b"), None).turns, 3);
-    assert_eq!(ask(Some("https://example.com/a/b"), Some("acme/small")), Estimate::default());
+    assert_eq!(
+        ask(Some("https://example.com/a/b"), Some("acme/small")),
+        Estimate::default()
+    );
     assert_eq!(ask(None, None).turns, 0, "the empty workspace is another one");
 }

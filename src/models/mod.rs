@@ -146,9 +146,8 @@ impl Usable {
     /// Invalid when there is no such model, forbidden when it is locked.
     pub(crate) fn open(&self, config: &Config, id: &ModelId) -> Result<Found, ApiError> {
         let found = self.find(config, id);
-        let found = found.ok_or_else(|| {
-            ApiError::invalid("model", format!("{id} is not one of the models that there are here"))
-        })?;
+        let found = found
+            .ok_or_else(|| ApiError::invalid("model", format!("{id} is not one of the models that there are here")))?;
         let (_, effort) = id.with_effort();
         if effort.is_some() && !found.efforts {
             let message = format!("{} cannot be told how much to think", found.id);
@@ -198,7 +197,11 @@ impl Usable {
                 locked: lock.is_some(),
                 lock,
                 key: found.key.owner(),
-                efforts: if found.efforts { Effort::ALL.to_vec() } else { Vec::new() },
+                efforts: if found.efforts {
+                    Effort::ALL.to_vec()
+                } else {
+                    Vec::new()
+                },
                 id: found.id,
                 name: found.model.name,
                 demo: found.model.demo,
@@ -279,7 +282,9 @@ impl Usable {
                 key,
             }
         });
-        let known = VENDORS.iter().flat_map(|vendor| vendor.models.iter().map(move |model| (vendor, model)));
+        let known = VENDORS
+            .iter()
+            .flat_map(|vendor| vendor.models.iter().map(move |model| (vendor, model)));
         let known = known.filter_map(move |(vendor, model)| self.known(config, vendor, model));
         configured.chain(known).chain(self.brought(config))
     }
@@ -311,7 +316,12 @@ impl Usable {
         };
         self.keys.iter().filter(counts).flat_map(|key| {
             let provider = key.shown.provider.as_str();
-            let base_url = key.shown.base_url.as_ref().map(|url| url.as_str().to_owned()).unwrap_or_default();
+            let base_url = key
+                .shown
+                .base_url
+                .as_ref()
+                .map(|url| url.as_str().to_owned())
+                .unwrap_or_default();
             key.models.iter().filter_map(move |model| {
                 Some(Found {
                     id: format!("{provider}/{model}").parse().ok()?,

@@ -49,7 +49,13 @@ fn row(subject: &str, provider: &str) -> String {
 ///
 /// # Errors
 /// When it cannot be sealed.
-pub(crate) fn sealed(config: &Config, org: &OrgId, subject: &str, provider: &str, key: &str) -> Result<String, ApiError> {
+pub(crate) fn sealed(
+    config: &Config,
+    org: &OrgId,
+    subject: &str,
+    provider: &str,
+    key: &str,
+) -> Result<String, ApiError> {
     let row = row(subject, provider);
     sealing::seal(config, place(org, &row), key).map_err(|error| ApiError::internal(format!("model key: {error}")))
 }
@@ -66,11 +72,14 @@ pub(crate) fn opened(
     let provider = key.shown.provider.as_str();
     let row = row(&key.subject, provider);
     let found = sealing::open(config, place(org, &row), &key.sealed).map_err(|error| {
-        let mut refusal = ApiError::unavailable(format!("the stored key of {provider} cannot be opened: store it again"));
+        let mut refusal =
+            ApiError::unavailable(format!("the stored key of {provider} cannot be opened: store it again"));
         refusal.source = Some(format!("model key {}: {error}", key.id));
         refusal
     })?;
-    let anew = found.stale.then(|| sealed(config, org, &key.subject, provider, found.secret.expose()));
+    let anew = found
+        .stale
+        .then(|| sealed(config, org, &key.subject, provider, found.secret.expose()));
     Ok((found.secret, anew.transpose()?))
 }
 
@@ -139,7 +148,12 @@ impl Use {
         let hour = now.millis() / HOUR_MS;
         let what = format!("{}/{}/{hour}", self.key.id, self.session);
         AuditEntry {
-            id: ids::derive_body(Timestamp::from_millis(hour * HOUR_MS), self.org.as_str(), "model-key-use", &what),
+            id: ids::derive_body(
+                Timestamp::from_millis(hour * HOUR_MS),
+                self.org.as_str(),
+                "model-key-use",
+                &what,
+            ),
             at: now,
             user_id: Some(self.owner.clone()),
             user_name: self.name.clone(),

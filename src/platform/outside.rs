@@ -10,7 +10,17 @@ use crate::config::Environment;
 
 /// Ends of names that no public name has.
 const INNER: [&str; 12] = [
-    "localhost", "local", "internal", "intranet", "lan", "home", "corp", "private", "home.arpa", "test", "invalid",
+    "localhost",
+    "local",
+    "internal",
+    "intranet",
+    "lan",
+    "home",
+    "corp",
+    "private",
+    "home.arpa",
+    "test",
+    "invalid",
     "onion",
 ];
 
@@ -49,11 +59,25 @@ mod tests {
             assert!(allowed(Environment::Production, good), "{good}");
         }
         for bad in [
-            "http://models.example.com/v1", "https://127.0.0.1/v1", "https://10.0.0.1", "https://169.254.169.254/latest",
-            "https://[::1]/v1", "https://[fd00::1]/v1", "https://[::ffff:127.0.0.1]", "https://2130706433/v1",
-            "https://0x7f.1/v1", "https://0177.0.0.1", "https://8.8.8.8/v1", "https://localhost/v1", "https://a.localhost",
-            "https://localhost./v1", "https://metadata.google.internal/x", "https://printer.local", "https://db/v1",
-            "https://nas.home.arpa", "https://LOCALHOST:8080",
+            "http://models.example.com/v1",
+            "https://127.0.0.1/v1",
+            "https://10.0.0.1",
+            "https://169.254.169.254/latest",
+            "https://[::1]/v1",
+            "https://[fd00::1]/v1",
+            "https://[::ffff:127.0.0.1]",
+            "https://2130706433/v1",
+            "https://0x7f.1/v1",
+            "https://0177.0.0.1",
+            "https://8.8.8.8/v1",
+            "https://localhost/v1",
+            "https://a.localhost",
+            "https://localhost./v1",
+            "https://metadata.google.internal/x",
+            "https://printer.local",
+            "https://db/v1",
+            "https://nas.home.arpa",
+            "https://LOCALHOST:8080",
         ] {
             assert!(!allowed(Environment::Production, bad), "{bad}");
         }

@@ -132,7 +132,12 @@ pub(super) async fn usage(agent: &Rc<Agent>, request_id: &str) -> Answer {
     let (org, session) = agent.read(|session| (session.spec().org.clone(), session.spec().id.clone()))?;
     let command = SessionUsageCommand {
         session,
-        turns: ended.into_iter().skip(first).map(|turn| turn.id).chain(running).collect(),
+        turns: ended
+            .into_iter()
+            .skip(first)
+            .map(|turn| turn.id)
+            .chain(running)
+            .collect(),
     };
     rpc::post_raw(&agent.config()?.ledger(&org)?, "session-usage", &command, request_id).await
 }

@@ -123,8 +123,8 @@ fn unknown(rest: &[&str]) -> ApiError {
     match rest {
         []
         | [
-            "ws" | "events" | "transcript" | "startup" | "usage" | "prompts" | "abort" | "retry" | "pause" | "resume" | "archive"
-            | "restore" | "fork" | "shares" | "join",
+            "ws" | "events" | "transcript" | "startup" | "usage" | "prompts" | "abort" | "retry" | "pause" | "resume"
+            | "archive" | "restore" | "fork" | "shares" | "join",
         ]
         | ["prompts" | "interactions" | "shares", _] => {
             ApiError::new(ErrorCode::MethodNotAllowed, "this address does not know that method")

@@ -115,8 +115,14 @@ fn a_budget_of_nothing_refuses_everything() {
 #[test]
 fn one_that_could_cost_more_than_is_left_goes_alone() {
     let held = Held::AtMost(Micros(1));
-    assert_eq!(admit(&[standing(10, 8, held)], true, Purpose::Note, NOW), Decision::Admitted);
-    assert!(matches!(admit(&[standing(10, 9, held)], true, Purpose::Note, NOW), Decision::Wait(_)));
+    assert_eq!(
+        admit(&[standing(10, 8, held)], true, Purpose::Note, NOW),
+        Decision::Admitted
+    );
+    assert!(matches!(
+        admit(&[standing(10, 9, held)], true, Purpose::Note, NOW),
+        Decision::Wait(_)
+    ));
     assert!(matches!(
         admit(&[standing(10, 0, Held::Unknown)], true, Purpose::Note, NOW),
         Decision::Wait(_)
@@ -146,11 +152,17 @@ fn a_level_is_crossed_once() {
 #[test]
 fn the_last_tenth_is_for_the_note() {
     let last = [standing(100, 90, Held::NOTHING)];
-    assert!(matches!(admit(&last, true, Purpose::Work, NOW), Decision::Refused { .. }));
+    assert!(matches!(
+        admit(&last, true, Purpose::Work, NOW),
+        Decision::Refused { .. }
+    ));
     assert_eq!(admit(&last, true, Purpose::Note, NOW), Decision::Admitted);
     assert!(last[0].has_reserve());
     let over = [standing(100, 100, Held::NOTHING)];
-    assert!(matches!(admit(&over, true, Purpose::Note, NOW), Decision::Refused { .. }));
+    assert!(matches!(
+        admit(&over, true, Purpose::Note, NOW),
+        Decision::Refused { .. }
+    ));
     assert!(!over[0].has_reserve());
     assert_eq!(reserve(Micros(1_000_000_000)), Micros(1_000_000), "a dollar at most");
 }

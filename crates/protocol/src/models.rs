@@ -86,7 +86,9 @@ impl TryFrom<String> for BaseUrl {
         let url = text.trim().trim_end_matches('/');
         let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
         let host = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
-        let plain = url.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#@\\%\"<>^`{|}".contains(&byte));
+        let plain = url
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !b"?#@\\%\"<>^`{|}".contains(&byte));
         if plain && !host.is_empty() && url.len() <= MAX_URL_BYTES && !url.contains("/../") && !url.ends_with("/..") {
             Ok(Self(url.to_owned()))
         } else {
@@ -238,18 +240,36 @@ mod tests {
         assert_eq!(key.key.expose(), "sk-ant-secret");
         assert!(!format!("{key:?}").contains("secret"));
         for bad in ["", "short", "two words here", "line\\nbreak", "gr\u{fc}\u{df}e-12345"] {
-            assert!(serde_json::from_str::<PutModelKey>(&format!(r#"{{"key":"{bad}"}}"#)).is_err(), "{bad}");
+            assert!(
+                serde_json::from_str::<PutModelKey>(&format!(r#"{{"key":"{bad}"}}"#)).is_err(),
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn an_address_carries_nothing_but_a_place() {
         let url = |text: &str| BaseUrl::try_from(text.to_owned()).map(|url| url.as_str().to_owned());
-        assert_eq!(url("https://models.example.com/v1/"), Ok("https://models.example.com/v1".to_owned()));
-        assert!(url("http://127.0.0.1:4000/v1").is_ok(), "where it may lead is decided elsewhere");
+        assert_eq!(
+            url("https://models.example.com/v1/"),
+            Ok("https://models.example.com/v1".to_owned())
+        );
+        assert!(
+            url("http://127.0.0.1:4000/v1").is_ok(),
+            "where it may lead is decided elsewhere"
+        );
         for bad in [
-            "", "https://", "ftp://x", "//x", "https://a:b@x/v1", "https://x/v1?key=1", "https://x/#a", "https://x/%2e%2e",
-            "https://x/../y", "https://x y", "https://x\\y",
+            "",
+            "https://",
+            "ftp://x",
+            "//x",
+            "https://a:b@x/v1",
+            "https://x/v1?key=1",
+            "https://x/#a",
+            "https://x/%2e%2e",
+            "https://x/../y",
+            "https://x y",
+            "https://x\\y",
         ] {
             assert!(url(bad).is_err(), "{bad}");
         }

@@ -161,7 +161,12 @@ mod tests {
     fn a_pattern_is_a_model_a_provider_or_everything() {
         let pattern = |text: &str| ModelPattern::try_from(text.to_owned());
         let model: ModelId = "openrouter/openai/gpt-5".parse().unwrap();
-        for (text, means) in [("*", true), ("openrouter/*", true), ("openai/*", false), ("openrouter/openai/gpt-5", true)] {
+        for (text, means) in [
+            ("*", true),
+            ("openrouter/*", true),
+            ("openai/*", false),
+            ("openrouter/openai/gpt-5", true),
+        ] {
             assert_eq!(pattern(text).unwrap().matches(&model), means, "{text}");
         }
         for bad in ["", "**", "open*", "/*", "a b/*", "gpt-5", "*/x*"] {

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::models::Effort;
 use crate::limits::{MAX_LABEL_CHARS, MAX_PROMPT_BYTES, MAX_TITLE_CHARS, MAX_URL_BYTES};
+use crate::models::Effort;
 
 /// Why a text was refused, in words that can be shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -275,14 +275,14 @@ fn parse_model(value: &str) -> Result<String, InvalidText> {
 
 fn parse_provider(value: &str) -> Result<String, InvalidText> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let ok = (1..=32).contains(&value.len())
-        && value.chars().all(plain)
-        && !value.starts_with('-')
-        && !value.ends_with('-');
+    let ok =
+        (1..=32).contains(&value.len()) && value.chars().all(plain) && !value.starts_with('-') && !value.ends_with('-');
     if ok {
         Ok(value.to_owned())
     } else {
-        Err(InvalidText::Shape("a provider's name has 1 to 32 lower-case letters, digits and hyphens"))
+        Err(InvalidText::Shape(
+            "a provider's name has 1 to 32 lower-case letters, digits and hyphens",
+        ))
     }
 }
 
@@ -346,7 +346,10 @@ mod tests {
             let (model, effort) = text.parse::<ModelId>().unwrap().with_effort();
             (model.as_str().to_owned(), effort)
         };
-        assert_eq!(split("openai/gpt-5@high"), ("openai/gpt-5".to_owned(), Some(Effort::High)));
+        assert_eq!(
+            split("openai/gpt-5@high"),
+            ("openai/gpt-5".to_owned(), Some(Effort::High))
+        );
         for whole in ["openai/gpt-5", "vertex/claude@20250929", "x/@high"] {
             assert_eq!(split(whole), (whole.to_owned(), None));
         }

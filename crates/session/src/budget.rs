@@ -47,6 +47,9 @@ pub struct BudgetStop {
     /// The prompt that asks for the hand-over note, while one can be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<PromptId>,
+    /// Nothing is left for it any more, or its time is up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub spent: bool,
     /// The note is written.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub noted: bool,
@@ -80,7 +83,10 @@ impl BudgetStop {
             Some(until) => format!("goes on at {until}, or when it is extended"),
             None => "goes on when it is extended".to_owned(),
         };
-        let message = format!("{what} of {} is used up. What was done is kept.{note} It {then}.", limit.dollars());
+        let message = format!(
+            "{what} of {} is used up. What was done is kept.{note} It {then}.",
+            limit.dollars()
+        );
         Cause::new("budget", message)
     }
 }
@@ -89,7 +95,7 @@ impl Session {
     /// Whether calls of models may use what is kept for a hand-over note.
     pub fn writes_note(&self) -> bool {
         let stop = self.core.budget.as_ref();
-        stop.is_some_and(|stop| stop.asked.is_none() && stop.note.is_some())
+        stop.is_some_and(|stop| stop.asked.is_none() && stop.note.is_some() && !stop.spent)
     }
 
     /// How far the session's budgets have come.
@@ -117,7 +123,7 @@ impl Session {
         match &self.core.budget {
             None => (!self.queue.is_empty()).then_some(0),
             Some(stop) => {
-                let note = stop.note.as_ref()?;
+                let note = stop.note.as_ref().filter(|_| !stop.spent)?;
                 self.queue.iter().position(|placed| placed.prompt.id == *note)
             }
         }
@@ -134,7 +140,7 @@ impl Session {
             return Some(asked.deadline);
         }
         let runs = self.core.turn.as_ref().is_some_and(|turn| turn.abort.is_none());
-        (runs || stop.note.is_some()).then(|| stop.since.plus(timings.note))
+        (runs || self.next_prompt().is_some()).then(|| stop.since.plus(timings.note))
     }
 }
 
@@ -177,7 +183,10 @@ impl Step<'_, '_> {
     /// Budgets that have begun anew do not warn any more.
     pub(crate) fn forget_warnings(&mut self) {
         let now = self.cx.now;
-        self.s.core.warned.retain(|notice| notice.until.is_none_or(|until| until > now));
+        self.s
+            .core
+            .warned
+            .retain(|notice| notice.until.is_none_or(|until| until > now));
     }
 
     fn budget_reached(&mut self, notice: BudgetNotice, reserve: bool) {
@@ -193,6 +202,7 @@ impl Step<'_, '_> {
             notice,
             since: self.cx.now,
             note: None,
+            spent: !reserve,
             noted: false,
             cut: runs,
             asked: None,
@@ -242,8 +252,9 @@ impl Step<'_, '_> {
     /// No note is written any more; what the agent has of it already goes on with its turn.
     fn drop_note(&mut self) {
         let Some(stop) = &mut self.s.core.budget else { return };
-        let Some(note) = stop.note.take() else { return };
+        stop.spent = true;
         self.dirty = true;
+        let Some(note) = stop.note.clone() else { return };
         let at = self.s.queue.iter().position(|placed| placed.prompt.id == note);
         if let (Some(at), Some(by)) = (at.filter(|_| !self.s.being_handed_over(&note)), errand()) {
             let placed = self.s.queue.remove(at);
@@ -275,7 +286,11 @@ impl Step<'_, '_> {
         let cause = stop.reason();
         self.drop_note();
         if self.s.core.turn.is_some() {
-            self.verdict(Watchdog::TurnTotal, cause.clone(), "The turn is stopped: its budget is used up.");
+            self.verdict(
+                Watchdog::TurnTotal,
+                cause.clone(),
+                "The turn is stopped: its budget is used up.",
+            );
             self.abort_turn(None, Some(cause));
         }
     }
@@ -338,7 +353,10 @@ impl Step<'_, '_> {
         }
         let cut = stop.is_some_and(|stop| stop.cut);
         let which = stop.map(|stop| stop.notice.budget.clone());
-        self.s.core.warned.retain(|notice| Some(&notice.budget) != which.as_ref());
+        self.s
+            .core
+            .warned
+            .retain(|notice| Some(&notice.budget) != which.as_ref());
         self.go_on(Resolution::Answered {
             answer: Answer::Extend { limit },
             by: by.clone(),

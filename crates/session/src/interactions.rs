@@ -275,8 +275,6 @@ fn check(ask: &Ask, answer: &Answer) -> Result<(), Rejection> {
         (Ask::Question { .. }, Answer::Dismiss {}) => Ok(()),
         (Ask::Permission { .. }, Answer::Question { .. } | Answer::Dismiss {} | Answer::Extend { .. })
         | (Ask::Question { .. }, Answer::Permission { .. } | Answer::Extend { .. })
-        | (Ask::Budget { .. }, _) => {
-            invalid("The answer is of another kind than the question.")
-        }
+        | (Ask::Budget { .. }, _) => invalid("The answer is of another kind than the question."),
     }
 }

@@ -88,7 +88,9 @@ impl Step<'_, '_> {
 
     /// A turn ended in the sandbox.
     pub(crate) fn count_turn(&mut self, turn: &TurnId, started_at: Timestamp) {
-        let seconds = u64::try_from(self.cx.now.since(started_at)).unwrap_or_default().div_ceil(1000);
+        let seconds = u64::try_from(self.cx.now.since(started_at))
+            .unwrap_or_default()
+            .div_ceil(1000);
         if let Some(kept) = self.s.core.kept.as_mut().filter(|kept| kept.turns.len() < MAX_TURNS) {
             kept.turns.push(TurnSeconds {
                 turn: turn.clone(),
@@ -148,7 +150,9 @@ impl Step<'_, '_> {
             Life::Idle | Life::Paused if core.budget.is_some() => "budget",
             Life::Idle | Life::Paused if core.archived_at.is_some() => "archived",
             Life::Idle | Life::Paused => kept.why.as_deref().unwrap_or("paused"),
-            Life::Starting { .. } | Life::Running { .. } | Life::Reconnecting { .. } | Life::Pausing { .. } => "replaced",
+            Life::Starting { .. } | Life::Running { .. } | Life::Reconnecting { .. } | Life::Pausing { .. } => {
+                "replaced"
+            }
         };
         why.to_owned()
     }
@@ -166,11 +170,19 @@ impl Step<'_, '_> {
 
     /// The ledger has it, or did not answer.
     pub(crate) fn booked(&mut self, generation: Generation, ok: bool) {
-        if self.s.live.booking.is_some_and(|(on_its_way, _)| on_its_way == generation) {
+        if self
+            .s
+            .live
+            .booking
+            .is_some_and(|(on_its_way, _)| on_its_way == generation)
+        {
             self.s.live.booking = None;
         }
         let unbooked = &mut self.s.core.unbooked;
-        let Some(at) = unbooked.iter().position(|waiting| waiting.life.generation == generation) else {
+        let Some(at) = unbooked
+            .iter()
+            .position(|waiting| waiting.life.generation == generation)
+        else {
             return;
         };
         self.dirty = true;
@@ -178,7 +190,10 @@ impl Step<'_, '_> {
             unbooked.remove(at);
         } else if let Some(waiting) = unbooked.get_mut(at) {
             waiting.failures = waiting.failures.saturating_add(1);
-            waiting.due = self.cx.now.plus(backoff(self.cx.timings.call_backoff, waiting.failures));
+            waiting.due = self
+                .cx
+                .now
+                .plus(backoff(self.cx.timings.call_backoff, waiting.failures));
         }
     }
 }

@@ -192,7 +192,13 @@ impl Session {
             open_parts: self.open.iter().map(crate::open_parts::Open::snapshot).collect(),
             queue: self.queue.iter().map(|placed| placed.prompt.clone()).collect(),
             turn: self.turn_info(),
-            interactions: self.core.interactions.values().chain(self.budget_ask()).cloned().collect(),
+            interactions: self
+                .core
+                .interactions
+                .values()
+                .chain(self.budget_ask())
+                .cloned()
+                .collect(),
             todos: self.core.todos.clone(),
             presence,
         }

@@ -15,9 +15,9 @@ use worker::js_sys::Uint8Array;
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys::ReadableStream;
 
+use super::Caller;
 use crate::http::App;
 use crate::http::error::ApiError;
-use super::Caller;
 use crate::ledger::commands::{CallEnd, Crossing, HeardCommand, SettleCommand, Settled};
 use crate::platform::{clock, rpc};
 
@@ -171,7 +171,9 @@ impl Books {
         } else {
             BudgetLevel::Soft
         };
-        let told = self.caller.tell_budget(&self.app, crossing.notice, level, crossing.reserve);
+        let told = self
+            .caller
+            .tell_budget(&self.app, crossing.notice, level, crossing.reserve);
         if let Err(error) = told.await {
             log::warn!(request = self.caller.request.as_str(); "budget: {}", error.source.unwrap_or(error.message));
         }
@@ -189,7 +191,13 @@ impl Books {
         command: &str,
         body: &B,
     ) -> Result<R, ApiError> {
-        rpc::post(&self.app.config.ledger(&self.caller.org)?, command, body, &self.caller.request).await
+        rpc::post(
+            &self.app.config.ledger(&self.caller.org)?,
+            command,
+            body,
+            &self.caller.request,
+        )
+        .await
     }
 }
 

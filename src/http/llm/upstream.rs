@@ -41,7 +41,9 @@ pub(super) fn endpoint<'p>(dialect: Dialect, path: &'p str, query: Option<&str>)
     };
     match (dialect, path) {
         (Dialect::Google, path) => google(path, query),
-        (Dialect::Openai | Dialect::Responses | Dialect::Anthropic, "chat/completions") => Some(plain(Wire::OpenAiChat)),
+        (Dialect::Openai | Dialect::Responses | Dialect::Anthropic, "chat/completions") => {
+            Some(plain(Wire::OpenAiChat))
+        }
         (Dialect::Openai | Dialect::Responses | Dialect::Anthropic, "responses") => Some(plain(Wire::OpenAiResponses)),
         (Dialect::Openai | Dialect::Responses | Dialect::Anthropic, "messages") => Some(plain(Wire::AnthropicMessages)),
         (Dialect::Openai | Dialect::Responses | Dialect::Anthropic, _) => None,
@@ -83,7 +85,9 @@ pub(super) fn request(
     }
     if let Some(key) = key {
         match known.dialect {
-            Dialect::Openai | Dialect::Responses => headers.set("authorization", &format!("Bearer {}", key.expose()))?,
+            Dialect::Openai | Dialect::Responses => {
+                headers.set("authorization", &format!("Bearer {}", key.expose()))?
+            }
             Dialect::Anthropic => headers.set("x-api-key", key.expose())?,
             Dialect::Google => headers.set("x-goog-api-key", key.expose())?,
         }

@@ -61,7 +61,11 @@ async fn answer(app: &App, actor: &Actor, whose: KeyOwner) -> Result<Response, A
     known.dedup();
     let list = ModelKeyList {
         org: of_org.map(provider).collect(),
-        keys: stored.iter().filter(|key| key.owner == whose).map(|key| key.shown.clone()).collect(),
+        keys: stored
+            .iter()
+            .filter(|key| key.owner == whose)
+            .map(|key| key.shown.clone())
+            .collect(),
         known,
     };
     Ok(json_response(StatusCode::OK, &list))
@@ -103,7 +107,9 @@ async fn store(app: &App, actor: &Actor, of: Of<'_>, provider: &str, body: &PutM
     let now = clock::now();
     let id: ModelKeyId = ids::mint(now);
     let key = body.key.expose();
-    let last_four = key.get(key.len().saturating_sub(4)..).filter(|_| key.len() >= SHOWS_FROM);
+    let last_four = key
+        .get(key.len().saturating_sub(4)..)
+        .filter(|_| key.len() >= SHOWS_FROM);
     let new = New {
         id: &id,
         of,
@@ -128,7 +134,9 @@ async fn store(app: &App, actor: &Actor, of: Of<'_>, provider: &str, body: &PutM
 }
 
 fn named(provider: &str) -> Result<ProviderName, ApiError> {
-    provider.parse().map_err(|e| ApiError::invalid("provider", format!("{e}")))
+    provider
+        .parse()
+        .map_err(|e| ApiError::invalid("provider", format!("{e}")))
 }
 
 /// Where the provider is. Nobody moves one that is known by name: other people's keys would follow.

@@ -76,7 +76,10 @@ fn refused(name: &str) -> ApiError {
 }
 
 fn nonsense(name: &str) -> ApiError {
-    ApiError::invalid("baseUrl", format!("{name} does not answer as a provider of models does"))
+    ApiError::invalid(
+        "baseUrl",
+        format!("{name} does not answer as a provider of models does"),
+    )
 }
 
 async fn ask(at: &Address, path: &str, key: &ProviderKey) -> worker::Result<(u16, Vec<u8>)> {
@@ -119,7 +122,8 @@ mod tests {
 
     #[test]
     fn only_names_that_can_be_ids_are_offered() {
-        let listed = serde_json::json!({ "data": [{ "id": "llama-3" }, { "id": "no spaces" }, { "name": "x" }, { "id": 7 }] });
+        let listed =
+            serde_json::json!({ "data": [{ "id": "llama-3" }, { "id": "no spaces" }, { "name": "x" }, { "id": 7 }] });
         let provider = "mine".parse().unwrap();
         assert_eq!(models(&listed, &provider), ["llama-3"]);
         assert!(models(&serde_json::json!({ "data": { "label": "a key" } }), &provider).is_empty());

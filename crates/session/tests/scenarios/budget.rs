@@ -90,7 +90,10 @@ fn a_warning_is_told_once_and_changes_nothing_else() {
     }
     let warned = |h: &Harness| {
         let events = h.events();
-        events.iter().filter(|event| matches!(event.body, EventBody::BudgetWarned { .. })).count()
+        events
+            .iter()
+            .filter(|event| matches!(event.body, EventBody::BudgetWarned { .. }))
+            .count()
     };
     assert_eq!(warned(&h), 1);
     assert_eq!(h.session.summary().budget, Some(BudgetLevel::Soft));
@@ -128,7 +131,11 @@ fn a_used_up_budget_gets_a_note_from_the_running_turn_then_the_session_rests_and
     assert_eq!((h.phase(), h.cause().code.as_str()), (Phase::Paused, "budget"));
     assert_eq!(h.session.summary().activity, Activity::AwaitingInput);
     assert_eq!(h.session.summary().budget, Some(BudgetLevel::UsedUp));
-    assert!(h.cause().message.contains("left a hand-over note"), "{}", h.cause().message);
+    assert!(
+        h.cause().message.contains("left a hand-over note"),
+        "{}",
+        h.cause().message
+    );
     assert!(matches!(asked(&h).ask, Ask::Budget { .. }));
     h.evict(false);
     assert!(matches!(asked(&h).ask, Ask::Budget { .. }));
@@ -199,10 +206,18 @@ fn without_a_reserve_the_turn_ends_with_the_reason_and_no_note() {
         EventBody::TurnFinished { cause, .. } => cause,
         _ => None,
     });
-    assert_eq!(finished.unwrap().code, "budget", "not what the engine made of the refusal");
+    assert_eq!(
+        finished.unwrap().code,
+        "budget",
+        "not what the engine made of the refusal"
+    );
     h.pass(10_000);
     h.outcome_is(SandboxState::Exited);
-    assert!(h.cause().message.contains("nothing left for a hand-over note"), "{}", h.cause().message);
+    assert!(
+        h.cause().message.contains("nothing left for a hand-over note"),
+        "{}",
+        h.cause().message
+    );
 }
 
 #[test]
@@ -218,7 +233,11 @@ fn a_reserve_that_others_have_used_ends_the_waiting_for_the_note() {
     heard(&mut h, BudgetLevel::UsedUp, false);
     h.event(ended(&turn, TurnOutcome::Failed));
     assert_eq!(h.phase(), Phase::Pausing);
-    assert_eq!(h.session.summary().queue, 0, "the note's prompt does not wait for another day");
+    assert_eq!(
+        h.session.summary().queue,
+        0,
+        "the note's prompt does not wait for another day"
+    );
 }
 
 #[test]
@@ -241,7 +260,10 @@ fn a_note_that_takes_too_long_is_not_waited_for() {
     let note = offered(&mut h).unwrap();
     h.event(taken(&turn, note));
     h.pass(5 * 60_000);
-    assert!(h.sent_to_runner().contains(&AgentFrame::Abort { turn_id: turn.clone() }));
+    assert!(
+        h.sent_to_runner()
+            .contains(&AgentFrame::Abort { turn_id: turn.clone() })
+    );
     h.event(ended(&turn, TurnOutcome::Aborted));
     assert_eq!(h.phase(), Phase::Pausing);
 }

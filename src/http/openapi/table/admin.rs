@@ -4,7 +4,9 @@ use errand_access::Action;
 use errand_protocol::accounts::{
     AuditPage, CreateInvitation, InvitationList, InvitationMade, Member, MemberList, PatchMember,
 };
-use errand_protocol::money::{Budget, BudgetList, Estimate, NewBudget, PatchBudget, PriceList, UsageHistory, UsageReport};
+use errand_protocol::money::{
+    Budget, BudgetList, Estimate, NewBudget, PatchBudget, PriceList, UsageHistory, UsageReport,
+};
 use errand_protocol::settings::SettingsPatch;
 use serde_json::json;
 

@@ -38,9 +38,13 @@ pub(super) fn models() -> Vec<Op> {
         .may(Action::WriteOwnSecrets)
         .nothing()
         .or(&[422]),
-        get("/api/admin/model-keys", "listModelKeysOfOrg", "The org's provider keys.")
-            .may(Action::ReadSettings)
-            .answers::<ModelKeyList>(200),
+        get(
+            "/api/admin/model-keys",
+            "listModelKeysOfOrg",
+            "The org's provider keys.",
+        )
+        .may(Action::ReadSettings)
+        .answers::<ModelKeyList>(200),
         put(
             "/api/admin/model-keys/{provider}",
             "setModelKeyOfOrg",

@@ -179,9 +179,13 @@ fn reading() -> Vec<Op> {
         )
         .may(Action::ReadSession)
         .answers::<Startup>(200),
-        get("/api/sessions/{id}/usage", "readSessionUsage", "What it and its turns used.")
-            .may(Action::ReadSession)
-            .answers::<SessionUsage>(200),
+        get(
+            "/api/sessions/{id}/usage",
+            "readSessionUsage",
+            "What it and its turns used.",
+        )
+        .may(Action::ReadSession)
+        .answers::<SessionUsage>(200),
         get(
             "/api/sessions/{id}/snapshot",
             "downloadWork",
