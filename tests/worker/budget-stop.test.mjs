@@ -90,8 +90,8 @@ describe('a used-up budget', () => {
     assert.deepEqual([hello.session.cause.code, hello.session.activity, hello.session.budget], ['budget', 'awaiting_input', 'used_up']);
     assert.match(hello.session.cause.message, /^The budget of each person of \$0\.01 is used up\. .*left a hand-over note/);
     assert.equal(asked.notice.budget, made.budget.id);
-    const { sessions } = await api(made.me, 'GET', '/api/sessions');
-    assert.equal(sessions[0].cause.code, 'budget', 'lists and the feed say so too');
+    const listed = async () => (await api(made.me, 'GET', '/api/sessions')).sessions[0];
+    await until(async () => (await listed()).cause?.code === 'budget', 'lists and the feed say so too');
     const startup = await api(made.me, 'GET', `/api/sessions/${made.session}/startup`);
     assert.deepEqual(startup.waiting.remedy, { kind: 'answer', interactionId: asked.id });
   });
