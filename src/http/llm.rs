@@ -281,9 +281,12 @@ async fn admission(app: &App, caller: &Caller, command: &mut AdmitCommand) -> Re
     }
 }
 
+/// Which session, of which budget, limit and period.
+type Warning = (SessionId, BudgetId, Micros, Option<Timestamp>);
+
 thread_local! {
     /// What sessions were warned of by this isolate. They know by themselves what they were told; this saves the asking.
-    static WARNED: RefCell<HashSet<(SessionId, BudgetId, Micros, Option<Timestamp>)>> = RefCell::default();
+    static WARNED: RefCell<HashSet<Warning>> = RefCell::default();
 }
 
 /// The session hears that most of a budget is spent, while the call goes on.

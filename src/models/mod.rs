@@ -16,7 +16,7 @@ use errand_ledger::vendors::{VENDORS, Vendor, VendorModel, vendor};
 use errand_protocol::access::Role;
 use errand_protocol::api::ErrorCode;
 use errand_protocol::ids::{OrgId, UserId};
-use errand_protocol::models::{Effort, KeyOwner, Lock, ModelChoice, ModelList};
+use errand_protocol::models::{BaseUrl, Effort, KeyOwner, Lock, ModelChoice, ModelList};
 use errand_protocol::runner::{Dialect, ModelSetup, ProviderSetup};
 use errand_protocol::text::ModelId;
 use errand_protocol::time::Timestamp;
@@ -353,7 +353,7 @@ pub(crate) fn known_address(config: &Config, provider: &str) -> Option<Address> 
         });
     }
     let vendor = vendor(provider)?;
-    let base_url = config.model_providers.get(provider).map(|url| url.as_str());
+    let base_url = config.model_providers.get(provider).map(BaseUrl::as_str);
     Some(Address {
         dialect: vendor.dialect,
         base_url: base_url.unwrap_or(vendor.base_url).to_owned(),

@@ -40,8 +40,8 @@ pub fn refusal(environment: Environment, url: &BaseUrl) -> Option<&'static str> 
 fn inner(url: &Url) -> bool {
     let Some(name) = url.domain() else { return true };
     let name = name.trim_end_matches('.').to_ascii_lowercase();
-    let below = |end: &&str| name == **end || name.strip_suffix(*end).is_some_and(|rest| rest.ends_with('.'));
-    !name.contains('.') || INNER.iter().any(|end| below(&end))
+    let below = |end: &str| name == end || name.strip_suffix(end).is_some_and(|rest| rest.ends_with('.'));
+    !name.contains('.') || INNER.iter().any(|end| below(end))
 }
 
 #[cfg(test)]

@@ -232,12 +232,12 @@ impl Step<'_, '_> {
             position: 0,
         });
         self.log(EventBody::PromptQueued { prompt });
-        self.to_the_front(&id, author);
+        self.runs_next(&id, author);
         Some(id)
     }
 
     /// It runs next. One that is being handed to the agent stays where it is.
-    pub(crate) fn to_the_front(&mut self, id: &PromptId, by: Person) {
+    pub(crate) fn runs_next(&mut self, id: &PromptId, by: Person) {
         let _ = self.move_prompt(id, Place::First, by);
     }
 
@@ -245,7 +245,7 @@ impl Step<'_, '_> {
     pub(crate) fn note_first(&mut self) {
         let note = self.s.core.budget.as_ref().and_then(|stop| stop.note.clone());
         if let (Some(note), Some(by)) = (note, errand()) {
-            self.to_the_front(&note, by);
+            self.runs_next(&note, by);
         }
     }
 

@@ -145,8 +145,7 @@ impl Step<'_, '_> {
         let core = &self.s.core;
         let why = match &core.life {
             Life::Terminated => "ended",
-            Life::Error { cause } => cause.code.as_str(),
-            Life::Starting { cause: Some(cause), .. } => cause.code.as_str(),
+            Life::Error { cause } | Life::Starting { cause: Some(cause), .. } => cause.code.as_str(),
             Life::Idle | Life::Paused if core.budget.is_some() => "budget",
             Life::Idle | Life::Paused if core.archived_at.is_some() => "archived",
             Life::Idle | Life::Paused => kept.why.as_deref().unwrap_or("paused"),

@@ -157,7 +157,7 @@ pub fn notice(number: u32, now: i64) -> BudgetNotice {
         what: "The budget".to_owned(),
         limit: Micros(1_000),
         spent: Micros(950),
-        until: (number % 2 == 0).then(|| time(now + 1 + i64::from(number % 7_200_000))),
+        until: number.is_multiple_of(2).then(|| time(now + 1 + i64::from(number % 7_200_000))),
     }
 }
 
@@ -167,7 +167,7 @@ pub fn answer(ask: &Ask, number: usize) -> Answer {
     match (ask, number % 8) {
         (Ask::Permission { .. }, 0..=3) => reply(PermissionReply::Once),
         (Ask::Permission { .. }, 4 | 5) => reply(PermissionReply::Reject),
-        (Ask::Permission { .. }, 6) | (Ask::Question { .. }, 0) => Answer::Dismiss {},
+        (Ask::Permission { .. } | Ask::Budget { .. }, 6) | (Ask::Question { .. }, 0) => Answer::Dismiss {},
         (Ask::Permission { .. }, _) => reply(PermissionReply::Always),
         (Ask::Question { .. }, 1..=3) => Answer::Question {
             answers: vec![vec!["red".to_owned()]],
@@ -175,7 +175,6 @@ pub fn answer(ask: &Ask, number: usize) -> Answer {
         (Ask::Question { .. }, _) => Answer::Question {
             answers: vec![vec!["blue".to_owned()]],
         },
-        (Ask::Budget { .. }, 6) => Answer::Dismiss {},
         (Ask::Budget { notice }, _) => Answer::Extend {
             limit: notice.limit.plus(Micros(1)),
         },

@@ -84,13 +84,12 @@ pub(super) fn request(
         }
     }
     if let Some(key) = key {
-        match known.dialect {
-            Dialect::Openai | Dialect::Responses => {
-                headers.set("authorization", &format!("Bearer {}", key.expose()))?
-            }
-            Dialect::Anthropic => headers.set("x-api-key", key.expose())?,
-            Dialect::Google => headers.set("x-goog-api-key", key.expose())?,
-        }
+        let (name, value) = match known.dialect {
+            Dialect::Openai | Dialect::Responses => ("authorization", format!("Bearer {}", key.expose())),
+            Dialect::Anthropic => ("x-api-key", key.expose().to_owned()),
+            Dialect::Google => ("x-goog-api-key", key.expose().to_owned()),
+        };
+        headers.set(name, &value)?;
     }
     let mut init = RequestInit::new();
     init.with_method(Method::Post)

@@ -15,6 +15,7 @@ use crate::db::Db;
 use crate::invariants;
 use crate::make::{START, accepted, ada, conn, new_session, prompt, spool, status};
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Harness {
     pub(crate) session: Session,
     pub(crate) db: Db,
