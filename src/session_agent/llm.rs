@@ -95,6 +95,7 @@ pub(super) async fn answer(write: &Write<'_>, id: &str, request_id: &str) -> Ans
 /// goes on. Who sees the session and may change budgets may do it, whoever's session it is.
 async fn extend(write: &Write<'_>, id: &str, request_id: &str) -> Answer {
     let (agent, actor): (&Rc<Agent>, &Actor) = (write.agent, write.actor);
+    agent.allow(actor, Action::ReadSession)?;
     allow::in_org(actor, Action::WriteBudgets)?;
     let PostAnswer { answer } = write.required()?;
     let Said::Extend { limit } = answer else {

@@ -38,7 +38,9 @@ pub(super) async fn serve(agent: &Rc<Agent>, mut request: Request) -> Answer {
         ["api", "sessions", _, rest @ ..] => {
             let actor = actor(&request)?;
             // Who redeems a link does not see the session yet: `shares::join` decides.
-            if rest == ["join"] && request.method() == Method::Post {
+            // What an answer takes depends on what is answered: `llm::answer` decides.
+            let decides = matches!(rest, ["join"] | ["interactions", _]) && request.method() == Method::Post;
+            if decides {
                 require_session(agent)?;
             } else {
                 agent.allow(&actor, action_of(&request.method(), rest))?;

@@ -7,7 +7,7 @@ import type { Visibility } from "./Visibility";
 
 /**
  * What one level says; what it does not mention is left to the levels before it. Also the answer of `GET
- * /api/admin/settings[/users/:id]`, and the body of `PUT`, which replaces what the level says.
+ * /api/admin/settings[/groups/:id|/users/:id]`, and the body of `PUT`, which replaces what the level says.
  */
 export type SettingsPatch = { 
 /**
@@ -37,4 +37,16 @@ defaultModel?: ModelId,
 /**
  * Which models people of each role can use. A role that is not mentioned can use all. Of the org as a whole only.
  */
-allowedModels?: { [key in OrgRole]?: Array<ModelPattern> }, };
+allowedModels?: { [key in OrgRole]?: Array<ModelPattern> }, 
+/**
+ * Memory of one sandbox, MiB.
+ */
+sandboxMemoryMib?: Limit, 
+/**
+ * CPU of one sandbox, thousandths of a core.
+ */
+sandboxCpuMillis?: Limit, 
+/**
+ * How long a sandbox may be up, minutes.
+ */
+sandboxMinutes?: Limit, };

@@ -23,4 +23,4 @@ pub use allow_list::{AllowList, Candidate};
 pub use models::ModelPolicy;
 pub use policy::{Refusal, Resource, SessionResource, decide};
 pub use principal::{Actor, Credential, CredentialId, Principal};
-pub use settings::{Limits, Settings, Usage};
+pub use settings::{ForSession, Levels, Limits, SandboxCaps, Settings, Usage};

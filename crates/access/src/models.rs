@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use errand_protocol::access::Role;
-use errand_protocol::settings::{ModelPattern, SettingsPatch};
+use errand_protocol::settings::ModelPattern;
 use errand_protocol::text::ModelId;
+
+use crate::settings::Levels;
 
 /// What holds for one person in one org.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,19 +17,22 @@ pub struct ModelPolicy {
 }
 
 impl ModelPolicy {
-    /// From what each level says, the later ones winning. Who may use what is said by the system and the org (the first
-    /// two) alone.
-    pub fn resolve(levels: &[SettingsPatch]) -> Self {
-        let mut policy = Self::default();
-        for (level, patch) in levels.iter().enumerate() {
-            if let Some(model) = &patch.default_model {
-                policy.default = Some(model.clone());
-            }
-            if let Some(allowed) = patch.allowed_models.as_ref().filter(|_| level < 2) {
-                policy.allowed.clone_from(allowed);
-            }
+    /// From what each level says, the later ones winning; of several groups the name that sorts first. Who may use what is
+    /// said by the system and the org alone.
+    pub fn resolve(levels: &Levels) -> Self {
+        let Levels {
+            system,
+            org,
+            groups,
+            user,
+        } = levels;
+        let of_groups = groups.iter().filter_map(|group| group.default_model.as_ref()).min();
+        let default = user.default_model.as_ref().or(of_groups).or(org.default_model.as_ref());
+        let allowed = org.allowed_models.as_ref().or(system.allowed_models.as_ref());
+        Self {
+            default: default.or(system.default_model.as_ref()).cloned(),
+            allowed: allowed.cloned().unwrap_or_default(),
         }
-        policy
     }
 
     /// Whether somebody with this role may use this model. A role of which nothing is said may use all.
@@ -40,6 +45,7 @@ impl ModelPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use errand_protocol::settings::SettingsPatch;
 
     fn patch(json: &str) -> SettingsPatch {
         serde_json::from_str(json).unwrap()
@@ -52,7 +58,10 @@ mod tests {
     #[test]
     fn a_role_may_use_what_the_org_says_and_all_when_it_says_nothing() {
         let org = patch(r#"{"allowedModels":{"member":["demo/*","openai/gpt-5-mini"],"viewer":[]}}"#);
-        let policy = ModelPolicy::resolve(&[SettingsPatch::default(), org]);
+        let policy = ModelPolicy::resolve(&Levels {
+            org,
+            ..Levels::default()
+        });
         let may = |role, id| policy.allows(role, &model(id));
         assert!(may(Role::Member, "demo/demo") && may(Role::Member, "openai/gpt-5-mini"));
         assert!(!may(Role::Member, "openai/gpt-5") && !may(Role::Viewer, "demo/demo"));
@@ -64,9 +73,18 @@ mod tests {
         let system = patch(r#"{"defaultModel":"demo/demo"}"#);
         let org = patch(r#"{"allowedModels":{"member":["demo/*"]}}"#);
         let user = patch(r#"{"defaultModel":"openai/gpt-5","allowedModels":{"member":["*"]}}"#);
-        let policy = ModelPolicy::resolve(&[system.clone(), org, user]);
+        let policy = ModelPolicy::resolve(&Levels {
+            system: system.clone(),
+            org,
+            user,
+            groups: Vec::new(),
+        });
         assert_eq!(policy.default, Some(model("openai/gpt-5")));
         assert!(!policy.allows(Role::Member, &model("openai/gpt-5")));
-        assert_eq!(ModelPolicy::resolve(&[system]).default, Some(model("demo/demo")));
+        let alone = Levels {
+            system,
+            ..Levels::default()
+        };
+        assert_eq!(ModelPolicy::resolve(&alone).default, Some(model("demo/demo")));
     }
 }

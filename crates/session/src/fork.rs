@@ -110,6 +110,7 @@ impl Survey {
             | EventBody::SessionArchived { .. }
             | EventBody::SessionJoined { .. }
             | EventBody::SessionShared { .. }
+            | EventBody::SessionUnshared { .. }
             | EventBody::SandboxStep { .. }
             | EventBody::SandboxReady { .. }
             | EventBody::SandboxTrouble { .. }

@@ -67,6 +67,7 @@ pub fn new_session() -> NewSession {
         repo: None,
         model: "demo/demo".parse().unwrap(),
         fork: None,
+        sandbox: errand_protocol::settings::SandboxWish::default(),
     }
 }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use errand_access::By;
 use errand_protocol::api::{ErrorBody, ErrorCode};
 use errand_protocol::ids::{
-    ApiKeyId, BudgetId, InteractionId, InvitationId, PromptId, SessionId, ShareId, SignInId, SnapshotId, UserId,
+    ApiKeyId, BudgetId, GroupId, InteractionId, InvitationId, PromptId, SessionId, ShareId, SignInId, SnapshotId,
+    UserId,
 };
 use errand_protocol::text::ProviderName;
 use schemars::SchemaGenerator;
@@ -181,6 +182,7 @@ fn id_after(word: &str) -> Option<(SchemaOf, &'static str)> {
         "sign-ins" => (of::<SignInId>, "Which sign-in."),
         "members" | "users" => (of::<UserId>, "Which person."),
         "invitations" => (of::<InvitationId>, "Which invitation."),
+        "groups" => (of::<GroupId>, "Which group."),
         "budgets" => (of::<BudgetId>, "Which budget."),
         "model-keys" => (of::<ProviderName>, "Which provider."),
         "llm" | "{provider}" => return None,

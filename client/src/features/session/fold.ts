@@ -84,6 +84,7 @@ function apply(draft: Draft, event: Event): void {
     case "session.archived":
     case "session.shared":
     case "session.joined":
+    case "session.unshared":
     case "prompt.moved":
     case "sandbox.snapshot":
     case "budget.warned":
