@@ -303,6 +303,13 @@ const SCREENS = {
     ...page('/settings/audit', { ...ORG, '/api/admin/audit': () => refusal(403, 'forbidden', 'this takes the role admin or above') }),
     go: ({ page }) => page.getByText('The audit log did not load').waitFor(),
   },
+  'group': {
+    ...page('/settings/members', ORG),
+    go: async ({ find }) => {
+      await find('group-people').first().click();
+      await find('group-member').first().waitFor();
+    },
+  },
   'not-for-you': { ...page('/settings/audit', asRole('member')), go: ({ find }) => find('not-for-you').waitFor() },
 };
 

@@ -5,6 +5,8 @@ import type { ApiKeyList } from "@/protocol/ApiKeyList";
 import type { AuditPage } from "@/protocol/AuditPage";
 import type { BudgetList } from "@/protocol/BudgetList";
 import type { Dimension } from "@/protocol/Dimension";
+import type { GroupDetail } from "@/protocol/GroupDetail";
+import type { GroupList } from "@/protocol/GroupList";
 import type { InvitationList } from "@/protocol/InvitationList";
 import type { MemberList } from "@/protocol/MemberList";
 import type { PriceList } from "@/protocol/PriceList";
@@ -31,6 +33,13 @@ export const invitationsQuery = read<InvitationList>("/api/admin/invitations");
 export const orgSettingsQuery = read<SettingsPatch>("/api/admin/settings");
 /** What is said of a member. */
 export const userSettingsQuery = (id: string) => read<SettingsPatch>(`/api/admin/settings/users/${id}`);
+/** What is said of a group. */
+export const groupSettingsQuery = (id: string) => read<SettingsPatch>(`/api/admin/settings/groups/${id}`);
+/** The groups of the org. */
+export const groupsQuery = read<GroupList>("/api/groups");
+/** One group with its people. */
+export const groupQuery = (id: string) => read<GroupDetail>(`/api/groups/${id}`);
+
 /** The org's budgets. */
 export const budgetsQuery = read<BudgetList>("/api/admin/budgets");
 /** The org's own prices. */

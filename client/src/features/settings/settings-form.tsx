@@ -13,17 +13,23 @@ import { useWrite } from "@/lib/write";
 import type { SettingsPatch } from "@/protocol/SettingsPatch";
 import type { Visibility } from "@/protocol/Visibility";
 
-type LimitName = "personConcurrentSessions" | "personDailySessions" | "orgConcurrentSessions" | "orgDailySessions";
-type Level = "org" | "user";
+type LimitName =
+  | "personConcurrentSessions" | "personDailySessions" | "orgConcurrentSessions" | "orgDailySessions"
+  | "sandboxMemoryMib" | "sandboxCpuMillis" | "sandboxMinutes";
+type Level = "org" | "group" | "user";
+const EVERY: readonly Level[] = ["org", "group", "user"];
 
 const LIMITS: readonly { name: LimitName; label: string; hint: string; levels: readonly Level[] }[] = [
-  { name: "personConcurrentSessions", label: "Sessions of one person at work", hint: "At the same time. Resting sessions do not count.", levels: ["org", "user"] },
-  { name: "personDailySessions", label: "Sessions of one person a day", hint: "Made within 24 hours.", levels: ["org", "user"] },
+  { name: "personConcurrentSessions", label: "Sessions of one person at work", hint: "At the same time. Resting sessions do not count.", levels: EVERY },
+  { name: "personDailySessions", label: "Sessions of one person a day", hint: "Made within 24 hours.", levels: EVERY },
   { name: "orgConcurrentSessions", label: "Sessions of the org at work", hint: "At the same time, of all people together.", levels: ["org"] },
   { name: "orgDailySessions", label: "Sessions of the org a day", hint: "Made within 24 hours, of all people together.", levels: ["org"] },
+  { name: "sandboxMemoryMib", label: "Memory of a sandbox", hint: "MiB.", levels: EVERY },
+  { name: "sandboxCpuMillis", label: "CPU of a sandbox", hint: "Thousandths of a core: 1000 is one.", levels: EVERY },
+  { name: "sandboxMinutes", label: "How long a sandbox is up", hint: "Minutes. Then its turn is stopped and its work kept; the next prompt gets another one.", levels: EVERY },
 ];
 
-const BEFORE: Record<Level, string> = { org: "As the installation says", user: "As the org says" };
+const BEFORE: Record<Level, string> = { org: "As the installation says", group: "As the org says", user: "As their groups or the org say" };
 const VISIBILITIES: readonly { value: Visibility; words: string }[] = [
   { value: "private", words: "Their owner and admins" },
   { value: "link", words: "Also who has a link" },
@@ -49,7 +55,11 @@ export function SettingsForm({ said, path, queryKey, level }: { said: SettingsPa
     const kept: SettingsPatch = Object.fromEntries(Object.entries(rest).filter(([name]) => !limits.some((limit) => limit.name === name)));
     const read = limits.map(({ name }) => [name, limitOf(drafts[name] ?? LEFT_OPEN)] as const);
     const set = read.flatMap(([name, value]) => ("limit" in value ? [[name, value.limit] as const] : []));
-    save.run({ ...kept, ...Object.fromEntries(set), ...(visibility === "" ? {} : { defaultVisibility: visibility }) });
+    save.run({
+      ...kept,
+      ...Object.fromEntries(set),
+      ...(visibility === "" ? {} : { defaultVisibility: visibility }),
+    });
   };
   return (
     <form onSubmit={submit} noValidate className="flex flex-col gap-4">
