@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use errand_access::AllowList;
 use errand_protocol::api::{ModelInfo, RepoInfo};
 use errand_protocol::ids::{OrgId, SessionId, UserId};
-use errand_protocol::runner::{Dialect, GitAuthor, ModelSetup, ProviderSetup};
+use errand_protocol::models::BaseUrl;
+use errand_protocol::money::Micros;
+use errand_protocol::runner::{Dialect, GitAuthor};
 use errand_protocol::sandbox::RepoSpec;
 use errand_protocol::settings::{Limit, SettingsPatch};
 use errand_protocol::text::{ModelId, RepoUrl};
@@ -121,6 +123,31 @@ pub struct ModelConfig {
     /// Longest answer, tokens.
     #[serde(default = "default_output")]
     pub output: u32,
+    /// It is locked until somebody stores a key of its provider.
+    #[serde(default)]
+    pub needs_key: bool,
+    /// It can be told how much to think.
+    #[serde(default)]
+    pub efforts: bool,
+}
+
+impl ModelConfig {
+    /// A model at this address, as usual in everything else.
+    pub fn at(provider: &str, model: &str, name: &str, dialect: Dialect, base_url: String) -> Self {
+        Self {
+            provider: provider.to_owned(),
+            model: model.to_owned(),
+            name: name.to_owned(),
+            demo: false,
+            dialect,
+            base_url,
+            api_key: None,
+            context: default_context(),
+            output: default_output(),
+            needs_key: false,
+            efforts: false,
+        }
+    }
 }
 
 fn default_context() -> u32 {
@@ -195,23 +222,9 @@ impl Models {
             .collect()
     }
 
-    /// How a runner's engine reaches each provider: through the LLM proxy, with its sandbox token as the key.
-    pub fn provider_setups(&self) -> BTreeMap<String, ProviderSetup> {
-        let mut setups = BTreeMap::new();
-        for (_, model) in &self.0 {
-            let setup = setups.entry(model.provider.clone()).or_insert_with(|| ProviderSetup {
-                dialect: model.dialect,
-                path: format!("/llm/{}/v1", model.provider),
-                models: Vec::new(),
-            });
-            setup.models.push(ModelSetup {
-                id: model.model.clone(),
-                name: model.name.clone(),
-                context: model.context,
-                output: model.output,
-            });
-        }
-        setups
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &(ModelId, ModelConfig)> {
+        self.0.iter()
     }
 }
 
@@ -269,6 +282,10 @@ pub struct Config {
     pub git_hosts: GitHosts,
     /// `GIT_COMMITTER`: who commits in sandboxes, as `Name <address>`; "Errand" at this origin's host when it is not set.
     pub committer: GitAuthor,
+    /// `MODEL_PROVIDERS`: where providers are that are known by name, when not at their usual address; JSON, name → address.
+    pub model_providers: BTreeMap<String, BaseUrl>,
+    /// `SANDBOX_PRICE`: micro-dollars that a second of a sandbox costs. Unset: nothing.
+    pub sandbox_price: Micros,
     /// `SAMPLE_REPO`.
     pub sample_repo: Option<RepoUrl>,
     /// `TIMINGS`: overrides of the session machine's deadlines, as the machine reads them.
@@ -331,6 +348,8 @@ impl Config {
             },
             runner_url: without_slash(&required(env, "RUNNER_URL")?),
             models: optional(env, "MODELS").map_or_else(|| Ok(Models::default()), |json| Models::parse(&json))?,
+            model_providers: json(env, "MODEL_PROVIDERS")?.unwrap_or_default(),
+            sandbox_price: json(env, "SANDBOX_PRICE")?.unwrap_or_default(),
             sample_repo: optional(env, "SAMPLE_REPO")
                 .map(|path| path.parse().map_err(|e| invalid("SAMPLE_REPO", format!("{e}"))))
                 .transpose()?,
@@ -449,12 +468,10 @@ mod tests {
     ]"#;
 
     #[test]
-    fn models_of_one_provider_become_one_proxy_path() {
+    fn the_first_model_is_the_default() {
         let models = Models::parse(TWO).unwrap();
         assert_eq!(models.default_model().unwrap().as_str(), "demo/scripted");
-        let setups = models.provider_setups();
-        assert_eq!(setups["demo"].path, "/llm/demo/v1");
-        assert_eq!(setups["demo"].models.len(), 2);
+        assert_eq!(models.iter().count(), 2);
         assert!(models.provider("nobody").is_none());
     }
 

@@ -11,6 +11,7 @@
 //! | [`session_registry`] | Durable Object, one per org: the index of its sessions |
 //! | [`event_bus`] | Durable Object, one per person: their live feed |
 //! | [`ledger`] | Durable Object, one per org: what model calls cost, and whether one more may be made |
+//! | `models` | which models somebody's sessions can use, and whose key opens each |
 //! | [`platform`] | clock, ids, cryptography, SQLite, logging, calls between objects |
 
 mod admission;
@@ -19,6 +20,7 @@ pub mod d1;
 pub mod event_bus;
 pub mod http;
 pub mod ledger;
+mod models;
 #[cfg(test)]
 mod native_sql;
 pub mod platform;

@@ -186,6 +186,7 @@ fn line(event: &RunnerEvent) -> Option<String> {
             match ask {
                 Ask::Permission { permission, .. } => format!("asks {permission}{placed}"),
                 Ask::Question { questions } => format!("asks {:?}{placed}", questions[0].header),
+                Ask::Budget { .. } => panic!("no engine asks for money"),
             }
         }
         RunnerEvent::InteractionClosed { .. } => "closed".to_owned(),

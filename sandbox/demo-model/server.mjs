@@ -22,7 +22,7 @@ import { parseArgs } from 'node:util'
 import { read } from './conversation.mjs'
 import { anthropicStream, failure, openaiStream, whole } from './dialects.mjs'
 import { scenario, wantsFast } from './scenarios.mjs'
-import { story, title } from './story.mjs'
+import { HAND_OVER, handOver, story, title } from './story.mjs'
 
 const MAX_BODY = 32 * 1024 * 1024
 const MAX_LOG = 1000
@@ -51,6 +51,7 @@ function plan(conversation) {
     return { kind: 'summary', text: '## Goal\nGo on with what was asked.\n\n## Done\nSee the files in the workspace.' }
   }
   if (/^Continue if you have next steps/.test(prompt)) return { kind: 'script', text: 'There is nothing left to do.' }
+  if (prompt.includes(HAND_OVER)) return { kind: 'note', text: handOver(conversation) }
   const scripted = scenario(conversation)
   return scripted ? { kind: 'scenario', ...scripted } : { kind: 'script', ...story(conversation) }
 }

@@ -213,6 +213,20 @@ function describe({ files, read }) {
   return `I see ${files.length} files here.${about}\n\n${shown.join('\n')}`
 }
 
+/** How the last prompt of a turn begins whose budget is used up (`NOTE` in `crates/session/src/budget.rs`). */
+export const HAND_OVER = 'The budget for this work is used up.'
+
+/** A hand-over note: what was asked, and where to look. */
+export function handOver({ said }) {
+  const asked = said.filter((text) => !text.includes(HAND_OVER)).map((text) => plain(text).slice(0, 200)).filter(Boolean)
+  return (
+    '## Hand-over note\n\n' +
+    `- **Asked:** ${asked.at(-1) ?? 'see the session'}\n` +
+    '- **Done:** what the messages above say; changed files are in the workspace.\n' +
+    '- **Next:** go on from there once there is more to spend.\n'
+  )
+}
+
 /** A title for a session, from its first prompt: its first sentence, shortened at a word where it is long. */
 export function title(prompt) {
   const clean = plain(prompt.replace(/^Generate a title for this conversation:\s*/i, '')).replace(/[`*_#"“”]/g, '')

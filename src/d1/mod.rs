@@ -11,6 +11,7 @@ pub mod invitations;
 pub mod members;
 pub mod repositories;
 pub mod secrets;
+pub mod model_keys;
 pub mod sessions;
 pub mod settings;
 pub mod users;

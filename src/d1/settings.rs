@@ -52,6 +52,11 @@ struct Row {
 
 /// What holds for a person in an org.
 pub async fn resolved(config: &Config, org: &OrgId, user: &UserId) -> worker::Result<Settings> {
+    Ok(Settings::resolve(&levels(config, org, user).await?))
+}
+
+/// What the levels say for a person in an org.
+pub async fn levels(config: &Config, org: &OrgId, user: &UserId) -> worker::Result<Levels> {
     let sql = "SELECT level, subject, key, value FROM settings WHERE org_id = ?1 AND (
         (level = 'org' AND subject = ?1) OR (level = 'user' AND subject = ?2)
         OR (level = 'group' AND subject IN (SELECT group_id FROM group_members WHERE org_id = ?1 AND user_id = ?2)))";
@@ -64,12 +69,12 @@ pub async fn resolved(config: &Config, org: &OrgId, user: &UserId) -> worker::Re
         .map(|row| row.subject.as_str())
         .collect();
     let of_group = |group: &str| patch(rows.iter().filter(|row| row.level == "group" && row.subject == group));
-    Ok(Settings::resolve(&Levels {
+    Ok(Levels {
         system: config.settings.clone(),
         org: of(Level::Org(org))?,
         groups: groups.into_iter().map(of_group).collect::<worker::Result<_>>()?,
         user: of(Level::User(user))?,
-    }))
+    })
 }
 
 /// What one level says.

@@ -129,7 +129,7 @@ impl ApiError {
         self.log(request_id);
         let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = match dialect {
-            Dialect::Openai | Dialect::Anthropic => serde_json::json!({
+            Dialect::Openai | Dialect::Responses | Dialect::Anthropic => serde_json::json!({
                 "type": "error",
                 "error": {
                     "type": self.code,

@@ -1,7 +1,7 @@
 //! The LLM proxy (DESIGN §4): `/llm/{provider}/…`, the engine's provider address. The sandbox shows its token, the
 //! session says for whom and for which turn, the org's ledger admits the call, and the Worker puts in the provider's key.
-//! Requests are read whole (the model they name must be one of the installation's), answers are streamed through
-//! unchanged and counted on their way ([`meter`]).
+//! Requests are read whole (the model they name must be one that the session's owner can use: `models`), answers are
+//! streamed through unchanged and counted on their way ([`meter`]).
 //!
 //! For which turn a call is made is asked of the session, not taken from the request: what runs in the sandbox could
 //! write anything there, and the session is asked anyway whether its sandbox may still speak.
@@ -11,6 +11,8 @@
 mod meter;
 mod upstream;
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use axum::Extension;
@@ -19,22 +21,26 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use errand_ledger::asked::Asked;
 use errand_protocol::api::ErrorCode;
+use errand_protocol::ids::{BudgetId, Generation, OrgId, SessionId, UserId};
+use errand_protocol::money::{BudgetLevel, BudgetNotice, Micros};
 use errand_protocol::runner::Dialect;
 use errand_protocol::text::ModelId;
+use errand_protocol::time::Timestamp;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use worker::Delay;
 
 use self::meter::Meter;
 use self::upstream::Endpoint;
 use super::error::ApiError;
 use super::{App, NativeBody, RequestId, auth, json};
-use crate::config::ModelConfig;
-use crate::ledger::commands::{Admission, AdmitCommand, Payer};
+use crate::config::Secret;
+use crate::ledger::commands::{Admission, AdmitCommand};
+use crate::models::{self, Found, Key};
 use crate::platform::sandbox_token::{self, Audience, Claims};
 use crate::platform::{clock, ids, rpc};
-use crate::session_agent::commands::LlmAccess;
+use crate::session_agent::commands::{BudgetNews, LlmAccess, LlmGrant};
 
 /// Largest request: a full context window with pictures.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
@@ -43,6 +49,8 @@ const HEAD_LIMIT: Duration = Duration::from_mins(10);
 /// How a call waits for those before it, near a budget's end; then the engine is told to come again.
 const WAIT_STEP: Duration = Duration::from_millis(250);
 const WAIT_STEPS: u32 = 240;
+/// So many warnings are remembered.
+const MAX_WARNED: usize = 5_000;
 /// What of the provider's headers the engine gets to see: the kind of body, and what its retries go by.
 const RETURNED: [&str; 6] = [
     "content-type",
@@ -57,28 +65,109 @@ const RETURNED: [&str; 6] = [
 #[worker::send]
 pub(super) async fn proxy(State(app): State<App>, Extension(id): Extension<RequestId>, request: Request) -> Response {
     let provider = address(request.uri().path()).map_or("", |(provider, _)| provider);
-    let dialect = app.config.models.provider(provider).map(|known| known.dialect);
+    let dialect = models::known_address(&app.config, provider).map(|known| known.dialect);
     match relay(&app, &id.0, request).await {
         Ok(response) => response,
         Err(error) => error.into_llm_response(&id.0, dialect.unwrap_or(Dialect::Openai)),
     }
 }
 
+/// Whose call it is.
+#[derive(Debug, Clone)]
+struct Caller {
+    org: OrgId,
+    session: SessionId,
+    generation: Generation,
+    /// The reference of the request, for the logs.
+    request: String,
+}
+
 async fn relay(app: &App, id: &str, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let claims = authenticate(app, &parts.headers)?;
+    let caller = Caller {
+        org: claims.org,
+        session: claims.sub,
+        generation: claims.generation,
+        request: id.to_owned(),
+    };
+    let grant = caller.grant(app).await?;
+    let usable = models::usable(&app.config, &caller.org, &grant.payer.user).await?;
     let (provider, path) = address(parts.uri.path()).ok_or_else(|| ApiError::not_found("address"))?;
-    let known = app.config.models.provider(provider);
-    let known = known.ok_or_else(|| ApiError::not_found("provider"))?;
-    let to = upstream::endpoint(known.dialect, path, parts.uri.query());
+    let at = usable.address(&app.config, provider);
+    let at = at.ok_or_else(|| ApiError::not_found("provider"))?;
+    let to = upstream::endpoint(at.dialect, path, parts.uri.query());
     let to = to.ok_or_else(|| ApiError::not_found("address"))?;
     if parts.method != http::Method::POST {
         return Err(ApiError::method_not_allowed("POST"));
     }
     let bytes = json::read(body, MAX_BYTES).await?;
-    let (model, known) = wanted_model(app, provider, &to, &bytes)?;
-    let meter = admitted(app, id, &claims, &to, (&model, known), &bytes).await?;
-    ask(known, &model, &to, &parts.headers, &bytes, meter).await
+    let wanted = wanted_model(provider, &to, &bytes)?;
+    let found = usable.open(&app.config, &wanted)?;
+    let key = key(app, &caller, &grant.payer.user, &usable.name, &found.key)?;
+    let meter = admitted(app, &caller, grant, &to, &found, &bytes).await?;
+    ask(&found, key.as_ref(), &to, &parts.headers, &bytes, meter).await
+}
+
+impl Caller {
+    /// Asks the session whether this sandbox may still call models, and for whom.
+    async fn grant(&self, app: &App) -> Result<LlmGrant, ApiError> {
+        self.ask_session(app, "llm-access", &self.access()).await
+    }
+
+    fn access(&self) -> LlmAccess {
+        LlmAccess {
+            org: self.org.clone(),
+            generation: self.generation,
+        }
+    }
+
+    /// Tells the session how a budget stands. Answers what holds then.
+    async fn tell_budget(
+        &self,
+        app: &App,
+        notice: BudgetNotice,
+        level: BudgetLevel,
+        reserve: bool,
+    ) -> Result<LlmGrant, ApiError> {
+        let news = BudgetNews {
+            access: self.access(),
+            notice,
+            level,
+            reserve,
+        };
+        self.ask_session(app, "budget", &news).await
+    }
+
+    async fn ask_session(&self, app: &App, command: &str, body: &impl Serialize) -> Result<LlmGrant, ApiError> {
+        let asked = rpc::post(&app.config.session_agent(&self.session)?, command, body, &self.request).await;
+        let over = |code| matches!(code, ErrorCode::NotFound | ErrorCode::Conflict | ErrorCode::Terminated);
+        asked.map_err(|error: ApiError| if over(error.code) { refused() } else { error })
+    }
+}
+
+/// The key of a model that can be used. That a stored one is used is noted after the answer.
+fn key(app: &App, caller: &Caller, owner: &UserId, name: &str, key: &Key) -> Result<Option<Secret>, ApiError> {
+    let stored = match key {
+        Key::NotNeeded | Key::Missing => return Ok(None),
+        Key::Installation(key) => return Ok(Some(key.clone())),
+        Key::Stored(stored) => stored,
+    };
+    let (secret, anew) = models::opened(&app.config, &caller.org, stored)?;
+    let used = models::Use {
+        org: caller.org.clone(),
+        owner: owner.clone(),
+        name: name.to_owned(),
+        session: caller.session.clone(),
+        request: caller.request.clone(),
+        key: stored.clone(),
+        anew,
+    };
+    if used.is_new() {
+        let config = std::sync::Arc::clone(&app.config);
+        app.context.wait_until(async move { used.write(&config).await });
+    }
+    Ok(Some(secret))
 }
 
 /// `{provider}` and what follows it.
@@ -112,13 +201,8 @@ struct Wanted {
 #[derive(Deserialize)]
 struct AnyObject {}
 
-/// The model that the request names; only the installation's own are relayed.
-fn wanted_model<'a>(
-    app: &'a App,
-    provider: &str,
-    to: &Endpoint<'_>,
-    body: &[u8],
-) -> Result<(ModelId, &'a ModelConfig), ApiError> {
+/// The model that the request names.
+fn wanted_model(provider: &str, to: &Endpoint<'_>, body: &[u8]) -> Result<ModelId, ApiError> {
     let name = if let Some(name) = to.model {
         let AnyObject {} = json::parse_json(body)?;
         name.to_owned()
@@ -127,42 +211,31 @@ fn wanted_model<'a>(
         model
     };
     let id = format!("{provider}/{name}");
-    let known = id.parse().ok().and_then(|id: ModelId| {
-        let known = app.config.models.get(&id)?;
-        Some((id, known))
-    });
-    known.ok_or_else(|| ApiError::invalid("model", format!("{id} is not one of this installation's models")))
+    id.parse().map_err(|e| ApiError::invalid("model", format!("{e}")))
 }
 
-/// Asks the session for whom the call is, and the ledger whether it may be made. From here on it is booked.
+/// Asks the ledger whether the call may be made. From here on it is booked.
 async fn admitted(
     app: &App,
-    id: &str,
-    claims: &Claims,
+    caller: &Caller,
+    grant: LlmGrant,
     to: &Endpoint<'_>,
-    (model, known): (&ModelId, &ModelConfig),
+    found: &Found,
     body: &[u8],
 ) -> Result<Meter, ApiError> {
-    let access = LlmAccess {
-        org: claims.org.clone(),
-        generation: claims.generation,
-    };
-    let payer: Result<Payer, ApiError> =
-        rpc::post(&app.config.session_agent(&claims.sub)?, "llm-access", &access, id).await;
-    let over = |code| matches!(code, ErrorCode::NotFound | ErrorCode::Conflict | ErrorCode::Terminated);
-    let payer = payer.map_err(|error| if over(error.code) { refused() } else { error })?;
-    let asked = Asked::read(to.wire, body, Some(known.output.into()));
-    let command = AdmitCommand {
+    let asked = Asked::read(to.wire, body, Some(found.model.output.into()));
+    let mut command = AdmitCommand {
         call: ids::mint(clock::now()),
-        payer,
-        model: model.clone(),
-        demo: known.demo,
+        payer: grant.payer,
+        model: found.id.clone(),
+        demo: found.model.demo,
         input_bound: asked.input_bound,
         input_guess: asked.input_guess,
         output_bound: asked.output_bound,
+        note: grant.note,
     };
-    let meter = Meter::begin(app, &claims.org, command.call.clone(), asked.input_guess, id);
-    match admission(app, id, claims, &command).await {
+    let meter = Meter::begin(app, caller, command.call.clone(), asked.input_guess);
+    match admission(app, caller, &mut command).await {
         Ok(()) => Ok(meter),
         Err(refusal) => {
             meter.refused();
@@ -171,15 +244,32 @@ async fn admitted(
     }
 }
 
-async fn admission(app: &App, id: &str, claims: &Claims, command: &AdmitCommand) -> Result<(), ApiError> {
-    let ledger = app.config.ledger(&claims.org)?;
+/// A session whose call is refused hears of it, and is told to stop; then its calls may use what is kept for its
+/// hand-over note, this one included.
+async fn admission(app: &App, caller: &Caller, command: &mut AdmitCommand) -> Result<(), ApiError> {
+    let ledger = app.config.ledger(&caller.org)?;
     let mut patience = WAIT_STEPS;
     loop {
-        match rpc::post(&ledger, "admit", command, id).await? {
-            Admission::Admitted {} => return Ok(()),
-            Admission::Refused { why, budget, until } => {
+        match rpc::post(&ledger, "admit", &*command, &caller.request).await? {
+            Admission::Admitted { near } => {
+                warn(app, caller, near);
+                return Ok(());
+            }
+            Admission::Refused { why, notice, reserve } => {
+                let told = caller
+                    .tell_budget(app, notice.clone(), BudgetLevel::UsedUp, reserve)
+                    .await?;
+                if reserve && told.note && !command.note {
+                    command.note = true;
+                    continue;
+                }
                 let mut error = ApiError::new(ErrorCode::BudgetExhausted, why);
-                error.details = Some(serde_json::json!({ "budget": budget, "until": until }));
+                error.details = Some(serde_json::json!({ "budget": notice.budget, "until": notice.until }));
+                return Err(error);
+            }
+            Admission::NoPrice { why, budget } => {
+                let mut error = ApiError::new(ErrorCode::BudgetExhausted, why);
+                error.details = Some(serde_json::json!({ "budget": budget }));
                 return Err(error);
             }
             Admission::Wait { why } if patience == 0 => return Err(ApiError::new(ErrorCode::RateLimited, why)),
@@ -191,16 +281,50 @@ async fn admission(app: &App, id: &str, claims: &Claims, command: &AdmitCommand)
     }
 }
 
+/// Which session, of which budget, limit and period.
+type Warning = (SessionId, BudgetId, Micros, Option<Timestamp>);
+
+thread_local! {
+    /// What sessions were warned of by this isolate. They know by themselves what they were told; this saves the asking.
+    static WARNED: RefCell<HashSet<Warning>> = RefCell::default();
+}
+
+/// The session hears that most of a budget is spent, while the call goes on.
+fn warn(app: &App, caller: &Caller, near: Option<BudgetNotice>) {
+    let Some(notice) = near else { return };
+    let of = (
+        caller.session.clone(),
+        notice.budget.clone(),
+        notice.limit,
+        notice.until,
+    );
+    let news = WARNED.with_borrow_mut(|warned| {
+        if warned.len() >= MAX_WARNED {
+            warned.clear();
+        }
+        warned.insert(of)
+    });
+    if !news {
+        return;
+    }
+    let (app, caller, context) = (app.clone(), caller.clone(), app.context.clone());
+    context.wait_until(async move {
+        if let Err(error) = caller.tell_budget(&app, notice, BudgetLevel::Soft, true).await {
+            log::warn!(request = caller.request.as_str(); "budget: {}", error.source.unwrap_or(error.message));
+        }
+    });
+}
+
 /// Asks the provider, and streams what it answers.
 async fn ask(
-    known: &ModelConfig,
-    model: &ModelId,
+    found: &Found,
+    key: Option<&Secret>,
     to: &Endpoint<'_>,
     headers: &HeaderMap,
     body: &[u8],
     mut meter: Meter,
 ) -> Result<Response, ApiError> {
-    let request = upstream::request(known, known.api_key.as_ref(), to, headers, body)?;
+    let request = upstream::request(&found.model, key, to, headers, body)?;
     meter.sent();
     match rpc::fetch(request, HEAD_LIMIT).await {
         Ok(response) => {
@@ -210,8 +334,8 @@ async fn ask(
         }
         Err(error) => {
             meter.unreachable();
-            let mut refusal = ApiError::unavailable(format!("the endpoint of {model} cannot be reached"));
-            refusal.source = Some(format!("llm {model}: {error}"));
+            let mut refusal = ApiError::unavailable(format!("the endpoint of {} cannot be reached", found.id));
+            refusal.source = Some(format!("llm {}: {error}", found.id));
             Err(refusal)
         }
     }

@@ -17,6 +17,7 @@ mod keys;
 mod limited;
 mod llm;
 mod members;
+mod model_keys;
 mod money;
 mod oauth;
 #[cfg(test)]
@@ -42,6 +43,7 @@ use worker::{Context, Env, ResponseBody};
 
 use self::audit::Asked;
 use self::error::ApiError;
+pub(crate) use self::money::check_limit;
 use crate::config::Config;
 use crate::platform::{clock, ids, rpc};
 

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use errand_access::{Action, Actor};
 use errand_protocol::ids::BudgetId;
 use errand_protocol::money::{Dimension, Micros, NewBudget, PatchBudget, PriceList};
+use errand_protocol::text::{ModelId, RepoUrl};
 use http::{HeaderMap, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +15,8 @@ use super::error::{ApiError, json_response};
 use super::json::Json;
 use super::{App, RequestId, allow, idempotency};
 use crate::ledger::commands::{
-    ChangeBudgetCommand, HistoryCommand, MadeBudget, MakeBudgetCommand, RemoveBudgetCommand, SetPricesCommand,
-    UsageCommand,
+    ChangeBudgetCommand, EstimateCommand, HistoryCommand, MadeBudget, MakeBudgetCommand, RemoveBudgetCommand,
+    SetPricesCommand, UsageCommand,
 };
 use crate::platform::{clock, ids, rpc};
 
@@ -90,6 +91,31 @@ fn history_command(actor: &Actor, query: HistoryQuery) -> Result<HistoryCommand,
     })
 }
 
+#[derive(Debug, Deserialize)]
+struct EstimateQuery {
+    repo: Option<RepoUrl>,
+    model: Option<ModelId>,
+}
+
+/// `GET /api/usage/estimate?repo=&model=`: what turns on a repository cost and took lately.
+#[worker::send]
+pub(super) async fn estimate(
+    State(app): State<App>,
+    Extension(id): Extension<RequestId>,
+    actor: Actor,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let query = axum::extract::Query::<EstimateQuery>::try_from_uri(&uri)
+        .map_err(|_| ApiError::bad_request("repo must be a repository's address, model provider/model"))?
+        .0;
+    allow::to_create(&actor, query.repo.as_ref())?;
+    let command = EstimateCommand {
+        repo: query.repo,
+        model: query.model.map(|model| model.with_effort().0),
+    };
+    ask(&app, &actor, "estimate", &command, &id).await
+}
+
 /// `GET /api/admin/budgets`.
 #[worker::send]
 pub(super) async fn budgets(
@@ -140,6 +166,7 @@ pub(super) async fn change_budget(
     let command = ChangeBudgetCommand {
         id: budget_id(&budget)?,
         limit,
+        raise: false,
     };
     ask(&app, &actor, "change-budget", &command, &id).await
 }
@@ -213,7 +240,11 @@ fn budget_id(text: &str) -> Result<BudgetId, ApiError> {
     text.parse().map_err(|_| ApiError::not_found("budget"))
 }
 
-fn check_limit(limit: Micros) -> Result<(), ApiError> {
+/// A limit of a budget that is a mistake.
+///
+/// # Errors
+/// Invalid when it is too high.
+pub(crate) fn check_limit(limit: Micros) -> Result<(), ApiError> {
     if limit > MAX_LIMIT {
         return Err(ApiError::invalid(
             "limit",

@@ -6,7 +6,7 @@ use errand_protocol::api::ErrorCode;
 
 use super::error::ApiError;
 use super::{
-    App, audit, environment, forward, git, git_credentials, groups, health, keys, llm, members, money, oauth,
+    App, audit, environment, forward, git, git_credentials, groups, health, keys, llm, members, model_keys, money, oauth,
     repositories, secrets, sessions, settings, sign_in, snapshots,
 };
 
@@ -70,8 +70,15 @@ pub(super) fn router(app: App) -> Router {
         .route("/api/sessions/{id}/snapshot", get(snapshots::last))
         .route("/api/sessions/{id}/egress/allow", post(repositories::allow_host))
         .route("/api/sessions/{id}/{*rest}", any(forward::to_session))
+        .route("/api/models", get(model_keys::list_models))
+        .route("/api/model-keys", get(model_keys::list))
+        .route(
+            "/api/model-keys/{provider}",
+            put(model_keys::put).delete(model_keys::remove),
+        )
         .route("/api/usage", get(money::usage))
         .route("/api/usage/history", get(money::history))
+        .route("/api/usage/estimate", get(money::estimate))
         .route("/api/secrets", get(secrets::list_own))
         .route("/api/secrets/{name}", put(secrets::put_own).delete(secrets::remove_own))
         // For those who answer for the org.
@@ -80,6 +87,11 @@ pub(super) fn router(app: App) -> Router {
         .route(
             "/api/admin/secrets/{name}",
             put(secrets::put_of_org).delete(secrets::remove_of_org),
+        )
+        .route("/api/admin/model-keys", get(model_keys::list_of_org))
+        .route(
+            "/api/admin/model-keys/{provider}",
+            put(model_keys::put_of_org).delete(model_keys::remove_of_org),
         )
         .route("/api/admin/budgets", get(money::budgets).post(money::make_budget))
         .route(

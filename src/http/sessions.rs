@@ -7,7 +7,6 @@ use errand_access::{Action, Actor, Credential};
 use errand_protocol::access::Role;
 use errand_protocol::api::{CreateSession, RepoInfo, RepoList};
 use errand_protocol::ids::SessionId;
-use errand_protocol::text::ModelId;
 use http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
 
@@ -15,7 +14,7 @@ use super::error::{ApiError, json_response};
 use super::json::Json;
 use super::{App, RequestId, allow, forward, idempotency};
 use crate::admission;
-use crate::config::Config;
+use crate::models;
 use crate::platform::rpc;
 use crate::session_registry::commands::{ListCommand, RecentReposCommand, Which};
 
@@ -79,7 +78,8 @@ pub(super) async fn create(
     Json(mut request): Json<CreateSession>,
 ) -> Result<Response, ApiError> {
     allow::to_create(&actor, request.repo.as_ref().map(|repo| &repo.url))?;
-    request.model = Some(chosen_model(&app.config, request.model.take())?);
+    let usable = models::usable(&app.config, &actor.org, &actor.person.id).await?;
+    request.model = Some(usable.chosen(&app.config, request.model.take())?);
     let session = session_id(&actor, &request, &headers)?;
     let stub = app.config.session_agent(&session)?;
     let wish = admission::Wish {
@@ -153,21 +153,6 @@ fn list_query(uri: &Uri) -> Result<ListQuery, ApiError> {
         return Err(ApiError::invalid("filter", "filter must be mine or all"));
     }
     Ok(query)
-}
-
-fn chosen_model(config: &Config, wanted: Option<ModelId>) -> Result<ModelId, ApiError> {
-    match wanted {
-        Some(model) if config.models.get(&model).is_some() => Ok(model),
-        Some(model) => Err(ApiError::invalid(
-            "model",
-            format!("{model} is not one of this installation's models"),
-        )),
-        None => config.models.default_model().cloned().ok_or_else(|| {
-            ApiError::unavailable(
-                "this installation has no model; set ERRAND_MODEL_BASE_URL and ERRAND_MODEL, or MODELS",
-            )
-        }),
-    }
 }
 
 /// The client's id; else the one that belongs to its idempotency key; else a new one.

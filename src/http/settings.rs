@@ -13,6 +13,7 @@ use super::json::Json;
 use super::{App, allow, groups};
 use crate::d1::members;
 use crate::d1::settings::{self, Level};
+use crate::models;
 use crate::platform::clock;
 
 /// `GET /api/admin/settings`.
@@ -94,6 +95,7 @@ fn nothing_of_the_org(body: &SettingsPatch) -> Result<(), ApiError> {
         SettingsPatch {
             org_concurrent_sessions: None,
             org_daily_sessions: None,
+            allowed_models: None,
             ..
         } => Ok(()),
         _ => Err(ApiError::invalid("orgDailySessions", message)),
@@ -102,6 +104,7 @@ fn nothing_of_the_org(body: &SettingsPatch) -> Result<(), ApiError> {
 
 async fn replace(app: &App, actor: &Actor, level: Level<'_>, body: &SettingsPatch) -> Result<Response, ApiError> {
     settings::write(&app.config, &actor.org, level, body, &actor.person.id, clock::now()).await?;
+    models::forget(&actor.org);
     Ok(json_response(StatusCode::OK, body))
 }
 

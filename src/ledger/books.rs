@@ -3,79 +3,101 @@
 
 use std::collections::BTreeMap;
 
-use errand_ledger::admission::{self, Decision, Held, Level, Standing};
+use errand_ledger::admission::{self, Decision, Held, Level, Purpose, Standing};
 use errand_ledger::period;
 use errand_ledger::price::{self, Tariff};
 use errand_protocol::api::ErrorCode;
 use errand_protocol::money::{
-    Budget, BudgetState, Dimension, Micros, Period, Price, Rates, Tokens, UsageHistory, UsageReport,
+    Budget, BudgetNotice, BudgetState, Dimension, Estimate, Micros, Period, Price, Rates, SessionUsage, Spending,
+    SpendingOf, Tokens, UsageHistory, UsageReport,
 };
-use errand_protocol::text::ModelId;
+use errand_protocol::text::{ModelId, RepoUrl};
 use errand_protocol::time::Timestamp;
 use errand_session::sql::{Sql, SqlError};
 
 use super::commands::{
-    Admission, AdmitCommand, CallEnd, ChangeBudgetCommand, Crossing, HistoryCommand, MadeBudget, MakeBudgetCommand,
-    Payer, SettleCommand, Settled, UsageCommand,
+    Admission, AdmitCommand, CallEnd, ChangeBudgetCommand, Crossing, EstimateCommand, HistoryCommand, MadeBudget,
+    MakeBudgetCommand, Payer, SandboxCommand, SessionUsageCommand, SettleCommand, Settled, UsageCommand,
 };
 use super::store::{self, Booking, Call, CallState};
 use crate::http::error::ApiError;
+use crate::session_registry::starts::percentiles;
 
 /// A call of which nothing was heard for so long is lost: longer than a provider may take to begin its answer.
 pub(super) const LOST_AFTER_MS: i64 = 15 * 60 * 1000;
 /// Subjects of each dimension in a report.
 const REPORTED: u32 = 50;
+/// An estimate looks at so many turns, and so far back.
+const ESTIMATED: u32 = 200;
+const ESTIMATE_MS: i64 = 90 * 24 * 60 * 60 * 1000;
 /// Budgets of one org, at most: each call looks at all of them.
 const MAX_BUDGETS: usize = 200;
 
 /// Whether the call may be made; if so it is on its way from now on.
 pub(super) fn admit(sql: &impl Sql, command: &AdmitCommand, now: Timestamp) -> Result<Admission, SqlError> {
     if store::call(sql, &command.call)?.is_some() {
-        return Ok(Admission::Admitted {});
+        return Ok(Admission::Admitted { near: None });
     }
     book_lost(sql, now)?;
     let tariff = tariff_of(&store::prices(sql)?, &command.model, command.demo, now);
     let open = store::open_calls(sql)?;
     let standings = standings(sql, &command.payer, &open, now)?;
-    let refused = |standing: &Standing, why: String, until: Option<Timestamp>| Admission::Refused {
-        why,
-        budget: standing.budget.id.clone(),
-        until,
-    };
-    Ok(match admission::admit(&standings, tariff.is_some(), now) {
+    let purpose = if command.note { Purpose::Note } else { Purpose::Work };
+    Ok(match admission::admit(&standings, tariff.is_some(), purpose, now) {
         Decision::Admitted => {
             let held = match (tariff, command.input_bound, command.output_bound) {
                 (Some(tariff), Some(input), Some(output)) => Some(tariff.at_most(input, output)),
                 _ => None,
             };
             store::open(sql, command, held, now)?;
-            Admission::Admitted {}
+            Admission::Admitted {
+                near: nearest(&standings, now),
+            }
         }
         Decision::Wait(standing) => Admission::Wait {
             why: format!("{} is nearly used up: calls go one by one", name(&standing.budget)),
         },
         Decision::Refused { standing, until } => {
             let anew = until.map_or(String::new(), |until| format!(", until it begins anew at {until}"));
-            let why = format!(
-                "{} of {} is used up{anew}",
-                name(&standing.budget),
-                dollars(standing.budget.limit)
-            );
-            refused(standing, why, until)
+            let limit = standing.budget.limit.dollars();
+            Admission::Refused {
+                why: format!("{} of {limit} is used up{anew}", name(&standing.budget)),
+                notice: notice(standing, now),
+                reserve: standings.iter().all(Standing::has_reserve),
+            }
         }
-        Decision::NoPrice(standing) => {
-            let why = format!(
+        Decision::NoPrice(standing) => Admission::NoPrice {
+            why: format!(
                 "{} applies, and nobody knows what {} costs: an admin can set its price",
                 name(&standing.budget),
                 command.model
-            );
-            refused(standing, why, None)
-        }
+            ),
+            budget: standing.budget.id.clone(),
+        },
     })
 }
 
+/// Of the budgets of which most is spent, the one with the least left.
+fn nearest(standings: &[Standing], now: Timestamp) -> Option<BudgetNotice> {
+    let near = standings
+        .iter()
+        .filter(|standing| admission::level(standing.budget.limit, standing.spent).is_some());
+    let nearest = near.min_by_key(|standing| standing.budget.limit.minus(standing.spent));
+    nearest.map(|standing| notice(standing, now))
+}
+
+fn notice(standing: &Standing, now: Timestamp) -> BudgetNotice {
+    BudgetNotice {
+        budget: standing.budget.id.clone(),
+        what: name(&standing.budget),
+        limit: standing.budget.limit,
+        spent: standing.spent,
+        until: period::ends(standing.budget.period, now),
+    }
+}
+
 /// Books the call. Only the first time counts; a call that was booked as lost is corrected.
-pub(super) fn settle(sql: &impl Sql, command: &SettleCommand) -> Result<Settled, SqlError> {
+pub(super) fn settle(sql: &impl Sql, command: &SettleCommand, now: Timestamp) -> Result<Settled, SqlError> {
     let Some(call) = store::call(sql, &command.call)? else {
         // Never admitted here: there is nothing to book it on.
         return Ok(Settled::default());
@@ -92,20 +114,20 @@ pub(super) fn settle(sql: &impl Sql, command: &SettleCommand) -> Result<Settled,
         estimated: command.estimated,
         end: command.end,
     };
-    book(sql, &call, &booking)
+    book(sql, &call, &booking, now)
 }
 
-fn book(sql: &impl Sql, call: &Call, booking: &Booking) -> Result<Settled, SqlError> {
+fn book(sql: &impl Sql, call: &Call, booking: &Booking, now: Timestamp) -> Result<Settled, SqlError> {
     let before = standings(sql, &call.payer, &[], call.begun_at)?;
-    store::book(sql, call, booking)?;
+    store::book(sql, call, booking, now)?;
     let after = standings(sql, &call.payer, &[], call.begun_at)?;
+    let reserve = after.iter().all(Standing::has_reserve);
     let crossed = before.iter().zip(after).filter_map(|(before, after)| {
         let level = admission::crossed(after.budget.limit, before.spent, after.spent)?;
         Some(Crossing {
+            notice: notice(&after, call.begun_at),
             hard: level == Level::Hard,
-            budget: after.budget,
-            subject: after.subject,
-            spent: after.spent,
+            reserve,
         })
     });
     Ok(Settled {
@@ -127,7 +149,7 @@ pub(super) fn book_lost(sql: &impl Sql, now: Timestamp) -> Result<Option<Timesta
             estimated: true,
             end: CallEnd::Lost,
         };
-        store::book(sql, &call, &booking)?;
+        store::book(sql, &call, &booking, call.heard_at)?;
     }
     Ok(None)
 }
@@ -184,7 +206,9 @@ fn standings(sql: &impl Sql, payer: &Payer, open: &[Call], at: Timestamp) -> Res
 pub(super) fn usage(sql: &impl Sql, command: &UsageCommand, now: Timestamp) -> Result<UsageReport, SqlError> {
     let month = period::bucket(Period::Month, now);
     let mut by = BTreeMap::new();
+    let mut stops = Vec::new();
     if command.all {
+        stops = store::stops(sql, period::begins(Period::Month, now), REPORTED)?;
         for dimension in [
             Dimension::User,
             Dimension::Session,
@@ -200,6 +224,52 @@ pub(super) fn usage(sql: &impl Sql, command: &UsageCommand, now: Timestamp) -> R
         by,
         budgets: budget_states(sql, command, now)?,
         month,
+        stops,
+    })
+}
+
+/// Books a sandbox that was stopped. Part of a second is a second; a clock that was set back gives none.
+pub(super) fn book_sandbox(sql: &impl Sql, command: &SandboxCommand) -> Result<(), SqlError> {
+    let kept = u64::try_from(command.life.until.since(command.life.since)).unwrap_or_default();
+    let seconds = kept.div_ceil(1000);
+    let cost = Micros(seconds.saturating_mul(command.price.0));
+    store::book_sandbox(sql, command, seconds, cost)
+}
+
+/// What a session used, and its turns.
+pub(super) fn session_usage(sql: &impl Sql, command: &SessionUsageCommand) -> Result<SessionUsage, SqlError> {
+    let total = |dimension, subject: &str| store::spending(sql, dimension, subject, "total");
+    let mut turns = Vec::new();
+    for turn in &command.turns {
+        let spending = total(Dimension::Turn, turn.as_str())?;
+        if spending != Spending::default() {
+            turns.push(SpendingOf {
+                subject: turn.to_string(),
+                spending,
+            });
+        }
+    }
+    Ok(SessionUsage {
+        session: total(Dimension::Session, command.session.as_str())?,
+        turns,
+    })
+}
+
+/// What turns on a repository cost and took lately.
+pub(super) fn estimate(sql: &impl Sql, command: &EstimateCommand, now: Timestamp) -> Result<Estimate, SqlError> {
+    let repo = command.repo.as_ref().map_or("", RepoUrl::as_str);
+    let since = now.plus(-ESTIMATE_MS);
+    let turns = store::turns_on(sql, repo, command.model.as_ref(), since, ESTIMATED)?;
+    let (costs, times): (Vec<i64>, Vec<i64>) = turns.iter().copied().unzip();
+    let seconds = |ms: i64| u64::try_from(ms).unwrap_or_default().div_ceil(1000);
+    let (cost, time) = (percentiles(costs), percentiles(times));
+    let micros = |cost: i64| Micros(u64::try_from(cost).unwrap_or_default());
+    Ok(Estimate {
+        turns: u32::try_from(turns.len()).unwrap_or(u32::MAX),
+        cost_p50: cost.map(|(half, _)| micros(half)),
+        cost_p95: cost.map(|(_, most)| micros(most)),
+        seconds_p50: time.map(|(half, _)| seconds(half)),
+        seconds_p95: time.map(|(_, most)| seconds(most)),
     })
 }
 
@@ -274,7 +344,8 @@ pub(super) fn make_budget(sql: &impl Sql, command: MakeBudgetCommand, now: Times
 pub(super) fn change_budget(sql: &impl Sql, command: &ChangeBudgetCommand, now: Timestamp) -> Result<Budget, ApiError> {
     let known = store::budgets(sql)?.into_iter().find(|budget| budget.id == command.id);
     let mut budget = known.ok_or_else(|| ApiError::not_found("budget"))?;
-    if budget.limit != command.limit {
+    let lowers = command.raise && command.limit < budget.limit;
+    if budget.limit != command.limit && !lowers {
         budget.limit = command.limit;
         budget.updated_at = now;
         store::put_budget(sql, &budget)?;
@@ -300,14 +371,4 @@ fn name(budget: &Budget) -> String {
         Period::Month => " for a month",
     };
     format!("The budget {of}{each}")
-}
-
-fn dollars(amount: Micros) -> String {
-    // Whole cents where it is whole cents.
-    let (dollars, rest) = (amount.0 / 1_000_000, amount.0 % 1_000_000);
-    if rest.is_multiple_of(10_000) {
-        format!("${dollars}.{:02}", rest / 10_000)
-    } else {
-        format!("${dollars}.{rest:06}")
-    }
 }

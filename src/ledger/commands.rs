@@ -1,9 +1,9 @@
 //! What the Worker asks a Ledger: `POST https://do/<command>`, JSON in and out.
 
 use errand_protocol::ids::{BudgetId, CallId, PromptId, SessionId, TurnId, UserId};
-use errand_protocol::money::{Budget, Dimension, Micros, NewBudget, Price, Tokens};
+use errand_protocol::money::{Budget, BudgetNotice, Dimension, Micros, NewBudget, Price, Tokens};
 use errand_protocol::text::{ModelId, RepoUrl};
-use errand_protocol::time::Timestamp;
+use errand_session::SandboxLife;
 use serde::{Deserialize, Serialize};
 
 /// For whom a call is made.
@@ -40,6 +40,8 @@ pub struct AdmitCommand {
     pub input_guess: u64,
     /// Tokens of the answer, at most; `None`: nobody knows.
     pub output_bound: Option<u64>,
+    /// For the hand-over note of a session that was told to stop.
+    pub note: bool,
 }
 
 /// Answer of `admit`.
@@ -47,20 +49,30 @@ pub struct AdmitCommand {
 #[serde(rename_all = "camelCase", tag = "kind", rename_all_fields = "camelCase")]
 pub enum Admission {
     /// Yes. It must be settled.
-    Admitted {},
+    Admitted {
+        /// The budget that is nearest to its end, when most of it is spent.
+        near: Option<BudgetNotice>,
+    },
     /// Not while others are on their way: ask again.
     Wait {
         /// For what, in words.
         why: String,
     },
-    /// No.
+    /// No: a budget is used up.
     Refused {
         /// Why, in words.
         why: String,
-        /// The budget that is used up.
+        /// Which.
+        notice: BudgetNotice,
+        /// There is something left for a hand-over note.
+        reserve: bool,
+    },
+    /// No: a budget applies, and nobody knows what the model costs.
+    NoPrice {
+        /// Why, in words.
+        why: String,
+        /// Which budget.
         budget: BudgetId,
-        /// When it begins anew.
-        until: Option<Timestamp>,
     },
 }
 
@@ -117,13 +129,43 @@ pub struct Settled {
 #[serde(rename_all = "camelCase")]
 pub struct Crossing {
     /// Which.
-    pub budget: Budget,
-    /// Of whom, when it counts each one by itself.
-    pub subject: Option<String>,
-    /// Spent in this period.
-    pub spent: Micros,
-    /// All of it, or only most of it.
+    pub notice: BudgetNotice,
+    /// Work stops, or people are only warned.
     pub hard: bool,
+    /// There is something left for a hand-over note.
+    pub reserve: bool,
+}
+
+/// `sandbox` → `null`: a sandbox was stopped. The same one again changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SandboxCommand {
+    /// Whose; without a turn.
+    pub payer: Payer,
+    /// How long it was kept, and why it was stopped.
+    pub life: SandboxLife,
+    /// What a second of it costs.
+    pub price: Micros,
+}
+
+/// `session-usage` → `SessionUsage`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionUsageCommand {
+    /// Which session.
+    pub session: SessionId,
+    /// Turns of it.
+    pub turns: Vec<TurnId>,
+}
+
+/// `estimate` → `Estimate`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EstimateCommand {
+    /// On which repository; none: on an empty workspace.
+    pub repo: Option<RepoUrl>,
+    /// With which model; none: with any.
+    pub model: Option<ModelId>,
 }
 
 /// `usage` → `UsageReport`.
@@ -176,6 +218,8 @@ pub struct ChangeBudgetCommand {
     pub id: BudgetId,
     /// How much from now on.
     pub limit: Micros,
+    /// Not less than now.
+    pub raise: bool,
 }
 
 /// `remove-budget` → `null`.

@@ -1,5 +1,5 @@
 //! Ledger: one Durable Object per org, named by the org's id. It owns the org's books: every call of a model, from its
-//! admission against the budgets to what it is booked with, and the sums of them. The only place that admits calls, so
+//! admission against the budgets to what it is booked with, each sandbox that was stopped, and the sums of them. The only place that admits calls, so
 //! that sessions which ask at the same moment are asked after one another.
 //!
 //! Whoever made a call settles it. Should that never happen (the Worker died), the call is booked by the alarm with what
@@ -77,7 +77,7 @@ impl Ledger {
         match request.path().as_str() {
             "/admit" => {
                 let admission = books::admit(sql, &rpc::read_command(request).await?, now)?;
-                if matches!(admission, Admission::Admitted {}) && !self.awake.get() {
+                if matches!(admission, Admission::Admitted { .. }) && !self.awake.get() {
                     self.wake_at(now.plus(books::LOST_AFTER_MS), now).await?;
                 }
                 write(&admission)
@@ -87,7 +87,10 @@ impl Ledger {
                 store::heard(sql, &call, &tokens, now)?;
                 write(&())
             }
-            "/settle" => write(&books::settle(sql, &rpc::read_command(request).await?)?),
+            "/settle" => write(&books::settle(sql, &rpc::read_command(request).await?, now)?),
+            "/sandbox" => write(&books::book_sandbox(sql, &rpc::read_command(request).await?)?),
+            "/session-usage" => write(&books::session_usage(sql, &rpc::read_command(request).await?)?),
+            "/estimate" => write(&books::estimate(sql, &rpc::read_command(request).await?, now)?),
             "/usage" => write(&books::usage(sql, &rpc::read_command(request).await?, now)?),
             "/history" => write(&books::history(sql, &rpc::read_command(request).await?, now)?),
             _ => rules(sql, request, now).await,

@@ -1,26 +1,27 @@
 //! The tables of a Ledger, and the only place with SQL for them.
 //!
 //! `calls` has each call of a model: open from its admission on, then booked. `totals` are sums of booked calls by
-//! dimension, subject and period (`total`, a month, a day). `budgets` and `prices` are what people set.
+//! dimension, subject and period (`total`, a month, a day). `sandboxes` has each sandbox that was stopped, and why.
+//! `budgets` and `prices` are what people set.
 //!
-//! **Invariant:** `totals` are changed only together with the call's row, in one transaction: a call is in them once it
-//! is booked, once.
+//! **Invariant:** `totals` are changed only together with the row of the call or sandbox, in one transaction: each is in
+//! them once it is booked, once.
 
 use errand_ledger::period;
 use errand_protocol::ids::{BudgetId, CallId};
-use errand_protocol::money::{Budget, Dimension, Micros, Period, Price, Spending, SpendingOf, Tokens};
+use errand_protocol::money::{Budget, Dimension, Micros, Period, Price, SandboxStops, Spending, SpendingOf, Tokens};
 use errand_protocol::text::ModelId;
 use errand_protocol::time::Timestamp;
 use errand_session::sql::{Row, Sql, SqlError, Value, int, json, text};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::commands::{AdmitCommand, CallEnd, Payer};
+use super::commands::{AdmitCommand, CallEnd, Payer, SandboxCommand};
 use crate::session_registry::store::migrate_to;
 
-const MIGRATIONS: &[(&str, &str)] = &[(
-    "0001_books",
-    "
+const MIGRATIONS: &[(&str, &str)] = &[("0001_books", BOOKS), ("0002_sandboxes", SANDBOXES)];
+
+const BOOKS: &str = "
 CREATE TABLE calls (
   id TEXT PRIMARY KEY,
   state TEXT NOT NULL CHECK (state IN ('open', 'settled', 'lost')),
@@ -57,8 +58,25 @@ CREATE TABLE budgets (
   budget TEXT NOT NULL
 );
 CREATE TABLE prices (model TEXT NOT NULL, since INTEGER NOT NULL, price TEXT NOT NULL, PRIMARY KEY (model, since));
-",
-)];
+";
+
+/// Times and costs of a repository's turns are looked for by what `calls` says of them.
+const SANDBOXES: &str = "
+ALTER TABLE totals ADD COLUMN seconds INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE sandboxes (
+  session TEXT NOT NULL,
+  generation INTEGER NOT NULL,
+  payer TEXT NOT NULL,
+  since INTEGER NOT NULL,
+  until INTEGER NOT NULL,
+  seconds INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  cost INTEGER NOT NULL,
+  PRIMARY KEY (session, generation)
+) WITHOUT ROWID;
+CREATE INDEX sandboxes_by_end ON sandboxes (until);
+CREATE INDEX calls_by_repo ON calls (coalesce(json_extract(payer, '$.repo'), ''), begun_at);
+";
 
 /// Brings the schema up to date.
 ///
@@ -209,18 +227,19 @@ pub(super) struct Booking {
 ///
 /// # Errors
 /// When the database fails.
-pub(super) fn book(sql: &impl Sql, call: &Call, booking: &Booking) -> Result<(), SqlError> {
+pub(super) fn book(sql: &impl Sql, call: &Call, booking: &Booking, now: Timestamp) -> Result<(), SqlError> {
     let state = match booking.end {
         CallEnd::Lost => CallState::Lost,
         CallEnd::Complete | CallEnd::Cut | CallEnd::Failed => CallState::Settled,
     };
     sql.transaction(|| {
         if call.state != CallState::Open {
-            add(sql, call, &call.tokens, call.cost, call.estimated, -1)?;
+            add(sql, &subjects(call), call.begun_at, &of_call(&call.tokens, call.cost, call.estimated), -1)?;
         }
-        add(sql, call, &booking.tokens, booking.cost, booking.estimated, 1)?;
+        let booked = of_call(&booking.tokens, booking.cost, booking.estimated);
+        add(sql, &subjects(call), call.begun_at, &booked, 1)?;
         sql.exec(
-            "UPDATE calls SET state = ?, tokens = ?, cost = ?, estimated = ?, how = ?, held = 0 WHERE id = ?",
+            "UPDATE calls SET state = ?, tokens = ?, cost = ?, estimated = ?, how = ?, held = 0, heard_at = ?7 WHERE id = ?6",
             &[
                 state.name().into(),
                 to_json(&booking.tokens)?.into(),
@@ -228,41 +247,153 @@ pub(super) fn book(sql: &impl Sql, call: &Call, booking: &Booking) -> Result<(),
                 Value::Int(i64::from(booking.estimated)),
                 name_of(&booking.end)?.into(),
                 call.id.as_str().into(),
+                now.millis().into(),
             ],
         )
         .map(drop)
     })
 }
 
-fn add(sql: &impl Sql, call: &Call, tokens: &Tokens, cost: Micros, estimated: bool, sign: i64) -> Result<(), SqlError> {
-    let buckets = [Period::Total, Period::Month, Period::Day].map(|period| period::bucket(period, call.begun_at));
-    for (dimension, subject) in subjects(call) {
-        // A turn is over within the hour: its days are not asked for.
-        let kept = if dimension == Dimension::Turn { 1 } else { buckets.len() };
+fn of_call(tokens: &Tokens, cost: Micros, estimated: bool) -> Spending {
+    Spending {
+        calls: 1,
+        estimated: u64::from(estimated),
+        tokens: *tokens,
+        sandbox_seconds: 0,
+        cost,
+    }
+}
+
+/// Books a sandbox that was stopped, in its row and in all sums; its turns' seconds in theirs, without cost. The same
+/// one again changes nothing.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn book_sandbox(
+    sql: &impl Sql,
+    command: &SandboxCommand,
+    seconds: u64,
+    cost: Micros,
+) -> Result<(), SqlError> {
+    let SandboxCommand { payer, life, .. } = command;
+    let kept = |sandbox_seconds: u64, cost: Micros| Spending {
+        sandbox_seconds,
+        cost,
+        ..Spending::default()
+    };
+    sql.transaction(|| {
+        let args: [Value; 8] = [
+            payer.session.as_str().into(),
+            life.generation.0.into(),
+            to_json(payer)?.into(),
+            life.since.millis().into(),
+            life.until.millis().into(),
+            Value::Int(signed(seconds)),
+            life.reason.as_str().into(),
+            Value::Int(signed(cost.0)),
+        ];
+        let known = "SELECT 1 FROM sandboxes WHERE session = ? AND generation = ?";
+        if !sql.exec(known, args.get(..2).unwrap_or_default())?.is_empty() {
+            return Ok(());
+        }
+        sql.exec("INSERT INTO sandboxes VALUES (?, ?, ?, ?, ?, ?, ?, ?)", &args)?;
+        add(sql, &payers(payer), life.until, &kept(seconds, cost), 1)?;
+        for turn in &life.turns {
+            let subject = [(Dimension::Turn, turn.turn.to_string())];
+            add(sql, &subject, life.until, &kept(turn.seconds, Micros(0)), 1)?;
+        }
+        Ok(())
+    })
+}
+
+/// Sandboxes that ended from `since` on, by reason, the longest together first.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn stops(sql: &impl Sql, since: Timestamp, limit: u32) -> Result<Vec<SandboxStops>, SqlError> {
+    let rows = sql.exec(
+        "SELECT reason, count(*), sum(seconds) FROM sandboxes WHERE until >= ? GROUP BY reason
+         ORDER BY sum(seconds) DESC, reason LIMIT ?",
+        &[since.millis().into(), limit.into()],
+    )?;
+    let stops = |row: &Row| {
+        Ok(SandboxStops {
+            reason: text(row, 0)?.to_owned(),
+            count: unsigned(row, 1)?,
+            seconds: unsigned(row, 2)?,
+        })
+    };
+    rows.iter().map(stops).collect()
+}
+
+/// Cost and milliseconds of the last turns on a repository, with one model or with any.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn turns_on(
+    sql: &impl Sql,
+    repo: &str,
+    model: Option<&ModelId>,
+    since: Timestamp,
+    limit: u32,
+) -> Result<Vec<(i64, i64)>, SqlError> {
+    let rows = sql.exec(
+        "SELECT sum(cost), max(heard_at) - min(begun_at) FROM calls
+         WHERE coalesce(json_extract(payer, '$.repo'), '') = ?1 AND begun_at >= ?2 AND state <> 'open'
+           AND json_extract(payer, '$.turn') IS NOT NULL
+         GROUP BY json_extract(payer, '$.turn') HAVING ?3 IS NULL OR max(model = ?3) = 1
+         ORDER BY min(begun_at) DESC LIMIT ?4",
+        &[
+            repo.into(),
+            since.millis().into(),
+            model.map(|model| model.as_str().to_owned()).into(),
+            limit.into(),
+        ],
+    )?;
+    rows.iter().map(|row| Ok((int(row, 0)?, int(row, 1)?.max(0)))).collect()
+}
+
+fn add(
+    sql: &impl Sql,
+    subjects: &[(Dimension, String)],
+    at: Timestamp,
+    amount: &Spending,
+    sign: i64,
+) -> Result<(), SqlError> {
+    let buckets = [Period::Total, Period::Month, Period::Day].map(|period| period::bucket(period, at));
+    let counted = [
+        amount.calls,
+        amount.estimated,
+        amount.tokens.input,
+        amount.tokens.output,
+        amount.tokens.cache_read,
+        amount.tokens.cache_write,
+        amount.tokens.reasoning,
+        amount.cost.0,
+        amount.sandbox_seconds,
+    ];
+    for (dimension, subject) in subjects {
+        // A turn is over within hours: its days are not asked for.
+        let kept = if *dimension == Dimension::Turn {
+            1
+        } else {
+            buckets.len()
+        };
         for bucket in buckets.iter().take(kept) {
-            let counted = [
-                1,
-                i64::from(estimated),
-                signed(tokens.input),
-                signed(tokens.output),
-                signed(tokens.cache_read),
-                signed(tokens.cache_write),
-                signed(tokens.reasoning),
-                signed(cost.0),
-            ];
             let mut args: Vec<Value> = vec![
-                name_of(&dimension)?.into(),
+                name_of(dimension)?.into(),
                 subject.clone().into(),
                 bucket.as_str().into(),
             ];
-            args.extend(counted.map(|number| Value::Int(sign * number)));
+            args.extend(counted.map(|number| Value::Int(sign * signed(number))));
             sql.exec(
-                "INSERT INTO totals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                "INSERT INTO totals (dimension, subject, bucket, calls, estimated, input, output, cache_read, cache_write,
+                   reasoning, cost, seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                  ON CONFLICT (dimension, subject, bucket) DO UPDATE SET calls = calls + excluded.calls,
                    estimated = estimated + excluded.estimated, input = input + excluded.input,
                    output = output + excluded.output, cache_read = cache_read + excluded.cache_read,
                    cache_write = cache_write + excluded.cache_write, reasoning = reasoning + excluded.reasoning,
-                   cost = cost + excluded.cost",
+                   cost = cost + excluded.cost, seconds = seconds + excluded.seconds",
                 &args,
             )?;
         }
@@ -293,7 +424,7 @@ pub(super) fn payers(payer: &Payer) -> Vec<(Dimension, String)> {
     subjects
 }
 
-const SPENDING: &str = "calls, estimated, input, output, cache_read, cache_write, reasoning, cost FROM totals";
+const SPENDING: &str = "calls, estimated, input, output, cache_read, cache_write, reasoning, cost, seconds FROM totals";
 
 fn spending_of(row: &Row, from: usize) -> Result<Spending, SqlError> {
     let number = |offset: usize| unsigned(row, from + offset);
@@ -308,6 +439,7 @@ fn spending_of(row: &Row, from: usize) -> Result<Spending, SqlError> {
             reasoning: number(6)?,
         },
         cost: Micros(number(7)?),
+        sandbox_seconds: number(8)?,
     })
 }
 

@@ -1,13 +1,15 @@
 //! The books over a real SQLite.
 
-use errand_protocol::money::{Dimension, Micros, Period, Price, Rates, Tokens};
+use errand_protocol::ids::Generation;
+use errand_protocol::money::{Dimension, Estimate, Micros, Period, Price, Rates, Tokens};
 use errand_protocol::time::Timestamp;
 use errand_session::sql::Sql;
+use errand_session::{SandboxLife, TurnSeconds};
 
 use super::books;
 use super::commands::{
-    Admission, AdmitCommand, CallEnd, ChangeBudgetCommand, HistoryCommand, MakeBudgetCommand, Payer, SettleCommand,
-    Settled, UsageCommand,
+    Admission, AdmitCommand, CallEnd, ChangeBudgetCommand, EstimateCommand, HistoryCommand, MakeBudgetCommand, Payer,
+    SandboxCommand, SettleCommand, Settled, UsageCommand,
 };
 use super::store;
 use crate::native_sql::NativeSql;
@@ -60,6 +62,7 @@ fn call(id: &str, user: &str, session: &str) -> AdmitCommand {
         input_bound: Some(40),
         input_guess: 10,
         output_bound: Some(60),
+        note: false,
     }
 }
 
@@ -81,7 +84,7 @@ fn settle(sql: &NativeSql, id: &str, output: u64) -> Settled {
         estimated: false,
         end: CallEnd::Complete,
     };
-    books::settle(sql, &command).unwrap()
+    books::settle(sql, &command, NOW.plus(2_500)).unwrap()
 }
 
 fn spent(sql: &NativeSql) -> (u64, u64, u64) {
@@ -89,7 +92,7 @@ fn spent(sql: &NativeSql) -> (u64, u64, u64) {
     (sum.calls, sum.estimated, sum.cost.0)
 }
 
-const YES: Admission = Admission::Admitted {};
+const YES: Admission = Admission::Admitted { near: None };
 
 #[test]
 fn a_call_is_booked_once_however_often_it_is_settled() {
@@ -146,9 +149,10 @@ fn twenty_sessions_at_once_exceed_a_budget_by_less_than_one_call() {
             let id = format!("{round}-{session}");
             let command = call(&id, &format!("u{session}"), &format!("s{session}"));
             match books::admit(&sql, &command, NOW).unwrap() {
-                Admission::Admitted {} => open.push(id),
+                Admission::Admitted { .. } => open.push(id),
                 Admission::Wait { .. } => waited += 1,
-                Admission::Refused { .. } => assert!(spent(&sql).2 >= 250),
+                Admission::Refused { .. } => assert!(spent(&sql).2 >= 225),
+                Admission::NoPrice { .. } => panic!("it has a price"),
             }
         }
         // Never more on the way than could be paid for, and one.
@@ -158,7 +162,7 @@ fn twenty_sessions_at_once_exceed_a_budget_by_less_than_one_call() {
         }
     }
     let (calls, _, cost) = spent(&sql);
-    assert!((250..250 + 33).contains(&cost), "{cost} by {calls} calls");
+    assert!((225..225 + 33).contains(&cost), "{cost} by {calls} calls");
     assert!(waited > 0);
 }
 
@@ -168,11 +172,11 @@ fn a_refusal_names_the_budget_and_when_it_begins_anew() {
     budget(&sql, "1", Dimension::User, None, 10_000);
     admit(&sql, "1");
     settle(&sql, "1", 10_000);
-    let Admission::Refused { why, budget, until } = admit(&sql, "2") else {
+    let Admission::Refused { why, notice, reserve } = admit(&sql, "2") else {
         panic!("admitted");
     };
-    assert_eq!(budget.as_str(), "bdg_1");
-    assert_eq!(until, Some("2026-11-22T00:00:00Z".parse().unwrap()));
+    assert_eq!((notice.budget.as_str(), reserve), ("bdg_1", false));
+    assert_eq!(notice.until, Some("2026-11-22T00:00:00Z".parse().unwrap()));
     assert!(
         why.starts_with("The budget of each person for a day of $0.01 is used up"),
         "{why}"
@@ -194,10 +198,18 @@ fn a_raised_limit_lets_calls_pass_again() {
     assert!(matches!(admit(&sql, "2"), Admission::Refused { .. }));
     let command = ChangeBudgetCommand {
         id: "bdg_1".parse().unwrap(),
-        limit: Micros(11),
+        limit: Micros(20),
+        raise: false,
     };
     books::change_budget(&sql, &command, NOW).unwrap();
     assert_eq!(admit(&sql, "2"), YES);
+    let lower = |raise| ChangeBudgetCommand {
+        limit: Micros(5),
+        raise,
+        ..command.clone()
+    };
+    assert_eq!(books::change_budget(&sql, &lower(true), NOW).unwrap().limit, Micros(20));
+    assert_eq!(books::change_budget(&sql, &lower(false), NOW).unwrap().limit, Micros(5));
 }
 
 #[test]
@@ -232,7 +244,7 @@ fn a_model_without_a_price_passes_no_budget_and_without_one_is_booked_by_tokens(
     };
     let refused = books::admit(&sql, &again, NOW).unwrap();
     assert!(
-        matches!(&refused, Admission::Refused { why, .. } if why.contains("acme/new")),
+        matches!(&refused, Admission::NoPrice { why, .. } if why.contains("acme/new")),
         "{refused:?}"
     );
     let demo = AdmitCommand { demo: true, ..again };
@@ -332,4 +344,115 @@ fn sums_are_those_of_the_calls() {
         .unwrap();
     let count = |index| errand_session::sql::int(&rows[0], index).unwrap().unsigned_abs();
     assert_eq!(spent(&sql), (count(0), count(1), count(2)));
+}
+
+#[test]
+fn the_reserve_is_for_a_note_and_who_comes_near_is_told() {
+    let sql = ledger();
+    budget(&sql, "1", Dimension::User, None, 100);
+    admit(&sql, "1");
+    settle(&sql, "1", 85);
+    let Admission::Admitted { near: Some(near) } = admit(&sql, "2") else {
+        panic!("not told");
+    };
+    assert_eq!((near.spent, near.limit), (Micros(85), Micros(100)));
+    settle(&sql, "2", 6);
+    assert!(matches!(admit(&sql, "3"), Admission::Refused { reserve: true, .. }));
+    let mut note = call("3", "a", "1");
+    note.note = true;
+    assert!(matches!(
+        books::admit(&sql, &note, NOW).unwrap(),
+        Admission::Admitted { .. }
+    ));
+    settle(&sql, "3", 9);
+    note.call = "cal_4".parse().unwrap();
+    assert!(matches!(
+        books::admit(&sql, &note, NOW).unwrap(),
+        Admission::Refused { reserve: false, .. }
+    ));
+}
+
+fn sandbox(generation: u32, reason: &str, ms: i64) -> SandboxCommand {
+    SandboxCommand {
+        payer: Payer {
+            turn: None,
+            prompt: None,
+            ..call("1", "a", "1").payer
+        },
+        life: SandboxLife {
+            generation: Generation(generation),
+            since: NOW,
+            until: NOW.plus(ms),
+            reason: reason.to_owned(),
+            turns: vec![TurnSeconds {
+                turn: "trn_1".parse().unwrap(),
+                seconds: 3,
+            }],
+        },
+        price: Micros(7),
+    }
+}
+
+#[test]
+fn a_sandbox_is_booked_once_with_its_seconds_and_its_reason() {
+    let sql = ledger();
+    for _ in 0..2 {
+        books::book_sandbox(&sql, &sandbox(1, "idle", 9_001)).unwrap();
+    }
+    books::book_sandbox(&sql, &sandbox(2, "idle", -5)).unwrap();
+    books::book_sandbox(&sql, &sandbox(3, "budget", 1_000)).unwrap();
+    for (dimension, subject) in [
+        (Dimension::Org, ""),
+        (Dimension::Session, "ses_1"),
+        (Dimension::User, "usr_a"),
+    ] {
+        let sum = store::spending(&sql, dimension, subject, "total").unwrap();
+        assert_eq!(
+            (sum.sandbox_seconds, sum.cost, sum.calls),
+            (11, Micros(77), 0),
+            "{dimension:?}"
+        );
+    }
+    let turn = store::spending(&sql, Dimension::Turn, "trn_1", "total").unwrap();
+    assert_eq!((turn.sandbox_seconds, turn.cost), (9, Micros(0)));
+    let command = UsageCommand {
+        user: "usr_a".parse().unwrap(),
+        all: true,
+    };
+    let stops = books::usage(&sql, &command, NOW).unwrap().stops;
+    let stops: Vec<_> = stops
+        .iter()
+        .map(|stop| (stop.reason.as_str(), stop.count, stop.seconds))
+        .collect();
+    assert_eq!(stops, [("idle", 2, 10), ("budget", 1, 1)]);
+}
+
+#[test]
+fn an_estimate_is_of_turns_on_the_same_repository() {
+    let sql = ledger();
+    for (id, cost) in [("1", 10), ("2", 30), ("3", 90)] {
+        let mut command = call(id, "a", "1");
+        command.payer.turn = Some(format!("trn_{id}").parse().unwrap());
+        books::admit(&sql, &command, NOW).unwrap();
+        settle(&sql, id, cost);
+    }
+    let ask = |repo: Option<&str>, model: Option<&str>| {
+        let command = EstimateCommand {
+            repo: repo.map(|repo| repo.parse().unwrap()),
+            model: model.map(|model| model.parse().unwrap()),
+        };
+        books::estimate(&sql, &command, NOW.plus(HOUR)).unwrap()
+    };
+    let found = ask(Some("https://example.com/a/b"), Some("acme/large"));
+    assert_eq!(
+        (found.turns, found.cost_p50, found.cost_p95),
+        (3, Some(Micros(30)), Some(Micros(90)))
+    );
+    assert_eq!((found.seconds_p50, found.seconds_p95), (Some(3), Some(3)));
+    assert_eq!(ask(Some("https://example.com/a/b"), None).turns, 3);
+    assert_eq!(
+        ask(Some("https://example.com/a/b"), Some("acme/small")),
+        Estimate::default()
+    );
+    assert_eq!(ask(None, None).turns, 0, "the empty workspace is another one");
 }

@@ -1,8 +1,8 @@
 //! Minting of ids: ULIDs for new things, and ids derived from a key where repeating must give the same id.
 
 use errand_protocol::ids::{
-    ApiKeyId, BudgetId, CallId, CommandId, ConnId, GroupId, InteractionId, InvitationId, OrgId, PromptId, SessionId,
-    ShareId, TurnId, UserId,
+    ApiKeyId, BudgetId, CallId, CommandId, ConnId, GroupId, InteractionId, InvitationId, ModelKeyId, OrgId, PromptId,
+    SessionId, ShareId, TurnId, UserId,
 };
 use errand_protocol::time::Timestamp;
 
@@ -32,6 +32,7 @@ minted!(
     GroupId,
     InteractionId,
     InvitationId,
+    ModelKeyId,
     OrgId,
     PromptId,
     SessionId,

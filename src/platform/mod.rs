@@ -8,6 +8,7 @@ pub mod ids;
 pub mod json;
 pub mod log;
 pub mod microtasks;
+pub mod outside;
 pub mod rpc;
 pub mod sandbox_host;
 pub mod sandbox_token;

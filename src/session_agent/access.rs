@@ -70,7 +70,7 @@ pub(super) fn action_of(method: &Method, rest: &[&str]) -> Action {
         | (Method::Post, ["archive" | "restore"])
         | (Method::Get | Method::Delete, ["shares", ..]) => Action::ManageSession,
         (Method::Delete, []) => Action::EndSession,
-        (Method::Post, ["prompts" | "abort" | "retry" | "pause" | "resume"] | ["interactions", _])
+        (Method::Post, ["prompts" | "abort" | "retry" | "pause" | "resume"])
         | (Method::Patch | Method::Delete, ["prompts", _]) => Action::Prompt,
         (_, ["shares", ..]) => Action::ShareSession,
         (Method::Post, ["fork"]) => Action::ForkSession,

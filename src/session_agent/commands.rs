@@ -5,12 +5,15 @@ use errand_access::Actor;
 use errand_protocol::event::Event;
 use errand_protocol::git::Pushed;
 use errand_protocol::ids::{Generation, OrgId, SessionId, SnapshotId, TurnId};
+use errand_protocol::money::{BudgetLevel, BudgetNotice};
 use errand_protocol::sandbox::RepoSpec;
 use errand_protocol::session::{ForkOrigin, Person, Session};
 use errand_protocol::settings::SandboxWish;
 use errand_protocol::text::{ModelId, PromptText, RepoUrl, Title};
 use errand_session::fork::Fork;
 use serde::{Deserialize, Serialize};
+
+use crate::ledger::commands::Payer;
 
 /// `snapshot-access` → `null`: whether the sandbox of this generation may still read and write snapshots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,8 +24,7 @@ pub struct SnapshotAccess {
     pub generation: Generation,
 }
 
-/// `llm-access` → [`crate::ledger::commands::Payer`]: whether the sandbox of this generation may call models, and for
-/// whom it does.
+/// `llm-access` → [`LlmGrant`]: whether the sandbox of this generation may call models, and for whom it does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LlmAccess {
     /// Of its token.
@@ -98,6 +100,26 @@ pub struct GitPushed {
     pub generation: Generation,
     /// What it changed.
     pub pushed: Vec<Pushed>,
+/// Answer of `llm-access`, and of `budget`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LlmGrant {
+    /// For whom.
+    pub payer: Payer,
+    /// The session was told to stop, and writes its hand-over note.
+    pub note: bool,
+}
+
+/// `budget` → [`LlmGrant`]: a budget that applies to the calls of this sandbox is nearly or wholly used up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetNews {
+    /// Whose sandbox it is.
+    pub access: LlmAccess,
+    /// Which.
+    pub notice: BudgetNotice,
+    /// How far.
+    pub level: BudgetLevel,
+    /// Something of it is left for a hand-over note.
+    pub reserve: bool,
 }
 
 /// `last-snapshot` → [`SnapshotRef`], to those who may take the work away.

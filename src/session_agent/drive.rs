@@ -139,6 +139,7 @@ impl Agent {
             Effect::CloseRunner { conn, code } => self.close_runner(&conn, code),
             Effect::Sandbox(call) => self.call_provider(call),
             Effect::Index(session) => self.call_registry(*session),
+            Effect::Book(life) => self.book(life),
             Effect::Sample(start) => self.tell_sample(start),
             Effect::DropSnapshot(id) => self.drop_snapshot(&id),
         }

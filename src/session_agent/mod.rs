@@ -46,6 +46,7 @@ use worker::{
 
 use crate::config::Config;
 use crate::http::error::ApiError;
+use crate::models::Usable;
 use crate::platform::signal::Signal;
 use crate::platform::sql::DoSql;
 use crate::platform::{ids, rpc, sockets};
@@ -67,6 +68,8 @@ struct Agent {
     /// When the alarm is set, milliseconds since 1970.
     alarm: Cell<Option<i64>>,
     fan_out: fan_out::FanOut,
+    /// What the owner can use, as it was when a runner dialled last.
+    models: RefCell<Option<Rc<Usable>>>,
     /// The runner's socket, to recognise its messages without asking the platform each time.
     runner: RefCell<Option<runner_socket::Cached>>,
     /// Who reads the log as a stream.
@@ -97,6 +100,7 @@ impl DurableObject for SessionAgent {
             session: RefCell::new(None),
             alarm: Cell::new(None),
             fan_out: fan_out::FanOut::default(),
+            models: RefCell::new(None),
             runner: RefCell::new(None),
             readers: sse::Listeners::default(),
             streams: RefCell::default(),

@@ -28,6 +28,7 @@ pub(super) async fn serve(agent: &Rc<Agent>, mut request: Request) -> Answer {
         ["snapshot-access"] => snapshots::access(agent, &rpc::read_command(&mut request).await?),
         ["git-access"] => git::access(agent, &rpc::read_command(&mut request).await?),
         ["git-pushed"] => git::pushed(agent, rpc::read_command(&mut request).await?),
+        ["budget"] => llm::budget(agent, rpc::read_command(&mut request).await?),
         ["llm-access"] => llm::access(agent, &rpc::read_command(&mut request).await?),
         ["environment-access"] => policy::environment_access(agent, &rpc::read_command(&mut request).await?),
         ["egress-access"] => policy::egress_access(agent, &rpc::read_command(&mut request).await?),
@@ -37,11 +38,13 @@ pub(super) async fn serve(agent: &Rc<Agent>, mut request: Request) -> Answer {
         ["fork-begin"] => forked::begin(agent, rpc::read_command(&mut request).await?).await,
         ["fork-copy"] => forked::copy(agent, &rpc::read_command(&mut request).await?),
         ["fork-make"] => forked::make(agent, rpc::read_command(&mut request).await?).await,
-        ["runner", _] => agent.accept_runner(&request),
+        ["runner", _] => agent.accept_runner(&request).await,
         ["api", "sessions", _, rest @ ..] => {
             let actor = actor(&request)?;
             // Who redeems a link does not see the session yet: `shares::join` decides.
-            if rest == ["join"] && request.method() == Method::Post {
+            // What an answer takes depends on what is answered: `llm::answer` decides.
+            let decides = matches!(rest, ["join"] | ["interactions", _]) && request.method() == Method::Post;
+            if decides {
                 require_session(agent)?;
             } else {
                 agent.allow(&actor, action_of(&request.method(), rest))?;
@@ -78,6 +81,7 @@ async fn session_route(agent: &Rc<Agent>, actor: &Actor, request: Request, rest:
         (Method::Get, ["shares"]) => shares::list(agent),
         (Method::Get, ["transcript"]) => reads::transcript(agent),
         (Method::Get, ["startup"]) => reads::startup(agent, &request_id).await,
+        (Method::Get, ["usage"]) => llm::usage(agent, &request_id).await,
         (Method::Get, rest) => Err(unknown(rest)),
         (method, rest) => change(agent, actor, method.clone(), request, rest, &request_id).await,
     }
@@ -102,10 +106,10 @@ async fn change(
     match (method, rest) {
         (Method::Patch, []) => write.patch_session(),
         (Method::Delete, []) => write.command(Command::Terminate {}),
-        (Method::Post, ["prompts"]) => write.post_prompt(),
+        (Method::Post, ["prompts"]) => write.post_prompt().await,
         (Method::Patch, ["prompts", id]) => write.patch_prompt(id),
         (Method::Delete, ["prompts", id]) => write.withdraw_prompt(id),
-        (Method::Post, ["interactions", id]) => write.answer(id),
+        (Method::Post, ["interactions", id]) => llm::answer(&write, id, request_id).await,
         (Method::Post, ["abort"]) => write.abort(),
         (Method::Post, ["retry"]) => write.command(Command::Retry {}),
         (Method::Post, ["pause"]) => write.command(Command::Pause {}),
@@ -133,4 +137,15 @@ fn unknown(rest: &[&str]) -> ApiError {
         _ => return ApiError::not_found("address"),
     };
     ApiError::method_not_allowed(methods)
+    match rest {
+        []
+        | [
+            "ws" | "events" | "transcript" | "startup" | "usage" | "prompts" | "abort" | "retry" | "pause" | "resume"
+            | "archive" | "restore" | "fork" | "shares" | "join",
+        ]
+        | ["prompts" | "interactions" | "shares", _] => {
+            ApiError::new(ErrorCode::MethodNotAllowed, "this address does not know that method")
+        }
+        _ => ApiError::not_found("address"),
+    }
 }

@@ -15,6 +15,7 @@ use super::{Agent, Peer};
 use crate::config::Config;
 use crate::http::error::ApiError;
 use crate::http::git;
+use crate::models::{self, Usable};
 use crate::platform::rpc::{self, SandboxCaller};
 use crate::platform::{clock, ids, sandbox_token, sockets};
 
@@ -43,12 +44,18 @@ pub(super) struct Cached {
 
 impl Agent {
     /// `GET /runner/:id`; the Worker has verified the token.
-    pub(super) fn accept_runner(self: &Rc<Self>, request: &Request) -> Result<Response, ApiError> {
+    pub(super) async fn accept_runner(self: &Rc<Self>, request: &Request) -> Result<Response, ApiError> {
         let caller = request.headers().get(rpc::RUNNER)?;
         let caller = caller.ok_or_else(|| ApiError::internal("no sandbox from the Worker"))?;
         let SandboxCaller { org, generation } = serde_json::from_str(&caller)?;
         self.allow_sandbox(&org)?;
         sockets::require_upgrade(request)?;
+        // Its welcome tells it of them, and is said without waiting for anything. A runner that comes back has heard of them.
+        match self.usable_models().await {
+            Ok(usable) => drop(self.models.replace(Some(usable))),
+            Err(error) if self.models.borrow().is_none() => return Err(error),
+            Err(error) => log::warn!("models: {}", error.source.unwrap_or(error.message)),
+        }
         let pair = WebSocketPair::new()?;
         self.state.accept_websocket_with_tags(&pair.server, &[RUNNER]);
         let conn = ids::mint(clock::now());
@@ -207,15 +214,23 @@ impl Agent {
         })
     }
 
+    /// What the session's owner can use.
+    pub(super) async fn usable_models(&self) -> Result<Rc<Usable>, ApiError> {
+        let (org, owner) = self.read(|session| (session.spec().org.clone(), session.spec().owner.id.clone()))?;
+        models::usable(self.config()?, &org, &owner).await
+    }
+
     fn setup(&self) -> Result<RunnerSetup, ApiError> {
         let config = self.config()?;
+        let usable = self.models.borrow().clone();
+        let usable = usable.ok_or_else(|| ApiError::internal("a runner was welcomed that did not dial"))?;
         self.read(|session| {
             let spec = session.spec();
             RunnerSetup {
                 session_id: spec.id.clone(),
                 repo: spec.repo.clone(),
                 model: spec.model.clone(),
-                providers: config.models.provider_setups(),
+                providers: usable.setups(config, &spec.model),
                 author: spec.author(),
                 git: Some(git_setup(config, spec)),
                 title: session.chosen_title().map(ToString::to_string),

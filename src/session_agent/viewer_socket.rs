@@ -7,8 +7,9 @@ use errand_protocol::accounts::AuditEntry;
 use errand_protocol::api::ErrorCode;
 use errand_protocol::close::CloseCode;
 use errand_protocol::ids::{CommandId, ConnId, Seq};
+use errand_protocol::interaction::Answer;
 use errand_protocol::limits::{FIRST_PAGE, MAX_CLIENT_FRAME_BYTES, MAX_EVENT_PAGE};
-use errand_protocol::viewer::{ClientFrame, SEEN, ServerFrame};
+use errand_protocol::viewer::{ClientFrame, Command, SEEN, ServerFrame};
 use errand_session::{Input, store};
 use serde::{Deserialize, Serialize};
 use worker::{Request, Response, WebSocket, WebSocketIncomingMessage, WebSocketPair};
@@ -110,6 +111,7 @@ impl Agent {
         };
         let kind = frame.command.kind();
         let allowed = self.allow(&viewer.actor, Action::of_command(&frame.command));
+        let allowed = allowed.and_then(|()| extends_no_budget(&frame.command));
         let outcome = allowed.and_then(|()| {
             self.step(Input::Command {
                 by: viewer.actor.person.clone(),
@@ -154,6 +156,21 @@ impl Agent {
             }
         });
     }
+}
+
+/// A budget is extended in the ledger first, which a frame cannot wait for.
+fn extends_no_budget(command: &Command) -> Result<(), ApiError> {
+    let extends = matches!(
+        command,
+        Command::Answer {
+            answer: Answer::Extend { .. },
+            ..
+        }
+    );
+    if extends {
+        return Err(ApiError::bad_request("a budget is extended by POST …/interactions/:id"));
+    }
+    Ok(())
 }
 
 fn reject(ws: &WebSocket, id: Option<CommandId>, error: ApiError) {

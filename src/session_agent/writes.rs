@@ -6,6 +6,7 @@ use std::rc::Rc;
 use errand_access::{Action, Actor};
 use errand_protocol::api::{PatchPrompt, PatchSession, PostAbort, PostAnswer, PostPrompt, PromptAccepted};
 use errand_protocol::ids::{CommandId, InteractionId, PromptId};
+use errand_protocol::interaction::Answer as Said;
 use errand_protocol::session::Prompt;
 use errand_protocol::viewer::Command;
 use errand_session::{Input, store};
@@ -91,18 +92,24 @@ impl Write<'_> {
         self.command(Command::Abort { turn_id })
     }
 
+    /// Whether the body extends a budget: that is for others than the other answers (`llm::extend`).
+    pub(super) fn extends(&self) -> bool {
+        let body: Result<PostAnswer, ApiError> = self.required();
+        body.is_ok_and(|body| matches!(body.answer, Said::Extend { .. }))
+    }
+
     pub(super) fn answer(&self, id: &str) -> Answer {
+        self.agent.allow(self.actor, Action::Prompt)?;
         let interaction_id: InteractionId = id.parse().map_err(|_| ApiError::not_found("question"))?;
         let PostAnswer { answer } = self.required()?;
         self.command(Command::Answer { interaction_id, answer })
     }
 
-    pub(super) fn post_prompt(&self) -> Answer {
+    pub(super) async fn post_prompt(&self) -> Answer {
         let PostPrompt { id, text, model, mode } = self.required()?;
-        if let Some(model) = &model
-            && self.agent.config()?.models.get(model).is_none()
-        {
-            return Err(ApiError::invalid("model", format!("there is no model {model} here")));
+        if let Some(model) = &model {
+            let usable = self.agent.usable_models().await?;
+            usable.open(self.agent.config()?, model)?;
         }
         let prompt_id: PromptId = match id {
             Some(id) => id,

@@ -11,7 +11,7 @@
 pub mod admission;
 pub mod commands;
 mod cursor;
-mod starts;
+pub(crate) mod starts;
 pub(crate) mod store;
 #[cfg(test)]
 mod tests;

@@ -45,6 +45,7 @@ fn session(id: &str, owner: &str, head_seq: u64, at: i64) -> Session {
         forked_from: None,
         pushed: None,
         visibility: errand_protocol::access::Visibility::Private,
+        budget: None,
     }
 }
 

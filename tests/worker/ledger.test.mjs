@@ -123,10 +123,10 @@ describe('budgets', () => {
     const sandbox = await workingSandbox(worker);
     await price(sandbox.me);
     const budget = await api(sandbox.me, 'POST', '/api/admin/budgets', { dimension: 'user', period: 'day', limit: 10_000 });
-    answer = answering(9_999);
+    answer = answering(8_999);
     assert.equal((await ask(sandbox, CHAT)).status, 200);
     await booked(sandbox, 1);
-    assert.equal((await ask(sandbox, CHAT)).status, 200, 'one micro-dollar is left: one more call');
+    assert.equal((await ask(sandbox, CHAT)).status, 200, 'one micro-dollar is left before the reserve: one more call');
     await booked(sandbox, 2);
     const seen = upstream.requests.length;
     const refused = await ask(sandbox, CHAT);
@@ -136,7 +136,7 @@ describe('budgets', () => {
     assert.equal(upstream.requests.length, seen, 'the provider heard nothing of it');
 
     const { budgets } = await usageOf(sandbox);
-    assert.deepEqual(budgets.map(({ spent }) => spent), [19_998]);
+    assert.deepEqual(budgets.map(({ spent }) => spent), [17_998]);
     await api(sandbox.me, 'PATCH', `/api/admin/budgets/${budget.id}`, { limit: 20_000 });
     assert.equal((await ask(sandbox, CHAT)).status, 200);
     await booked(sandbox, 3);
@@ -160,7 +160,7 @@ describe('budgets', () => {
     assert.ok(statuses.every((all) => all.at(-1) === 402), JSON.stringify(statuses));
     const calls = statuses.flat().filter((status) => status === 200).length;
     const own = await booked(sandboxes[0], calls);
-    assert.ok(own.cost >= 500 && own.cost < 500 + 90, `${own.cost} of 500`);
+    assert.ok(own.cost >= 450 && own.cost < 450 + 90, `${own.cost} of 450: the last tenth is for hand-over notes`);
   });
 
   test('a model without a price passes none; a demonstration is free', async () => {

@@ -19,6 +19,18 @@ function databaseAt(last) {
   return { db, apply };
 }
 
+test('0003 adds provider keys, one for each subject and provider', () => {
+  const { db, apply } = databaseAt('0002_accounts.sql');
+  db.exec("INSERT INTO users VALUES ('usr_1', 'ada', 'Ada', 'ada@x.invalid', 1)");
+  db.exec("INSERT INTO orgs VALUES ('org_1', 'ada', 1)");
+  apply('0003_model_keys.sql');
+  const put = (id, subject) => db.prepare("INSERT INTO model_keys (id, org_id, subject, provider, sealed, models, created_by, created_at) VALUES (?, 'org_1', ?, 'openai', 's1.x', '[]', 'usr_1', 1)").run(id, subject);
+  put('mky_1', 'usr_1');
+  put('mky_2', 'org');
+  assert.throws(() => put('mky_3', 'org'), /UNIQUE/);
+  assert.equal(db.prepare('SELECT count(*) AS n FROM users').get().n, 1);
+});
+
 test('0002 keeps people, orgs and sign-ins, and the old Worker can still write them', () => {
   const { db, apply } = databaseAt('0001_init.sql');
   const rows = `INSERT INTO users VALUES ('usr_1', 'ada', 'Ada', 'ada@x.invalid', 1);

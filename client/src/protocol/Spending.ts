@@ -19,6 +19,10 @@ estimated: number,
  */
 tokens: Tokens, 
 /**
- * Their cost.
+ * Seconds that sandboxes were kept.
+ */
+sandboxSeconds: number, 
+/**
+ * The cost of all of it.
  */
 cost: Micros, };

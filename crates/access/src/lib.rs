@@ -2,7 +2,7 @@
 //! what they want ([`Action`]), of what ([`Resource`]).
 //!
 //! Owns: the roles' and scopes' meaning, the visibility of sessions, whom an installation lets in ([`AllowList`]), which
-//! level of settings wins ([`Settings`]). Does not: know how somebody proved who they are
+//! level of settings wins ([`Settings`], [`ModelPolicy`]). Does not: know how somebody proved who they are
 //! (the Worker's `http::auth`), nor where roles are stored. No I/O, no clock.
 //!
 //! **Invariant:** what one may not see does not exist: [`Refusal::NotFound`], never [`Refusal::Forbidden`].
@@ -13,12 +13,14 @@
 
 mod action;
 mod allow_list;
+mod models;
 mod policy;
 mod principal;
 mod settings;
 
 pub use action::{Action, By};
 pub use allow_list::{AllowList, Candidate};
+pub use models::ModelPolicy;
 pub use policy::{Refusal, Resource, SessionResource, decide};
 pub use principal::{Actor, Credential, CredentialId, Principal};
 pub use settings::{ForSession, Levels, Limits, SandboxCaps, Settings, Usage};

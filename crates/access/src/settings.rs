@@ -149,6 +149,8 @@ fn together(groups: &[SettingsPatch]) -> SettingsPatch {
     SettingsPatch {
         default_visibility: groups.iter().filter_map(|group| group.default_visibility).min(),
         co_author_trailer: groups.iter().filter_map(|group| group.co_author_trailer).max(),
+        default_model: groups.iter().filter_map(|group| group.default_model.clone()).min(),
+        allowed_models: None,
         person_concurrent_sessions: most(|group| group.person_concurrent_sessions),
         person_daily_sessions: most(|group| group.person_daily_sessions),
         org_concurrent_sessions: None,

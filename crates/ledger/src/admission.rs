@@ -8,6 +8,10 @@
 //! sum that is exact. Waiting ends: once nothing is on its way, `held` is 0, and the call is admitted or refused.
 //!
 //! So far from the limit calls run side by side; near it they go one by one.
+//!
+//! **The reserve.** The last tenth of a budget ([`reserve`], a dollar at most) is not for work: whoever works is refused
+//! from there on, and a session that is told to stop writes its hand-over note with what is left. So the note is part of the
+//! budget, and the argument above holds for it as for any call: it is admitted below the limit, or not at all.
 
 use errand_protocol::money::{Budget, Micros};
 use errand_protocol::time::Timestamp;
@@ -16,6 +20,22 @@ use crate::period;
 
 /// From so many percent of a budget on, people are warned.
 const SOFT_PERCENT: u128 = 80;
+/// No more than this is kept for hand-over notes.
+const MOST_RESERVE: Micros = Micros(1_000_000);
+
+/// What of a budget is kept for hand-over notes.
+pub fn reserve(limit: Micros) -> Micros {
+    Micros(limit.0 / 10).min(MOST_RESERVE)
+}
+
+/// What a call is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Work: stops before the reserve.
+    Work,
+    /// A hand-over note of a session that was told to stop: may use the reserve.
+    Note,
+}
 
 /// What calls that are on their way may cost together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +65,16 @@ pub struct Standing {
 }
 
 impl Standing {
-    fn verdict(&self) -> Verdict {
-        let limit = self.budget.limit;
+    /// Whether a hand-over note may still be written.
+    pub fn has_reserve(&self) -> bool {
+        self.spent < self.budget.limit
+    }
+
+    fn verdict(&self, purpose: Purpose) -> Verdict {
+        let limit = match purpose {
+            Purpose::Work => line(self.budget.limit),
+            Purpose::Note => self.budget.limit,
+        };
         if self.spent >= limit {
             return Verdict::Refused;
         }
@@ -83,10 +111,10 @@ pub enum Decision<'s> {
 }
 
 /// Decides about a call to which these budgets apply. `priced`: whether the model has a price.
-pub fn admit(standings: &[Standing], priced: bool, now: Timestamp) -> Decision<'_> {
+pub fn admit(standings: &[Standing], priced: bool, purpose: Purpose, now: Timestamp) -> Decision<'_> {
     let Some((worst, verdict)) = standings
         .iter()
-        .map(|standing| (standing, standing.verdict()))
+        .map(|standing| (standing, standing.verdict(purpose)))
         .max_by_key(|(_, verdict)| *verdict)
     else {
         return Decision::Admitted;
@@ -107,8 +135,13 @@ pub fn admit(standings: &[Standing], priced: bool, now: Timestamp) -> Decision<'
 pub enum Level {
     /// Most of it is spent.
     Soft,
-    /// All of it is.
+    /// All of it is, but for the reserve.
     Hard,
+}
+
+/// Where work stops.
+fn line(limit: Micros) -> Micros {
+    limit.minus(reserve(limit))
 }
 
 /// The level that a booking reached, when it was not reached before.
@@ -117,8 +150,9 @@ pub fn crossed(limit: Micros, before: Micros, after: Micros) -> Option<Level> {
     if is > was { is } else { None }
 }
 
-fn level(limit: Micros, spent: Micros) -> Option<Level> {
-    if spent >= limit {
+/// The level at which so much of a budget is spent.
+pub fn level(limit: Micros, spent: Micros) -> Option<Level> {
+    if spent >= line(limit) {
         Some(Level::Hard)
     } else if u128::from(spent.0) * 100 >= u128::from(limit.0) * SOFT_PERCENT {
         Some(Level::Soft)

@@ -7,6 +7,7 @@
 //! | [`price`] | what tokens cost: own prices, then the known ones, by date |
 //! | [`period`] | days and months |
 //! | [`admission`] | budgets: admit, wait or refuse |
+//! | [`vendors`] | the providers that are known by name, and their models |
 //!
 //! Does not: store, send, know a clock or a vendor's key. The object that keeps the books is `src/ledger`.
 
@@ -19,6 +20,7 @@ pub mod period;
 pub mod price;
 mod scan;
 pub mod usage;
+pub mod vendors;
 
 /// A vendor's wire format, as far as counting is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,6 +15,18 @@ pub fn bucket(period: Period, at: Timestamp) -> String {
     }
 }
 
+/// When the period that `at` is in began; the beginning of time for one that never ends.
+pub fn begins(period: Period, at: Timestamp) -> Timestamp {
+    let date = date(at);
+    let first = match period {
+        Period::Total => return Timestamp::from_millis(0),
+        Period::Day => date,
+        Period::Month => date.first_of_month(),
+    };
+    let midnight = TimeZone::UTC.to_timestamp(DateTime::from(first));
+    midnight.map_or(at, |midnight| Timestamp::from_millis(midnight.as_millisecond()))
+}
+
 /// When the period that `at` is in ends; `None`: never.
 pub fn ends(period: Period, at: Timestamp) -> Option<Timestamp> {
     let date = date(at);
@@ -58,6 +70,8 @@ mod tests {
             Some(at("2027-01-01T00:00:00Z"))
         );
         assert_eq!(ends(Period::Total, late), None);
+        assert_eq!(begins(Period::Day, late), at("2028-02-29T00:00:00Z"));
+        assert_eq!(begins(Period::Month, late), at("2028-02-01T00:00:00Z"));
         assert_eq!(day_before(at("2026-03-01T12:00:00Z"), 1), "2026-02-28");
     }
 }

@@ -1,6 +1,6 @@
 //! Budgets hold, whatever is asked in whatever order.
 
-use errand_ledger::admission::{Decision, Held, Level, Standing, admit, crossed};
+use errand_ledger::admission::{Decision, Held, Level, Purpose, Standing, admit, crossed, reserve};
 use errand_protocol::money::{Budget, Dimension, Micros, Period};
 use errand_protocol::time::Timestamp;
 use proptest::prelude::*;
@@ -57,23 +57,28 @@ proptest! {
     #[test]
     fn never_more_than_one_call_over_the_limit(
         limit in 1_u64..5_000,
-        steps in prop::collection::vec((0_usize..20, call()), 1..300),
+        steps in prop::collection::vec((0_usize..20, call(), prop::bool::weighted(0.2)), 1..300),
     ) {
         let mut open: Vec<Option<Call>> = vec![None; 20];
         let (mut spent, mut dearest) = (0, 0);
-        for (session, next) in steps {
+        for (session, next, note) in steps {
+            let (purpose, line) = if note {
+                (Purpose::Note, limit)
+            } else {
+                (Purpose::Work, limit - reserve(Micros(limit)).0)
+            };
             if let Some(call) = open[session].take() {
                 spent += call.cost;
                 continue;
             }
             let on_their_way: Vec<Call> = open.iter().flatten().copied().collect();
             let standings = [standing(limit, spent, sum(&on_their_way))];
-            match admit(&standings, true, NOW) {
+            match admit(&standings, true, purpose, NOW) {
                 Decision::Admitted => {
                     open[session] = Some(next);
                     dearest = dearest.max(next.cost);
                 }
-                Decision::Refused { .. } => prop_assert!(spent >= limit),
+                Decision::Refused { .. } => prop_assert!(spent >= line),
                 Decision::Wait(_) => prop_assert!(!on_their_way.is_empty(), "nobody waits for nothing"),
                 Decision::NoPrice(_) => prop_assert!(false),
             }
@@ -85,7 +90,7 @@ proptest! {
 
 #[test]
 fn without_a_budget_everything_is_admitted() {
-    assert_eq!(admit(&[], false, NOW), Decision::Admitted);
+    assert_eq!(admit(&[], false, Purpose::Work, NOW), Decision::Admitted);
 }
 
 #[test]
@@ -96,13 +101,13 @@ fn a_used_up_budget_refuses_until_it_begins_anew() {
         standing: &standings[1],
         until: Some(midnight),
     };
-    assert_eq!(admit(&standings, true, NOW), refused);
+    assert_eq!(admit(&standings, true, Purpose::Work, NOW), refused);
 }
 
 #[test]
 fn a_budget_of_nothing_refuses_everything() {
     assert!(matches!(
-        admit(&[standing(0, 0, Held::NOTHING)], true, NOW),
+        admit(&[standing(0, 0, Held::NOTHING)], true, Purpose::Note, NOW),
         Decision::Refused { .. }
     ));
 }
@@ -110,10 +115,16 @@ fn a_budget_of_nothing_refuses_everything() {
 #[test]
 fn one_that_could_cost_more_than_is_left_goes_alone() {
     let held = Held::AtMost(Micros(1));
-    assert_eq!(admit(&[standing(10, 8, held)], true, NOW), Decision::Admitted);
-    assert!(matches!(admit(&[standing(10, 9, held)], true, NOW), Decision::Wait(_)));
+    assert_eq!(
+        admit(&[standing(10, 8, held)], true, Purpose::Note, NOW),
+        Decision::Admitted
+    );
     assert!(matches!(
-        admit(&[standing(10, 0, Held::Unknown)], true, NOW),
+        admit(&[standing(10, 9, held)], true, Purpose::Note, NOW),
+        Decision::Wait(_)
+    ));
+    assert!(matches!(
+        admit(&[standing(10, 0, Held::Unknown)], true, Purpose::Note, NOW),
         Decision::Wait(_)
     ));
 }
@@ -121,7 +132,7 @@ fn one_that_could_cost_more_than_is_left_goes_alone() {
 #[test]
 fn a_model_without_a_price_passes_no_budget() {
     assert!(matches!(
-        admit(&[standing(10, 0, Held::NOTHING)], false, NOW),
+        admit(&[standing(10, 0, Held::NOTHING)], false, Purpose::Work, NOW),
         Decision::NoPrice(_)
     ));
 }
@@ -131,8 +142,27 @@ fn a_level_is_crossed_once() {
     let crossed = |before, after| crossed(Micros(100), Micros(before), Micros(after));
     assert_eq!(crossed(0, 79), None);
     assert_eq!(crossed(79, 80), Some(Level::Soft));
-    assert_eq!(crossed(80, 99), None);
-    assert_eq!(crossed(99, 100), Some(Level::Hard));
+    assert_eq!(crossed(80, 89), None);
+    assert_eq!(crossed(89, 90), Some(Level::Hard), "the rest is for the note");
+    assert_eq!(crossed(99, 100), None);
     assert_eq!(crossed(10, 200), Some(Level::Hard));
     assert_eq!(crossed(100, 200), None);
+}
+
+#[test]
+fn the_last_tenth_is_for_the_note() {
+    let last = [standing(100, 90, Held::NOTHING)];
+    assert!(matches!(
+        admit(&last, true, Purpose::Work, NOW),
+        Decision::Refused { .. }
+    ));
+    assert_eq!(admit(&last, true, Purpose::Note, NOW), Decision::Admitted);
+    assert!(last[0].has_reserve());
+    let over = [standing(100, 100, Held::NOTHING)];
+    assert!(matches!(
+        admit(&over, true, Purpose::Note, NOW),
+        Decision::Refused { .. }
+    ));
+    assert!(!over[0].has_reserve());
+    assert_eq!(reserve(Micros(1_000_000_000)), Micros(1_000_000), "a dollar at most");
 }

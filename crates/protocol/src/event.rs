@@ -6,6 +6,7 @@ use crate::access::{Role, Visibility};
 use crate::egress::EgressReason;
 use crate::ids::{Generation, InteractionId, MessageId, PartId, PromptId, Seq, SnapshotId, TurnId, UserId};
 use crate::interaction::{Interaction, Resolution};
+use crate::money::BudgetNotice;
 use crate::sandbox::{Isolation, RepoSpec};
 use crate::session::{
     Cause, FileChange, ForkOrigin, Person, Phase, Place, Prompt, StartStep, Todo, TurnOutcome, Usage,
@@ -297,6 +298,18 @@ pub enum EventBody {
         /// How.
         #[serde(flatten)]
         resolution: Resolution,
+    },
+    /// Most of a budget is spent. Told once for a budget, limit and period.
+    #[serde(rename = "budget.warned")]
+    BudgetWarned {
+        /// Which.
+        notice: BudgetNotice,
+    },
+    /// A budget is used up: the agent is asked for a hand-over note if something is left for one, then the session rests.
+    #[serde(rename = "budget.reached")]
+    BudgetReached {
+        /// Which.
+        notice: BudgetNotice,
     },
     /// The session was put away or taken back out.
     #[serde(rename = "session.archived")]

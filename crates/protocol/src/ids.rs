@@ -121,6 +121,8 @@ id!(/// A link that shares a session.
     ShareId, "shr_", "share link");
 id!(/// A limit on what may be spent.
     BudgetId, "bdg_", "budget");
+id!(/// A provider's key that somebody stored; not the key itself.
+    ModelKeyId, "mky_", "model key");
 id!(/// One call of a model; made by the Worker that relays it.
     CallId, "cal_", "call");
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{InteractionId, PartId, TurnId};
+use crate::money::{BudgetNotice, Micros};
 use crate::session::Person;
 use crate::time::Timestamp;
 
@@ -56,6 +57,12 @@ pub enum Ask {
     Question {
         /// The questions, answered together.
         questions: Vec<Question>,
+    },
+    /// May more be spent? Asked while the session rests, of those who may change budgets. Default: not tried again before
+    /// the deadline.
+    Budget {
+        /// The budget that is used up.
+        notice: BudgetNotice,
     },
 }
 
@@ -118,6 +125,11 @@ pub enum Answer {
     },
     /// To a question: no answer. Ends the turn.
     Dismiss {},
+    /// To a budget: it is extended to this limit, and the session goes on. Only over REST.
+    Extend {
+        /// Higher than the one that is used up.
+        limit: Micros,
+    },
 }
 
 /// The choices of a permission.

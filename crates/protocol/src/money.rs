@@ -23,6 +23,16 @@ impl Micros {
         Self(self.0.saturating_add(more.0))
     }
 
+    /// For people: whole cents where it is whole cents, `$0.01`; else all six digits.
+    pub fn dollars(self) -> String {
+        let (dollars, rest) = (self.0 / 1_000_000, self.0 % 1_000_000);
+        if rest.is_multiple_of(10_000) {
+            format!("${dollars}.{:02}", rest / 10_000)
+        } else {
+            format!("${dollars}.{rest:06}")
+        }
+    }
+
     /// What is left after taking `less` away; nothing when that is more.
     #[must_use]
     pub const fn minus(self, less: Self) -> Self {
@@ -211,6 +221,37 @@ pub struct BudgetState {
     pub renews_at: Option<Timestamp>,
 }
 
+/// A budget that is nearly or wholly used up, as a session hears of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
+pub struct BudgetNotice {
+    /// Which.
+    pub budget: BudgetId,
+    /// What it is of, in words: "The budget of each person for a day".
+    pub what: String,
+    /// How much may be spent.
+    pub limit: Micros,
+    /// Spent in this period.
+    pub spent: Micros,
+    /// When it begins anew; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// How far the budgets of a session have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub enum BudgetLevel {
+    /// Four fifths of one are spent.
+    Soft,
+    /// One is used up: the session rests, or is about to.
+    UsedUp,
+}
+
 /// A sum over calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -223,7 +264,9 @@ pub struct Spending {
     pub estimated: u64,
     /// Their tokens.
     pub tokens: Tokens,
-    /// Their cost.
+    /// Seconds that sandboxes were kept.
+    pub sandbox_seconds: u64,
+    /// The cost of all of it.
     pub cost: Micros,
 }
 
@@ -257,6 +300,58 @@ pub struct UsageReport {
     pub by: BTreeMap<Dimension, Vec<SpendingOf>>,
     /// The budgets that concern one.
     pub budgets: Vec<BudgetState>,
+    /// The org's sandboxes that ended this month, by why; only for those who may see the whole org.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stops: Vec<SandboxStops>,
+}
+
+/// Sandboxes that were stopped for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct SandboxStops {
+    /// Why: `idle`, `lifetime`, `paused`, `archived`, `budget`, `ended`, `replaced`, or the code of a failure.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+    /// How long they were kept together.
+    pub seconds: u64,
+}
+
+/// Answer of `GET /api/sessions/:id/usage`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct SessionUsage {
+    /// All of it so far.
+    pub session: Spending,
+    /// Its last turns that used something, by id, oldest first.
+    pub turns: Vec<SpendingOf>,
+}
+
+/// Answer of `GET /api/usage/estimate?repo=&model=`: what turns on this repository cost and took lately. Without any
+/// there is nothing but the count.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
+pub struct Estimate {
+    /// Of how many turns.
+    pub turns: u32,
+    /// What half of them did not exceed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_p50: Option<Micros>,
+    /// What 95 % did not exceed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_p95: Option<Micros>,
+    /// How long half of them took at most, from the first call of a model to the end of the last; seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_p50: Option<u64>,
+    /// How long 95 % took at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_p95: Option<u64>,
 }
 
 /// Answer of `GET /api/usage/history?dimension=&subject=&days=`: days on which something was spent, oldest first.

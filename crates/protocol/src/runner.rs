@@ -444,6 +444,8 @@ pub struct ModelSetup {
 pub enum Dialect {
     /// OpenAI Chat Completions: `POST {path}/chat/completions`.
     Openai,
+    /// OpenAI Responses: `POST {path}/responses`.
+    Responses,
     /// Anthropic Messages: `POST {path}/messages`.
     Anthropic,
     /// Google Gemini: `POST {path}/models/{model}:streamGenerateContent`.

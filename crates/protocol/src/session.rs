@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::Visibility;
 use crate::git::Pushed;
 use crate::ids::{InteractionId, PromptId, Seq, SessionId, TurnId, UserId};
+use crate::money::BudgetLevel;
 use crate::sandbox::{Isolation, RepoSpec};
 use crate::text::{ModelId, PromptText, Title};
 use crate::time::Timestamp;
@@ -174,6 +175,9 @@ pub struct Session {
     #[serde(default, skip_serializing_if = "Visibility::is_private")]
     #[cfg_attr(feature = "ts", ts(optional, as = "Option<Visibility>"))]
     pub visibility: Visibility,
+    /// How far the budgets that apply to it have come; absent while nothing is to be said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetLevel>,
 }
 
 /// Where a fork begins.

@@ -1,9 +1,12 @@
 //! Settings of an org, its groups and its people, as admins change them, and what the maker of a session may say of it.
 //! Which level wins is decided by `crates/access`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::access::Visibility;
+use crate::access::{Role, Visibility};
+use crate::text::ModelId;
 
 /// A number, or `"unlimited"`; the latter is the greatest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,6 +70,45 @@ impl<'de> Deserialize<'de> for Limit {
     }
 }
 
+/// Which models: one of them by its id, all of a provider as `provider/*`, or `*`. At most 200 characters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("pattern" = r"^(\*|[a-z0-9]([a-z0-9-]*[a-z0-9])?/\*|[A-Za-z0-9._:@-]+/[A-Za-z0-9/._:@-]+)$", "maxLength" = 200))
+)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, type = "string"))]
+pub struct ModelPattern(String);
+
+impl ModelPattern {
+    /// Whether it means this model.
+    pub fn matches(&self, model: &ModelId) -> bool {
+        match self.0.strip_suffix('*') {
+            Some(beginning) => model.as_str().starts_with(beginning),
+            None => model.as_str() == self.0,
+        }
+    }
+}
+
+impl TryFrom<String> for ModelPattern {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let provider = text.strip_suffix("/*").map(str::parse::<crate::text::ProviderName>);
+        if text == "*" || provider.is_some_and(|name| name.is_ok()) || text.parse::<ModelId>().is_ok() {
+            Ok(Self(text))
+        } else {
+            Err("models are named as provider/model, provider/*, or *")
+        }
+    }
+}
+
+impl From<ModelPattern> for String {
+    fn from(pattern: ModelPattern) -> Self {
+        pattern.0
+    }
+}
+
 /// What one level says; what it does not mention is left to the levels before it. Also the answer of `GET
 /// /api/admin/settings[/groups/:id|/users/:id]`, and the body of `PUT`, which replaces what the level says.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -92,6 +134,12 @@ pub struct SettingsPatch {
     /// Sessions of the org made within 24 hours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub org_daily_sessions: Option<Limit>,
+    /// The model of a session that names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_model: Option<ModelId>,
+    /// Which models people of each role can use. A role that is not mentioned can use all. Of the org as a whole only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed_models: Option<BTreeMap<Role, Vec<ModelPattern>>>,
     /// Memory of one sandbox, MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sandbox_memory_mib: Option<Limit>,
@@ -140,6 +188,23 @@ mod tests {
         }
         for bad in ["-1", "1.5", "\"7\"", "null", "4294967296", "\"Unlimited\"", "[]"] {
             assert!(serde_json::from_str::<Limit>(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_a_model_a_provider_or_everything() {
+        let pattern = |text: &str| ModelPattern::try_from(text.to_owned());
+        let model: ModelId = "openrouter/openai/gpt-5".parse().unwrap();
+        for (text, means) in [
+            ("*", true),
+            ("openrouter/*", true),
+            ("openai/*", false),
+            ("openrouter/openai/gpt-5", true),
+        ] {
+            assert_eq!(pattern(text).unwrap().matches(&model), means, "{text}");
+        }
+        for bad in ["", "**", "open*", "/*", "a b/*", "gpt-5", "*/x*"] {
+            assert!(pattern(bad).is_err(), "{bad}");
         }
     }
 }

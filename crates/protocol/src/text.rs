@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{MAX_LABEL_CHARS, MAX_PROMPT_BYTES, MAX_TITLE_CHARS, MAX_URL_BYTES};
+use crate::models::Effort;
 
 /// Why a text was refused, in words that can be shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -84,6 +85,8 @@ text!(/// What people call something: one line, trimmed, 1 to 100 characters.
     Label, parse_label, shapes::label);
 text!(/// A model, as `provider/model`.
     ModelId, parse_model, shapes::model);
+text!(/// A provider of models: the part of a [`ModelId`] before the slash, 1 to 32 of `[a-z0-9-]`, no `-` at either end.
+    ProviderName, parse_provider, shapes::provider);
 
 /// The same rules as far as JSON Schema can say them: what a schema forbids is refused when it is parsed. Lengths are in
 /// characters; where bytes count, the schema allows as many characters.
@@ -124,6 +127,10 @@ mod shapes {
 
     pub(super) fn branch(schema: &mut Schema) {
         shape(schema, r"^[^\s~^:?*\[\\]+$", 250);
+    }
+
+    pub(super) fn provider(schema: &mut Schema) {
+        shape(schema, r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", 32);
     }
 
     pub(super) fn model(schema: &mut Schema) {
@@ -266,6 +273,19 @@ fn parse_model(value: &str) -> Result<String, InvalidText> {
     }
 }
 
+fn parse_provider(value: &str) -> Result<String, InvalidText> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let ok =
+        (1..=32).contains(&value.len()) && value.chars().all(plain) && !value.starts_with('-') && !value.ends_with('-');
+    if ok {
+        Ok(value.to_owned())
+    } else {
+        Err(InvalidText::Shape(
+            "a provider's name has 1 to 32 lower-case letters, digits and hyphens",
+        ))
+    }
+}
+
 impl RepoUrl {
     /// The path on the host's disk, when the repository is one.
     pub fn local_path(&self) -> Option<&str> {
@@ -336,6 +356,20 @@ impl ModelId {
     pub fn split(&self) -> (&str, &str) {
         self.0.split_once('/').unwrap_or((&self.0, ""))
     }
+
+    /// The model itself, and how much it is to think when that was said: `openai/gpt-5@high`.
+    pub fn with_effort(&self) -> (Self, Option<Effort>) {
+        let said = self.0.rsplit_once('@').and_then(|(model, effort)| {
+            let effort = match effort {
+                "low" => Effort::Low,
+                "medium" => Effort::Medium,
+                "high" => Effort::High,
+                _ => return None,
+            };
+            Some((Self(model.to_owned()), Some(effort))).filter(|_| !model.ends_with('/'))
+        });
+        said.unwrap_or_else(|| (self.clone(), None))
+    }
 }
 
 impl Title {
@@ -356,6 +390,21 @@ impl Title {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_much_a_model_is_to_think_stands_after_its_name() {
+        let split = |text: &str| {
+            let (model, effort) = text.parse::<ModelId>().unwrap().with_effort();
+            (model.as_str().to_owned(), effort)
+        };
+        assert_eq!(
+            split("openai/gpt-5@high"),
+            ("openai/gpt-5".to_owned(), Some(Effort::High))
+        );
+        for whole in ["openai/gpt-5", "vertex/claude@20250929", "x/@high"] {
+            assert_eq!(split(whole), (whole.to_owned(), None));
+        }
+    }
 
     #[test]
     fn a_repository_address_carries_no_credentials_and_does_not_climb() {

@@ -10,6 +10,7 @@ use errand_protocol::ids::{
     ConnId, Generation, InteractionId, OrgId, PromptId, Seq, SessionId, SnapshotId, SpoolId, TurnId, UserId,
 };
 use errand_protocol::interaction::{Answer, Interaction};
+use errand_protocol::money::BudgetNotice;
 use errand_protocol::runner::GitAuthor;
 use errand_protocol::sandbox::{Isolation, RepoSpec};
 use errand_protocol::session::{Cause, ForkOrigin, Person, Phase, StartStep, Todo};
@@ -18,7 +19,9 @@ use errand_protocol::text::{ModelId, Title};
 use errand_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::budget::BudgetStop;
 use crate::effect::SandboxCall;
+use crate::kept::{Kept, Unbooked};
 
 /// What a session is made of; everything that must survive.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -86,6 +89,21 @@ pub struct Core {
     /// What was pushed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed: Option<Pushed>,
+    /// It was told to stop, because a budget is used up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetStop>,
+    /// Budgets of which it was told that most is spent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warned: Vec<BudgetNotice>,
+    /// The sandbox that is kept now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
+    /// The last sandbox that was counted.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub counted: Generation,
+    /// Lives of sandboxes that the ledger does not have yet, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unbooked: Vec<Unbooked>,
 }
 
 /// Who may see a session besides its owner. The machine keeps it and decides nothing with it (`crates/access` does).
@@ -340,6 +358,14 @@ pub struct Spool {
     clippy::trivially_copy_pass_by_ref,
     reason = "serde passes a reference; no finding on 32 bits"
 )]
+const fn is_none_yet(generation: &Generation) -> bool {
+    generation.0 == 0
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference; no finding on 32 bits"
+)]
 const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
@@ -377,6 +403,8 @@ pub(crate) struct Volatile {
     pub(crate) runner_seen: Timestamp,
     /// Calls to the provider that are on their way, and since when.
     pub(crate) in_flight: Vec<(SandboxCall, Timestamp)>,
+    /// The life of this sandbox is on its way to the ledger, since then.
+    pub(crate) booking: Option<(Generation, Timestamp)>,
     /// An update of the registry is on its way, since then.
     pub(crate) indexing: Option<Timestamp>,
     /// The summary changed while it was.

@@ -27,6 +27,8 @@ impl Session {
         all.extend(self.core.interactions.values().map(|i| (i.deadline, "interaction")));
         let calls = self.core.calls.iter();
         all.extend(calls.map(|c| (self.call_due(c, timings), "provider call")));
+        all.extend(self.budget_deadline(timings).map(|at| (at, "budget")));
+        all.extend(self.booking_deadline(timings).map(|at| (at, "booking")));
         if self.index_stale() {
             all.push((self.index_due(timings), "index"));
         }
@@ -106,6 +108,7 @@ impl Step<'_, '_> {
             self.s.live.runner_seen = self.s.live.runner_seen.max(seen);
         }
         self.expire_interactions();
+        self.budget_due();
         self.turn_due();
         self.steer_due();
         self.life_due();

@@ -11,6 +11,7 @@ use errand_protocol::close::CloseCode;
 use errand_protocol::event::Event;
 use errand_protocol::git::Pushed;
 use errand_protocol::ids::{CommandId, ConnId, Generation, PartId, PromptId, SnapshotId, UserId};
+use errand_protocol::money::{BudgetLevel, BudgetNotice};
 use errand_protocol::runner::{AgentFrame, RunnerFrame};
 use errand_protocol::sandbox::{RepoSpec, SandboxError, SandboxStatus};
 use errand_protocol::session::{Person, Prompt, Session as Summary};
@@ -19,6 +20,7 @@ use errand_protocol::startup::{Start, Verdict};
 use errand_protocol::time::Timestamp;
 use errand_protocol::viewer::{Command, OpenPart, ServerFrame};
 
+use crate::kept::SandboxLife;
 use crate::startup::NumberedStart;
 use crate::timings::Timings;
 
@@ -88,6 +90,22 @@ pub enum Input {
         call: SandboxCall,
         /// How.
         outcome: Result<SandboxStatus, SandboxError>,
+    },
+    /// The ledger says how a budget stands that applies to this session's calls of models.
+    Budget {
+        /// Which.
+        notice: BudgetNotice,
+        /// How far.
+        level: BudgetLevel,
+        /// Something of it is left for a hand-over note.
+        reserve: bool,
+    },
+    /// The ledger has the life of a sandbox, or did not answer.
+    Booked {
+        /// Which sandbox.
+        generation: Generation,
+        /// Whether it has it.
+        ok: bool,
     },
     /// The registry has the summary, or did not answer.
     Indexed {
@@ -177,6 +195,8 @@ pub enum Effect {
     Sandbox(SandboxCall),
     /// Tell the registry; its outcome is [`Input::Indexed`].
     Index(Box<Summary>),
+    /// Tell the ledger how long a sandbox was kept; its outcome is [`Input::Booked`].
+    Book(SandboxLife),
     /// Tell the registry how long a start took; nobody waits for an outcome.
     Sample(Start),
     /// Remove a snapshot that is no longer needed; what fails is left behind.
@@ -204,6 +224,7 @@ impl Effect {
             | Self::CloseRunner { .. }
             | Self::Sandbox(_)
             | Self::Index(_)
+            | Self::Book(_)
             | Self::Sample(_)
             | Self::DropSnapshot(_) => false,
         }

@@ -105,6 +105,8 @@ impl Survey {
             | EventBody::SessionCreated { .. }
             | EventBody::SessionTitled { .. }
             | EventBody::SessionPhase { .. }
+            | EventBody::BudgetWarned { .. }
+            | EventBody::BudgetReached { .. }
             | EventBody::SessionArchived { .. }
             | EventBody::SessionJoined { .. }
             | EventBody::SessionShared { .. }

@@ -3,6 +3,7 @@
 
 use errand_protocol::access::Visibility;
 use errand_protocol::git::Pushed;
+use errand_protocol::money::BudgetLevel;
 use errand_protocol::sandbox::Isolation;
 use errand_protocol::session::{Activity, Cause, Phase};
 use errand_protocol::text::Title;
@@ -23,6 +24,7 @@ pub(crate) struct Glance {
     archived: bool,
     visibility: Visibility,
     pushed: Option<Pushed>,
+    budget: Option<BudgetLevel>,
 }
 
 impl Session {
@@ -38,12 +40,13 @@ impl Session {
             phase: core.life.phase(),
             activity: self.activity(),
             title: core.title.clone(),
-            cause: core.life.cause().cloned(),
+            cause: self.cause(),
             queue: self.queue.len(),
             isolation: core.isolation,
             archived: core.archived_at.is_some(),
             visibility: core.access.visibility,
             pushed: core.pushed.clone(),
+            budget: self.budget_level(),
         }
     }
 }

@@ -67,6 +67,15 @@ impl Step<'_, '_> {
 
     /// A person answers.
     pub(crate) fn answer(&mut self, by: Person, id: &InteractionId, answer: Answer) -> Result<(), Rejection> {
+        if self.s.budget_ask().is_some_and(|asked| asked.id == *id) {
+            return match answer {
+                Answer::Extend { limit } => self.extend_budget(by, limit),
+                Answer::Permission { .. } | Answer::Question { .. } | Answer::Dismiss {} => Err(Rejection::new(
+                    ErrorCode::Invalid,
+                    "The answer is of another kind than the question.",
+                )),
+            };
+        }
         let Some(interaction) = self.s.core.interactions.get(id) else {
             return Err(if self.s.core.settled.contains(id) {
                 let message = match self.s.core.settled_by.get(id) {
@@ -149,11 +158,7 @@ impl Step<'_, '_> {
 
     fn settle(&mut self, id: &InteractionId, resolution: Resolution, answer: Option<Answer>) {
         self.s.core.interactions.remove(id);
-        self.s.core.settled.push(id.clone());
-        let surplus = self.s.core.settled.len().saturating_sub(REMEMBERED);
-        for forgotten in self.s.core.settled.drain(..surplus) {
-            self.s.core.settled_by.remove(&forgotten);
-        }
+        self.remember_settled(id);
         // The turn was waiting for a person, not silent.
         let nobody_is_asked = self.s.core.interactions.is_empty();
         if let Some(turn) = &mut self.s.core.turn {
@@ -176,13 +181,24 @@ impl Step<'_, '_> {
     }
 }
 
+impl Step<'_, '_> {
+    /// A late answer to it gets a clear refusal.
+    pub(crate) fn remember_settled(&mut self, id: &InteractionId) {
+        self.s.core.settled.push(id.clone());
+        let surplus = self.s.core.settled.len().saturating_sub(REMEMBERED);
+        for forgotten in self.s.core.settled.drain(..surplus) {
+            self.s.core.settled_by.remove(&forgotten);
+        }
+    }
+}
+
 fn default_answer(ask: &Ask) -> Answer {
     match ask {
         Ask::Permission { .. } => Answer::Permission {
             reply: PermissionReply::Reject,
             message: Some("Nobody answered in time; go on without it if you can.".to_owned()),
         },
-        Ask::Question { .. } => Answer::Dismiss {},
+        Ask::Question { .. } | Ask::Budget { .. } => Answer::Dismiss {},
     }
 }
 
@@ -214,6 +230,7 @@ fn bounded(mut ask: Ask) -> Ask {
                 cut(&mut question.question, MAX_ASK_BYTES / 20);
             }
         }
+        Ask::Budget { .. } => {}
     }
     ask
 }
@@ -256,9 +273,8 @@ fn check(ask: &Ask, answer: &Answer) -> Result<(), Rejection> {
             }
         }
         (Ask::Question { .. }, Answer::Dismiss {}) => Ok(()),
-        (Ask::Permission { .. }, Answer::Question { .. } | Answer::Dismiss {})
-        | (Ask::Question { .. }, Answer::Permission { .. }) => {
-            invalid("The answer is of another kind than the question.")
-        }
+        (Ask::Permission { .. }, Answer::Question { .. } | Answer::Dismiss {} | Answer::Extend { .. })
+        | (Ask::Question { .. }, Answer::Permission { .. } | Answer::Extend { .. })
+        | (Ask::Budget { .. }, _) => invalid("The answer is of another kind than the question."),
     }
 }

@@ -8,6 +8,7 @@
 
 #![warn(missing_docs)]
 
+mod budget;
 mod core;
 mod create;
 mod deadlines;
@@ -16,6 +17,7 @@ pub mod fork;
 mod guests;
 mod index;
 mod interactions;
+mod kept;
 mod lifecycle;
 mod lifetime;
 mod open_parts;
@@ -34,9 +36,11 @@ pub mod store;
 mod timings;
 pub mod transcript;
 
+pub use crate::budget::{BudgetStop, NOTE};
 pub use crate::core::{Access, Core, Life, Snapshot, Spec};
 pub use crate::create::{NewSession, Stored};
 pub use crate::effect::{Cx, Effect, Input, Rejection, SandboxCall};
+pub use crate::kept::{Kept, SandboxLife, TurnSeconds, Unbooked};
 pub use crate::session::{Placed, Session};
 pub use crate::startup::NumberedStart;
 pub use crate::timings::Timings;

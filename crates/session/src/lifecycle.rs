@@ -20,6 +20,9 @@ use crate::timings::Timings;
 impl Step<'_, '_> {
     /// There is a prompt: make sure that something will run it.
     pub(crate) fn wake(&mut self) {
+        if !self.s.wants_sandbox() {
+            return;
+        }
         match &self.s.core.life {
             Life::Idle | Life::Paused => self.request_sandbox(1, None),
             Life::Error { .. } if !self.breaker_open() => self.request_sandbox(1, None),
@@ -34,9 +37,12 @@ impl Step<'_, '_> {
 
     /// A person wants another try.
     pub(crate) fn retry(&mut self) {
+        self.try_budget_again();
         if matches!(self.s.core.life, Life::Error { .. }) {
             self.s.core.failed_starts.clear();
             self.request_sandbox(1, None);
+        } else {
+            self.wake();
         }
     }
 
@@ -348,7 +354,7 @@ impl Step<'_, '_> {
                 "No further sandbox is started until a person tries again.",
             );
             self.give_up(cause);
-        } else if self.s.core.turn.is_some() || !self.s.queue.is_empty() {
+        } else if self.s.wants_sandbox() {
             self.verdict(
                 Watchdog::Reconnect,
                 cause.clone(),
@@ -356,6 +362,7 @@ impl Step<'_, '_> {
             );
             self.request_sandbox(1, Some(cause));
         } else {
+            self.stops_because("lost");
             self.put_away();
             self.rest();
         }

@@ -53,6 +53,7 @@ impl Step<'_, '_> {
                 cause,
                 "It is paused; the next prompt gets another one.",
             );
+            self.stops_because("lifetime");
             self.pause();
         }
     }

@@ -160,7 +160,8 @@ impl Step<'_, '_> {
         if !ready || self.s.core.turn.is_some() || self.s.replaying() {
             return;
         }
-        if self.s.queue.is_empty() {
+        self.note_first();
+        let Some(next) = self.s.next_prompt() else {
             if let Life::Running {
                 idle_since: idle @ None,
             } = &mut self.s.core.life
@@ -169,14 +170,15 @@ impl Step<'_, '_> {
                 self.dirty = true;
             }
             return;
-        }
+        };
         if self.is_past_lifetime() {
             return self.lifetime_is_over();
         }
         let Ok(turn_id) = TurnId::from_body(&(self.cx.ids)()) else {
             return;
         };
-        let mut placed = self.s.queue.remove(0);
+        self.forget_warnings();
+        let mut placed = self.s.queue.remove(next);
         placed.prompt.state = PromptState::Running;
         let now = self.cx.now;
         self.s.core.turn = Some(Turn {
@@ -344,13 +346,19 @@ impl Step<'_, '_> {
         self.finish_turn(end);
     }
 
-    fn finish_turn(&mut self, end: TurnEnd) {
+    fn finish_turn(&mut self, mut end: TurnEnd) {
         let Some(turn) = self.s.core.turn.take() else { return };
+        self.count_turn(&turn.id, turn.started_at);
         self.cancel_interactions();
         self.close_open_parts();
         self.s.core.first_turn = false;
         let steered = std::mem::take(&mut self.s.steered);
-        for mut placed in self.s.running.take().into_iter().chain(steered) {
+        let ending: Vec<Placed> = self.s.running.take().into_iter().chain(steered).collect();
+        let ids: Vec<PromptId> = ending.iter().map(|placed| placed.prompt.id.clone()).collect();
+        if let Some(cause) = self.budget_ends_turn(&ids, end.outcome) {
+            end.cause = Some(cause);
+        }
+        for mut placed in ending {
             placed.prompt.state = match end.outcome {
                 TurnOutcome::Done => PromptState::Done,
                 TurnOutcome::Failed => PromptState::Failed,

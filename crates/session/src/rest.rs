@@ -4,6 +4,7 @@
 use errand_protocol::api::ErrorCode;
 use errand_protocol::close::CloseCode;
 use errand_protocol::event::EventBody;
+use errand_protocol::interaction::Resolution;
 use errand_protocol::runner::AgentFrame;
 use errand_protocol::session::{Cause, Person};
 use errand_protocol::startup::{StartOutcome, Watchdog};
@@ -15,7 +16,7 @@ use crate::session::Step;
 impl Step<'_, '_> {
     /// Whether somebody's work would be cut off by stopping the sandbox.
     fn require_nothing_to_do(&self) -> Result<(), Rejection> {
-        if self.s.core.turn.is_none() && self.s.queue.is_empty() {
+        if !self.s.wants_sandbox() {
             return Ok(());
         }
         let message = "It works on something; stop it or let it finish first.";
@@ -27,12 +28,7 @@ impl Step<'_, '_> {
         self.require_nothing_to_do()?;
         match &mut self.s.core.life {
             Life::Running { .. } => self.pause(),
-            Life::Starting { .. } | Life::Reconnecting { .. } => {
-                self.start_ended(StartOutcome::Cancelled, None);
-                self.drop_runner(CloseCode::Replaced);
-                self.put_away();
-                self.rest();
-            }
+            Life::Starting { .. } | Life::Reconnecting { .. } => self.leave_start(),
             Life::Pausing { wanted, .. } => {
                 *wanted = false;
                 self.dirty = true;
@@ -42,9 +38,18 @@ impl Step<'_, '_> {
         Ok(())
     }
 
+    /// A start, or the search for a lost runner, is given up: nothing is to be done.
+    pub(crate) fn leave_start(&mut self) {
+        self.start_ended(StartOutcome::Cancelled, None);
+        self.drop_runner(CloseCode::Replaced);
+        self.put_away();
+        self.rest();
+    }
+
     /// A person wants the sandbox up, though there may be nothing to do.
     pub(crate) fn resume(&mut self, by: Person) {
         self.restore(by);
+        self.try_budget_again();
         match &mut self.s.core.life {
             Life::Idle | Life::Paused => self.request_sandbox(1, None),
             Life::Pausing { wanted, .. } => {
@@ -90,6 +95,7 @@ impl Step<'_, '_> {
     pub(crate) fn idle_for_long(&mut self) {
         let cause = Cause::new("idle", "Nothing was asked of the sandbox for a while.");
         self.verdict(Watchdog::Idle, cause, "It is paused; the next prompt wakes it.");
+        self.stops_because("idle");
         self.pause();
     }
 
@@ -136,7 +142,7 @@ impl Step<'_, '_> {
         let wanted = matches!(self.s.core.life, Life::Pausing { wanted: true, .. });
         self.drop_runner(CloseCode::Replaced);
         self.rest();
-        if wanted || !self.s.queue.is_empty() {
+        if wanted || self.s.wants_sandbox() {
             self.request_sandbox(1, None);
         }
     }
@@ -177,6 +183,7 @@ impl Step<'_, '_> {
                 })
                 .cause = None;
         }
+        self.go_on(Resolution::Cancelled {});
         self.offers_end_with_turn();
         self.lose_turn(Cause::new("terminated", "The session was ended."));
         for placed in std::mem::take(&mut self.s.queue) {

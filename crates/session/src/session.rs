@@ -9,7 +9,7 @@ use errand_protocol::event::{Event, EventBody};
 use errand_protocol::git::Pushed;
 use errand_protocol::ids::{ConnId, Generation, PromptId, Seq, TurnId};
 use errand_protocol::runner::AgentFrame;
-use errand_protocol::session::{Activity, Person, Prompt, Session as Summary, TurnInfo};
+use errand_protocol::session::{Activity, Cause, Person, Prompt, Session as Summary, TurnInfo};
 use errand_protocol::text::Title;
 use errand_protocol::transcript::{Part, PartBody, ToolStatus};
 use errand_protocol::viewer::ServerFrame;
@@ -61,9 +61,12 @@ impl Session {
             dirty: false,
         };
         step.route(input)?;
+        step.rest_for_budget();
         step.dispatch();
         step.offer_steers();
         step.call_out();
+        step.account();
+        step.book_out();
         step.publish(&before);
         if step.dirty {
             step.note_indexed();
@@ -81,7 +84,7 @@ impl Session {
             title: core.title.clone(),
             phase: core.life.phase(),
             activity: self.activity(),
-            cause: core.life.cause().cloned(),
+            cause: self.cause(),
             repo: core.spec.repo.clone(),
             model: core.spec.model.clone(),
             owner: core.spec.owner.clone(),
@@ -94,7 +97,13 @@ impl Session {
             forked_from: core.spec.forked_from.clone(),
             pushed: core.pushed.clone(),
             visibility: core.access.visibility,
+            budget: self.budget_level(),
         }
+    }
+
+    /// Why it is where it is, when there is something to say.
+    pub(crate) fn cause(&self) -> Option<Cause> {
+        self.core.life.cause().cloned().or_else(|| self.budget_cause())
     }
 
     /// Who may see it besides its owner.
@@ -118,6 +127,7 @@ impl Session {
             Life::Error { .. } => Activity::Error,
             Life::Starting { .. } => Activity::Starting,
             Life::Running { .. } | Life::Reconnecting { .. } if self.core.turn.is_some() => working(),
+            Life::Idle | Life::Paused | Life::Pausing { .. } if self.budget_ask().is_some() => Activity::AwaitingInput,
             Life::Paused | Life::Pausing { .. } if self.queue.is_empty() => Activity::Paused,
             Life::Idle | Life::Running { .. } | Life::Reconnecting { .. } | Life::Paused | Life::Pausing { .. } => {
                 if self.queue.is_empty() {
@@ -184,7 +194,13 @@ impl Session {
             open_parts: self.open.iter().map(crate::open_parts::Open::snapshot).collect(),
             queue: self.queue.iter().map(|placed| placed.prompt.clone()).collect(),
             turn: self.turn_info(),
-            interactions: self.core.interactions.values().cloned().collect(),
+            interactions: self
+                .core
+                .interactions
+                .values()
+                .chain(self.budget_ask())
+                .cloned()
+                .collect(),
             todos: self.core.todos.clone(),
             presence,
         }
@@ -214,7 +230,7 @@ impl Session {
 
     /// Whether a remote call is on its way: should memory be lost now, it has to be made again soon.
     pub fn awaits_outcome(&self) -> bool {
-        self.live.indexing.is_some() || !self.live.in_flight.is_empty()
+        self.live.indexing.is_some() || self.live.booking.is_some() || !self.live.in_flight.is_empty()
     }
 
     /// The parts that are being written, with their text so far.
@@ -270,6 +286,8 @@ impl Step<'_, '_> {
             Input::Runner { conn, frame } => self.runner_frame(&conn, frame),
             Input::RunnerGone { conn } => self.runner_gone(&conn),
             Input::Sandbox { call, outcome } => self.sandbox_outcome(&call, outcome),
+            Input::Budget { notice, level, reserve } => self.budget_heard(notice, level, reserve),
+            Input::Booked { generation, ok } => self.booked(generation, ok),
             Input::Indexed { ok } => self.indexed(ok),
             Input::Deadline { runner_seen } => self.deadline(runner_seen),
             Input::Restored { runner } => self.restored(runner),
@@ -331,10 +349,11 @@ impl Step<'_, '_> {
 
     /// Moves to another life and logs it.
     pub(crate) fn enter(&mut self, life: Life) {
-        let phase = life.phase();
-        let cause = life.cause().cloned();
-        let same = self.s.core.life.phase() == phase && self.s.core.life.cause() == cause.as_ref();
+        let before = (self.s.core.life.phase(), self.s.core.life.cause().cloned());
         self.s.core.life = life;
+        let (phase, cause) = (self.s.core.life.phase(), self.s.core.life.cause().cloned());
+        let same = before == (phase, cause);
+        let cause = self.s.cause();
         self.dirty = true;
         if !same {
             self.log(EventBody::SessionPhase { phase, cause });

@@ -133,6 +133,12 @@ impl Session {
                 remedy,
             })
         };
+        if let (Some(asked), Some(cause)) = (self.budget_ask(), self.budget_cause()) {
+            let interaction_id = asked.id.clone();
+            let doing = "Nothing, until the budget is extended or begins anew. Waiting prompts are kept.";
+            let remedy = Some(Remedy::Answer { interaction_id });
+            return wait(&cause.message, doing, Some(asked.deadline), remedy);
+        }
         match &self.core.life {
             Life::Starting {
                 step,

@@ -55,7 +55,10 @@ impl Step<'_, '_> {
             return;
         }
         let Some(turn) = &self.s.core.turn else { return };
-        let fresh = |id: &PromptId| !turn.offers.contains_key(id);
+        // While a budget is used up nothing but the note is handed over.
+        let stop = self.s.core.budget.as_ref();
+        let held = |id: &PromptId| stop.is_some_and(|stop| stop.note.as_ref() != Some(id));
+        let fresh = |id: &PromptId| !turn.offers.contains_key(id) && !held(id);
         let waiting = self.s.queue.iter().map(|placed| &placed.prompt);
         let all: Vec<PromptId> = waiting
             .filter(|prompt| prompt.mode == PromptMode::Steer && fresh(&prompt.id))

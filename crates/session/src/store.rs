@@ -299,6 +299,7 @@ fn store(sql: &impl Sql, effect: &Effect) -> Result<(), SqlError> {
         | Effect::CloseRunner { .. }
         | Effect::Sandbox(_)
         | Effect::Index(_)
+        | Effect::Book(_)
         | Effect::Sample(_)
         | Effect::DropSnapshot(_) => {}
     }

@@ -32,6 +32,8 @@ pub struct Timings {
     pub abort: i64,
     /// Before an interaction's default is taken.
     pub interaction: i64,
+    /// For a hand-over note, when a budget is used up.
+    pub note: i64,
     /// An idle sandbox, before it is suspended.
     pub idle: i64,
     /// The same where nobody is watching when it is asked; absent: no difference. Who starts to watch before it is over
@@ -78,6 +80,7 @@ impl Default for Timings {
             turn_total: 90 * MINUTE,
             abort: 15 * SECOND,
             interaction: 24 * 60 * MINUTE,
+            note: 5 * MINUTE,
             idle: 15 * MINUTE,
             unattended: None,
             pausing: 120 * SECOND,

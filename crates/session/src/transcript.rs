@@ -68,6 +68,8 @@ impl Fold {
             EventBody::SessionCreated { .. }
             | EventBody::SessionTitled { .. }
             | EventBody::SessionPhase { .. }
+            | EventBody::BudgetWarned { .. }
+            | EventBody::BudgetReached { .. }
             | EventBody::SessionArchived { .. }
             | EventBody::SessionJoined { .. }
             | EventBody::SessionShared { .. }

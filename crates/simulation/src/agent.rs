@@ -8,7 +8,7 @@ use std::rc::Rc;
 use errand_protocol::ids::{CommandId, ConnId, PromptId, SnapshotId, UserId};
 use errand_protocol::runner::AgentFrame;
 use errand_protocol::viewer::ServerFrame;
-use errand_session::{Core, Cx, Effect, Input, Rejection, SandboxCall, Session, Timings};
+use errand_session::{Core, Cx, Effect, Input, Rejection, SandboxCall, SandboxLife, Session, Timings};
 
 use crate::event::Event;
 use crate::make::{new_session, setup, time, token};
@@ -55,6 +55,7 @@ pub enum Held {
     Frame(ConnNo, Down),
     Call(SandboxCall),
     Index,
+    Book(SandboxLife),
     Drop(SnapshotId),
 }
 
@@ -293,6 +294,13 @@ impl World {
                 let (life, delay) = (self.agent.life, if ok { 5 } else { 3_000 });
                 self.later(delay, Event::Indexed { life, ok });
             }
+            Held::Book(life) => {
+                self.truth.booked(&life);
+                let generation = life.generation;
+                let ok = self.agent.registry_down_until <= self.now;
+                let (life, delay) = (self.agent.life, if ok { 5 } else { 3_000 });
+                self.later(delay, Event::Booked { life, generation, ok });
+            }
             Held::Drop(id) => drop(self.host.snapshots.remove(&id)),
         }
     }
@@ -325,6 +333,7 @@ impl World {
             }
             Effect::Sandbox(call) => self.hold(Held::Call(call)),
             Effect::Index(_) => self.hold(Held::Index),
+            Effect::Book(life) => self.hold(Held::Book(life)),
             Effect::DropSnapshot(id) => self.hold(Held::Drop(id)),
             _ => {}
         }

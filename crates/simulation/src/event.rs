@@ -1,6 +1,6 @@
 //! What is to happen in the world, and in which order.
 
-use errand_protocol::ids::{InteractionId, TurnId};
+use errand_protocol::ids::{Generation, InteractionId, TurnId};
 use errand_protocol::interaction::Answer;
 use errand_protocol::sandbox::{SandboxError, SandboxStatus};
 use errand_session::SandboxCall;
@@ -36,6 +36,12 @@ pub enum Event {
     },
     /// The registry answers.
     Indexed { life: u64, ok: bool },
+    /// The ledger answers.
+    Booked {
+        life: u64,
+        generation: Generation,
+        ok: bool,
+    },
     /// A sandbox boots.
     Boot(usize, Option<Boot>),
     /// A runner's timer.

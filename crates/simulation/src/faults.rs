@@ -1,13 +1,15 @@
 //! The moves of a story, carried out on the world.
 
 use errand_protocol::ids::TurnId;
+use errand_protocol::money::BudgetLevel;
 use errand_protocol::runner::{RunnerEvent, RunnerFrame};
 use errand_protocol::session::{Place, PromptMode, StartStep};
 use errand_protocol::viewer::Command;
+use errand_session::Input;
 
 use crate::event::Event;
 use crate::host::Boot;
-use crate::make::{answer, cause, prompt_id};
+use crate::make::{answer, cause, notice, prompt_id};
 use crate::net::{Peer, State, Up};
 use crate::story::{Act, Cut};
 use crate::world::World;
@@ -40,6 +42,19 @@ impl World {
             Act::BootFails { taken_over } => self.host.boots.push(Boot::Fails { taken_over }),
             Act::BootHangs => self.host.boots.push(Boot::Hangs),
             Act::SlowBoot(by) => self.host.boots.push(Boot::Slow(by)),
+            Act::Budget {
+                which,
+                used_up,
+                reserve,
+            } => self.input(Input::Budget {
+                notice: notice(which, self.now),
+                level: if used_up {
+                    BudgetLevel::UsedUp
+                } else {
+                    BudgetLevel::Soft
+                },
+                reserve,
+            }),
             Act::UploadsFail(count) => self.host.failing_uploads = count,
             Act::Cut(cut) => self.cut(cut, |peer| matches!(peer, Peer::Runner(_) | Peer::Ghost)),
             Act::CutViewer(cut) => self.cut(cut, |peer| matches!(peer, Peer::Viewer(_))),

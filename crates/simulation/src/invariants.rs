@@ -110,7 +110,7 @@ impl World {
         }
         if matches!(phase, Phase::Idle | Phase::Paused) {
             assert!(
-                self.ledger.queue.is_empty(),
+                self.ledger.queue.is_empty() || session.budget_ask().is_some(),
                 "stuck: a prompt waits and nothing moves in {phase:?}"
             );
         }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use errand_protocol::ids::{ConnId, InteractionId, MessageId, PartId, PromptId, SnapshotId, SpoolId};
+use errand_protocol::ids::{BudgetId, ConnId, InteractionId, MessageId, PartId, PromptId, SnapshotId, SpoolId};
 use errand_protocol::interaction::{Answer, Ask, PermissionReply, Question, QuestionOption};
+use errand_protocol::money::{BudgetNotice, Micros};
 use errand_protocol::runner::{GitAuthor, RunnerSetup, SandboxToken, SnapshotSource};
 use errand_protocol::sandbox::{Isolation, SandboxError, SandboxErrorKind, SandboxState, SandboxStatus};
 use errand_protocol::session::{Cause, Person};
@@ -152,19 +153,33 @@ pub fn ask(question: bool) -> Ask {
     }
 }
 
+/// A budget of which so much is spent; until when, for some numbers.
+pub fn notice(number: u32, now: i64) -> BudgetNotice {
+    BudgetNotice {
+        budget: BudgetId::from_body(&format!("{}", number % 3)).unwrap(),
+        what: "The budget".to_owned(),
+        limit: Micros(1_000),
+        spent: Micros(950),
+        until: number.is_multiple_of(2).then(|| time(now + 1 + i64::from(number % 7_200_000))),
+    }
+}
+
 /// An answer that fits (or, for some numbers, does not).
 pub fn answer(ask: &Ask, number: usize) -> Answer {
     let reply = |reply| Answer::Permission { reply, message: None };
     match (ask, number % 8) {
         (Ask::Permission { .. }, 0..=3) => reply(PermissionReply::Once),
         (Ask::Permission { .. }, 4 | 5) => reply(PermissionReply::Reject),
-        (Ask::Permission { .. }, 6) | (Ask::Question { .. }, 0) => Answer::Dismiss {},
+        (Ask::Permission { .. } | Ask::Budget { .. }, 6) | (Ask::Question { .. }, 0) => Answer::Dismiss {},
         (Ask::Permission { .. }, _) => reply(PermissionReply::Always),
         (Ask::Question { .. }, 1..=3) => Answer::Question {
             answers: vec![vec!["red".to_owned()]],
         },
         (Ask::Question { .. }, _) => Answer::Question {
             answers: vec![vec!["blue".to_owned()]],
+        },
+        (Ask::Budget { notice }, _) => Answer::Extend {
+            limit: notice.limit.plus(Micros(1)),
         },
     }
 }

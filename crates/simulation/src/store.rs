@@ -161,6 +161,7 @@ impl Store {
             | Effect::CloseRunner { .. }
             | Effect::Sandbox(_)
             | Effect::Index(_)
+            | Effect::Book(_)
             | Effect::Sample(_)
             | Effect::DropSnapshot(_) => {}
         }

@@ -54,6 +54,12 @@ pub enum Act {
         viewer: u32,
         which: u32,
     },
+    // The ledger.
+    Budget {
+        which: u32,
+        used_up: bool,
+        reserve: bool,
+    },
     // The network.
     Cut(Cut),
     CutViewer(Cut),
@@ -177,7 +183,26 @@ impl Story {
             };
             moves.push(Move { wait, act });
         }
+        budgets(seed, &mut moves);
         Self { seed, moves }
+    }
+}
+
+/// Every third story has budgets that come to their end. From a stream of their own: the other moves stay what they were.
+fn budgets(seed: u64, moves: &mut Vec<Move>) {
+    let mut rng = Rng::stream(seed, 7, 0);
+    if !rng.one_in(3) {
+        return;
+    }
+    for _ in 0..=rng.below(3) {
+        let at = 1 + rng.below(moves.len());
+        let wait = wait(&mut rng, 1);
+        let act = Act::Budget {
+            which: number(&mut rng),
+            used_up: !rng.one_in(4),
+            reserve: !rng.one_in(3),
+        };
+        moves.insert(at, Move { wait, act });
     }
 }
 

@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use errand_protocol::ids::{InteractionId, PartId, PromptId, TurnId};
+use errand_protocol::ids::{Generation, InteractionId, PartId, PromptId, TurnId};
 use errand_protocol::interaction::Answer;
 use errand_protocol::transcript::Part;
+use errand_session::SandboxLife;
 
 /// The truth.
 #[derive(Debug, Default)]
@@ -22,6 +23,8 @@ pub struct Truth {
     pub vanished: BTreeSet<String>,
     /// What engines were told of their questions.
     pub answers: BTreeMap<InteractionId, Answer>,
+    /// Lives of sandboxes that the ledger was told.
+    pub lives: BTreeMap<Generation, SandboxLife>,
     /// Prompts of which a viewer knows that they were accepted.
     pub accepted: BTreeSet<PromptId>,
 }
@@ -49,6 +52,13 @@ impl TruePart {
 }
 
 impl Truth {
+    /// The ledger is told how long a sandbox was kept: however often, always the same.
+    pub fn booked(&mut self, life: &SandboxLife) {
+        let known = self.lives.entry(life.generation).or_insert_with(|| life.clone());
+        assert_eq!(known, life, "booked: two lives of one sandbox");
+        assert!(life.since <= life.until, "booked: {life:?} ended before it began");
+    }
+
     /// The prompt of a turn.
     pub fn prompt_of(&self, turn: &TurnId) -> PromptId {
         let known = self.turns.get(turn);

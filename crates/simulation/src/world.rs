@@ -233,6 +233,11 @@ impl World {
                     self.input(Input::Indexed { ok });
                 }
             }
+            Event::Booked { life, generation, ok } => {
+                if life == self.agent.life {
+                    self.input(Input::Booked { generation, ok });
+                }
+            }
             Event::Boot(at, boot) => self.boot(at, boot),
             Event::Tick(at, number) => self.tick(at, number),
             Event::Start(at, number) => self.start_step(at, number),

@@ -201,6 +201,8 @@ pub fn answer(api: Api, interaction: InteractionId, answer: Answer, outcomes: Se
                 let result = api.reply_question(&question, &answers).await;
                 (question, result)
             }
+            // Of what the control plane asks itself the engine knows nothing.
+            Answer::Extend { .. } => return,
             Answer::Dismiss {} => {
                 // The default answer of either kind.
                 let waiting = api.permissions().await.unwrap_or_default();

@@ -127,13 +127,17 @@ impl Api {
         model: &ModelId,
         text: &str,
     ) -> Result<(), ApiError> {
+        let (model, effort) = model.with_effort();
         let (provider, name) = model.split();
-        let body = json!({
+        let mut body = json!({
             "messageID": message,
             "model": { "providerID": provider, "modelID": name },
             "agent": "build",
             "parts": [{ "id": part, "type": "text", "text": text }],
         });
+        if let (Some(effort), Some(body)) = (effort, body.as_object_mut()) {
+            body.insert("variant".to_owned(), effort.name().into());
+        }
         self.post(&format!("/session/{session}/prompt_async"), &body)
             .await
             .map(drop)

@@ -24,9 +24,10 @@ pub fn content(setup: &RunnerSetup, relay: &RelayNote) -> Value {
         .map(|(name, provider)| (name.clone(), provider_entry(name, provider, relay)))
         .collect();
     let names: Vec<_> = setup.providers.keys().collect();
+    let (model, _) = setup.model.with_effort();
     json!({
-        "model": setup.model.as_str(),
-        "small_model": setup.model.as_str(),
+        "model": model.as_str(),
+        "small_model": model.as_str(),
         "enabled_providers": names,
         "autoupdate": false,
         "share": "disabled",
@@ -42,6 +43,7 @@ pub fn content(setup: &RunnerSetup, relay: &RelayNote) -> Value {
 fn provider_entry(name: &str, provider: &ProviderSetup, relay: &RelayNote) -> Value {
     let npm = match provider.dialect {
         Dialect::Openai => "@ai-sdk/openai-compatible",
+        Dialect::Responses => "@ai-sdk/openai",
         Dialect::Anthropic => "@ai-sdk/anthropic",
         Dialect::Google => "@ai-sdk/google",
     };

@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use errand_ledger::Wire;
 use errand_ledger::usage::{End, UsageReader, Used};
-use errand_protocol::ids::{CallId, OrgId};
-use errand_protocol::money::Tokens;
+use errand_protocol::ids::CallId;
+use errand_protocol::money::{BudgetLevel, Tokens};
 use errand_protocol::time::Timestamp;
 use futures_channel::oneshot;
 use futures_util::stream::{self, StreamExt};
@@ -15,9 +15,10 @@ use worker::js_sys::Uint8Array;
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys::ReadableStream;
 
+use super::Caller;
 use crate::http::App;
 use crate::http::error::ApiError;
-use crate::ledger::commands::{CallEnd, HeardCommand, SettleCommand, Settled};
+use crate::ledger::commands::{CallEnd, Crossing, HeardCommand, SettleCommand, Settled};
 use crate::platform::{clock, rpc};
 
 /// So often the ledger hears that a long call goes on.
@@ -34,20 +35,18 @@ pub(super) struct Meter {
     done: Option<oneshot::Sender<SettleCommand>>,
 }
 
-/// Where the call is booked.
+/// Where the call is booked, and who hears of budgets that it uses up.
 struct Books {
     app: App,
-    org: OrgId,
-    request: String,
+    caller: Caller,
 }
 
 impl Meter {
     /// The request lives until the call is settled: also when nobody waits for its answer any more.
-    pub(super) fn begin(app: &App, org: &OrgId, call: CallId, input_guess: u64, request: &str) -> Self {
+    pub(super) fn begin(app: &App, caller: &Caller, call: CallId, input_guess: u64) -> Self {
         let books = Rc::new(Books {
             app: app.clone(),
-            org: org.clone(),
-            request: request.to_owned(),
+            caller: caller.clone(),
         });
         let (done, over) = oneshot::channel();
         let settling = Rc::clone(&books);
@@ -147,26 +146,43 @@ impl Drop for Meter {
 
 impl Books {
     async fn settle(&self, command: &SettleCommand) {
+        let request = self.caller.request.as_str();
         let settled: Result<Settled, ApiError> = self.tell("settle", command).await;
         match settled {
             Ok(Settled { cost, crossed }) => {
-                log::info!(request = self.request, call = command.call.as_str(), cost = cost.0; "model call booked");
+                log::info!(request = request, call = command.call.as_str(), cost = cost.0; "model call booked");
                 for crossing in crossed {
-                    let budget = crossing.budget.id.as_str();
-                    log::warn!(request = self.request, budget = budget, hard = crossing.hard; "a budget reached a level");
+                    let budget = crossing.notice.budget.as_str().to_owned();
+                    log::warn!(request = request, budget = budget, hard = crossing.hard; "a budget reached a level");
+                    self.hear(crossing).await;
                 }
             }
             // The ledger finds the call by itself, later.
             Err(error) => {
-                log::error!(request = self.request, call = command.call.as_str(); "settle: {}", error.source.unwrap_or(error.message));
+                log::error!(request = request, call = command.call.as_str(); "settle: {}", error.source.unwrap_or(error.message));
             }
+        }
+    }
+
+    /// The session hears of it now. Should it not, it hears of it with its next call.
+    async fn hear(&self, crossing: Crossing) {
+        let level = if crossing.hard {
+            BudgetLevel::UsedUp
+        } else {
+            BudgetLevel::Soft
+        };
+        let told = self
+            .caller
+            .tell_budget(&self.app, crossing.notice, level, crossing.reserve);
+        if let Err(error) = told.await {
+            log::warn!(request = self.caller.request.as_str(); "budget: {}", error.source.unwrap_or(error.message));
         }
     }
 
     async fn heard(&self, command: &HeardCommand) {
         let told: Result<(), ApiError> = self.tell("heard", command).await;
         if let Err(error) = told {
-            log::warn!(request = self.request; "heard: {}", error.source.unwrap_or(error.message));
+            log::warn!(request = self.caller.request.as_str(); "heard: {}", error.source.unwrap_or(error.message));
         }
     }
 
@@ -175,7 +191,13 @@ impl Books {
         command: &str,
         body: &B,
     ) -> Result<R, ApiError> {
-        rpc::post(&self.app.config.ledger(&self.org)?, command, body, &self.request).await
+        rpc::post(
+            &self.app.config.ledger(&self.caller.org)?,
+            command,
+            body,
+            &self.caller.request,
+        )
+        .await
     }
 }
 

@@ -40,11 +40,13 @@ pub(super) fn endpoint<'p>(dialect: Dialect, path: &'p str, query: Option<&str>)
         model: None,
     };
     match (dialect, path) {
-        (Dialect::Openai | Dialect::Anthropic, "chat/completions") => Some(plain(Wire::OpenAiChat)),
-        (Dialect::Openai | Dialect::Anthropic, "responses") => Some(plain(Wire::OpenAiResponses)),
-        (Dialect::Openai | Dialect::Anthropic, "messages") => Some(plain(Wire::AnthropicMessages)),
         (Dialect::Google, path) => google(path, query),
-        (Dialect::Openai | Dialect::Anthropic, _) => None,
+        (Dialect::Openai | Dialect::Responses | Dialect::Anthropic, "chat/completions") => {
+            Some(plain(Wire::OpenAiChat))
+        }
+        (Dialect::Openai | Dialect::Responses | Dialect::Anthropic, "responses") => Some(plain(Wire::OpenAiResponses)),
+        (Dialect::Openai | Dialect::Responses | Dialect::Anthropic, "messages") => Some(plain(Wire::AnthropicMessages)),
+        (Dialect::Openai | Dialect::Responses | Dialect::Anthropic, _) => None,
     }
 }
 
@@ -82,11 +84,12 @@ pub(super) fn request(
         }
     }
     if let Some(key) = key {
-        match known.dialect {
-            Dialect::Openai => headers.set("authorization", &format!("Bearer {}", key.expose()))?,
-            Dialect::Anthropic => headers.set("x-api-key", key.expose())?,
-            Dialect::Google => headers.set("x-goog-api-key", key.expose())?,
-        }
+        let (name, value) = match known.dialect {
+            Dialect::Openai | Dialect::Responses => ("authorization", format!("Bearer {}", key.expose())),
+            Dialect::Anthropic => ("x-api-key", key.expose().to_owned()),
+            Dialect::Google => ("x-goog-api-key", key.expose().to_owned()),
+        };
+        headers.set(name, &value)?;
     }
     let mut init = RequestInit::new();
     init.with_method(Method::Post)

@@ -10,6 +10,7 @@ use errand_protocol::ids::{
     UserId,
 };
 use errand_protocol::repository::SecretName;
+use errand_protocol::text::ProviderName;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
@@ -187,6 +188,7 @@ fn id_after(word: &str) -> Option<(SchemaOf, &'static str)> {
         "groups" => (of::<GroupId>, "Which group."),
         "budgets" => (of::<BudgetId>, "Which budget."),
         "git-credentials" => (of::<GitHost>, "Which host."),
+        "model-keys" => (of::<ProviderName>, "Which provider."),
         "llm" | "git" | "{provider}" | "{host}" => return None,
         other => panic!("say in document.rs what stands after /{other}/"),
     })

@@ -44,7 +44,7 @@ fn until_ready(marks: &[Mark]) -> Option<i64> {
 }
 
 /// The values that half and 95 % of all do not exceed (nearest rank).
-fn percentiles(mut times: Vec<i64>) -> Option<(i64, i64)> {
+pub(crate) fn percentiles(mut times: Vec<i64>) -> Option<(i64, i64)> {
     times.sort_unstable();
     let rank = |percent: usize| {
         times

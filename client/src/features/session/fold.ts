@@ -90,6 +90,8 @@ function apply(draft: Draft, event: Event): void {
     case "prompt.moved":
     case "sandbox.snapshot":
     case "git.pushed":
+    case "budget.warned":
+    case "budget.reached":
       return;
     case "turn.aborting":
     case "turn.retrying":

@@ -29,12 +29,23 @@ export function AskedRow({ asked, store, sending }: { asked: Asked; store: Sessi
   const { work } = usePowers();
   if (asked.resolution) return <Settled asked={asked} />;
   const { interaction } = asked;
+  if (interaction.kind === "budget") return <AskedForMore interaction={interaction} />;
   if (!work) return <AskedOthers interaction={interaction} />;
   const answer = (given: Answer) => store.send({ type: "answer", interactionId: interaction.id, answer: given });
   return interaction.kind === "permission" ? (
     <PermissionCard ask={interaction} answer={answer} sending={sending} />
   ) : (
     <QuestionCard ask={interaction} answer={answer} sending={sending} />
+  );
+}
+
+/** A budget is used up, and somebody who may has to extend it. */
+function AskedForMore({ interaction }: { interaction: Interaction }) {
+  return (
+    <Card tone="plain" role="group" testId="asked-budget" icon={<CircleHelp size={16} aria-hidden />} title="A budget is used up">
+      <span dir="auto">{aboutWords(interaction)}</span>
+      <Deadline at={interaction.deadline} then="it is tried again" />
+    </Card>
   );
 }
 
@@ -281,12 +292,14 @@ export function settledWords(asked: Asked): string {
     const verb = { once: "allowed once", always: "always allows", reject: "refused" }[answer.reply];
     return answer.message === undefined ? `${who} ${verb}` : `${who} ${verb}: ${answer.message}`;
   }
+  if (answer.type === "extend") return `${who} extended the budget`;
   if (answer.type === "dismiss") return `${who} dismissed the question`;
   return `${who} answered: ${answer.answers.map((labels) => labels.join(", ")).join("; ")}`;
 }
 
 /** What it is about, in one line. */
 function aboutWords(interaction: Interaction): string {
+  if (interaction.kind === "budget") return `${interaction.notice.what} is used up. Waiting prompts are kept; an admin can extend it.`;
   return interaction.kind === "permission"
     ? (interaction.command ?? interaction.path ?? interaction.patterns.join(", "))
     : interaction.questions.map((question) => question.question).join(" ");

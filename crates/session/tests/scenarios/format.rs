@@ -55,6 +55,7 @@ fn states() -> Vec<String> {
     failed.prompt("p1");
     failed.outcome(Err(error(errand_protocol::sandbox::SandboxErrorKind::Auth)));
     all.push(failed);
+    all.push(crate::budget::rested());
     all.iter()
         .map(|h| h.db.texts("SELECT body FROM core").remove(0))
         .collect()
@@ -101,6 +102,12 @@ fn session_events() -> Vec<EventBody> {
         EventBody::SessionShared {
             visibility: errand_protocol::access::Visibility::Org,
             by: ada(),
+        },
+        EventBody::BudgetWarned {
+            notice: crate::budget::notice(None),
+        },
+        EventBody::BudgetReached {
+            notice: crate::budget::notice(Some(START)),
         },
         EventBody::SandboxStep {
             generation: Generation(2),
@@ -267,7 +274,7 @@ fn every_event_is_stored_as_it_was_pinned() {
         .iter()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["type"].to_string())
         .collect();
-    assert_eq!(types.len(), 30, "one of each type: {types:?}");
+    assert_eq!(types.len(), 32, "one of each type: {types:?}");
 }
 
 #[test]

@@ -9,12 +9,13 @@ use errand_protocol::session::{Cause, Phase, PromptState, Session as Summary};
 use errand_protocol::startup::Start;
 use errand_protocol::time::Timestamp;
 use errand_protocol::viewer::{Command, Delta, ServerFrame};
-use errand_session::{Cx, Effect, Input, Rejection, SandboxCall, Session, Timings, store};
+use errand_session::{Cx, Effect, Input, Rejection, SandboxCall, SandboxLife, Session, Timings, store};
 
 use crate::db::Db;
 use crate::invariants;
 use crate::make::{START, accepted, ada, conn, new_session, prompt, spool, status};
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(crate) struct Harness {
     pub(crate) session: Session,
     pub(crate) db: Db,
@@ -42,6 +43,10 @@ pub(crate) struct Harness {
     pub(crate) watched: bool,
     /// Snapshots that were to be removed.
     pub(crate) dropped: Vec<SnapshotId>,
+    /// Lives of sandboxes of which the ledger was told.
+    pub(crate) booked: Vec<SandboxLife>,
+    /// Whether the ledger answers at once.
+    pub(crate) ledger_answers: bool,
     /// Starts of which the registry was told.
     pub(crate) samples: Vec<Start>,
     rseq: u64,
@@ -84,6 +89,8 @@ impl Harness {
             runner_pings: true,
             watched: true,
             dropped: vec![],
+            booked: vec![],
+            ledger_answers: true,
             samples: vec![],
             rseq: 0,
             checked: Seq(0),
@@ -124,6 +131,7 @@ impl Harness {
     fn carry_out(&mut self, effects: Vec<Effect>) {
         store::apply(&self.db, &effects).unwrap();
         let mut told = false;
+        let mut booked = None;
         for effect in effects {
             match effect {
                 Effect::Runner(frame) => self.runner.push(frame),
@@ -144,6 +152,10 @@ impl Harness {
                     told = true;
                 }
                 Effect::GrantToken { .. } => {}
+                Effect::Book(life) => {
+                    booked = Some(life.generation);
+                    self.booked.push(life);
+                }
                 Effect::Sample(start) => self.samples.push(start),
                 Effect::DropSnapshot(id) => self.dropped.push(id),
                 durable => assert!(durable.is_durable()),
@@ -152,6 +164,9 @@ impl Harness {
         self.checked = invariants::check(&self.session, &self.db, &self.timings, self.checked);
         if told && self.registry_answers {
             self.step(Input::Indexed { ok: true }).unwrap();
+        }
+        if let Some(generation) = booked.filter(|_| self.ledger_answers) {
+            self.step(Input::Booked { generation, ok: true }).unwrap();
         }
     }
 

@@ -11,6 +11,7 @@
     reason = "tests"
 )]
 
+mod budget;
 mod db;
 mod fork;
 mod format;
@@ -20,6 +21,7 @@ mod idle;
 mod index;
 mod interactions;
 mod invariants;
+mod kept;
 mod lifetime;
 mod make;
 mod open_parts;

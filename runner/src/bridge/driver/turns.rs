@@ -198,6 +198,7 @@ impl Bridge {
 }
 
 pub(super) fn offers(setup: &RunnerSetup, model: &ModelId) -> bool {
+    let (model, _) = model.with_effort();
     let (provider, name) = model.split();
     setup
         .providers

@@ -6,7 +6,9 @@ use errand_protocol::accounts::{
 };
 use errand_protocol::git::{GitCredential, GitCredentialList, PutGitCredential};
 use errand_protocol::groups::{Group, GroupDetail, GroupList, NameGroup, PutGroupMember};
-use errand_protocol::money::{Budget, BudgetList, NewBudget, PatchBudget, PriceList, UsageHistory, UsageReport};
+use errand_protocol::money::{
+    Budget, BudgetList, Estimate, NewBudget, PatchBudget, PriceList, UsageHistory, UsageReport,
+};
 use errand_protocol::settings::SettingsPatch;
 use serde_json::json;
 
@@ -32,6 +34,15 @@ pub(super) fn usage() -> Vec<Op> {
         .query("subject", text(), "Of which one; otherwise oneself.")
         .query("days", whole(1, 366), "How many days back; otherwise 30.")
         .answers::<UsageHistory>(200),
+        get(
+            "/api/usage/estimate",
+            "estimateUsage",
+            "What turns on a repository cost and took lately.",
+        )
+        .may(Action::CreateSession)
+        .query("repo", text(2048), "Its address; otherwise an empty workspace.")
+        .query("model", text(200), "With which model; otherwise with any.")
+        .answers::<Estimate>(200),
         get("/api/admin/budgets", "listBudgets", "The org's budgets.")
             .may(Action::ReadOrgUsage)
             .answers::<BudgetList>(200),

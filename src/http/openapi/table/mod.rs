@@ -3,6 +3,7 @@
 
 mod accounts;
 mod admin;
+mod models;
 mod open;
 mod repositories;
 mod sandboxes;
@@ -24,6 +25,7 @@ pub(super) fn groups() -> Vec<(&'static str, Vec<Op>)> {
         ("Its prompts", sessions::prompts()),
         ("Sharing it", sessions::sharing()),
         ("Repositories and secrets", repositories::repositories()),
+        ("Models", models::models()),
         ("Usage", admin::usage()),
         ("Administration", admin::administration()),
         ("Sandboxes", sandboxes::sandboxes()),

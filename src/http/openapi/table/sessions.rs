@@ -7,6 +7,7 @@ use errand_protocol::api::{
 };
 use errand_protocol::bus::BusFrame;
 use errand_protocol::event::Event;
+use errand_protocol::money::SessionUsage;
 use errand_protocol::session::Session;
 use errand_protocol::share::{CreateShare, JoinSession, ShareList, ShareMade};
 use errand_protocol::startup::Startup;
@@ -178,6 +179,13 @@ fn reading() -> Vec<Op> {
         )
         .may(Action::ReadSession)
         .answers::<Startup>(200),
+        get(
+            "/api/sessions/{id}/usage",
+            "readSessionUsage",
+            "What it and its turns used.",
+        )
+        .may(Action::ReadSession)
+        .answers::<SessionUsage>(200),
         get(
             "/api/sessions/{id}/snapshot",
             "downloadWork",

@@ -1,0 +1,304 @@
+//! Budgets: a warning, a hand-over note, rest, and going on.
+
+use errand_protocol::api::ErrorCode;
+use errand_protocol::event::EventBody;
+use errand_protocol::ids::{PromptId, TurnId};
+use errand_protocol::interaction::{Answer, Ask, Interaction};
+use errand_protocol::money::{BudgetLevel, BudgetNotice, Micros};
+use errand_protocol::runner::{AgentFrame, RunnerEvent};
+use errand_protocol::sandbox::SandboxState;
+use errand_protocol::session::{Activity, Phase, PromptState, TurnOutcome};
+use errand_protocol::time::Timestamp;
+use errand_protocol::viewer::Command;
+use errand_session::{Input, NOTE, SandboxCall};
+
+use crate::harness::Harness;
+use crate::make::*;
+
+pub(crate) fn notice(until: Option<Timestamp>) -> BudgetNotice {
+    BudgetNotice {
+        budget: "bdg_1".parse().unwrap(),
+        what: "The budget of each person for a day".to_owned(),
+        limit: Micros(10_000),
+        spent: Micros(9_100),
+        until,
+    }
+}
+
+fn heard(h: &mut Harness, level: BudgetLevel, reserve: bool) {
+    heard_until(h, level, reserve, None);
+}
+
+fn heard_until(h: &mut Harness, level: BudgetLevel, reserve: bool, until: Option<Timestamp>) {
+    let notice = notice(until);
+    h.step(Input::Budget { notice, level, reserve }).unwrap();
+}
+
+fn used_up(h: &mut Harness) {
+    heard(h, BudgetLevel::UsedUp, true);
+}
+
+/// The note's prompt, as the runner was asked to take it in.
+fn offered(h: &mut Harness) -> Option<PromptId> {
+    let frames = h.sent_to_runner().into_iter();
+    let mut notes = frames.filter_map(|frame| match frame {
+        AgentFrame::Steer { prompt_id, text, .. } => Some((prompt_id, text)),
+        _ => None,
+    });
+    let (id, text) = notes.next()?;
+    assert_eq!(text.as_str(), NOTE);
+    assert!(notes.next().is_none());
+    Some(id)
+}
+
+fn taken(turn: &TurnId, prompt_id: PromptId) -> RunnerEvent {
+    RunnerEvent::SteerAccepted {
+        turn_id: turn.clone(),
+        prompt_id,
+    }
+}
+
+fn asked(h: &Harness) -> Interaction {
+    h.session.budget_ask().expect("people are asked").clone()
+}
+
+/// A session that has written its note and rests.
+pub(crate) fn rested() -> Harness {
+    let (mut h, turn) = Harness::running();
+    used_up(&mut h);
+    let note = offered(&mut h).unwrap();
+    h.event(taken(&turn, note));
+    h.event(ended(&turn, TurnOutcome::Done));
+    h.saved("s1");
+    h.pass(10_000);
+    h.outcome_is(SandboxState::Exited);
+    h
+}
+
+fn extend(h: &Harness, limit: u64) -> Command {
+    Command::Answer {
+        interaction_id: asked(h).id,
+        answer: Answer::Extend { limit: Micros(limit) },
+    }
+}
+
+#[test]
+fn a_warning_is_told_once_and_changes_nothing_else() {
+    let (mut h, turn) = Harness::running();
+    for _ in 0..3 {
+        heard(&mut h, BudgetLevel::Soft, true);
+    }
+    let warned = |h: &Harness| {
+        let events = h.events();
+        events
+            .iter()
+            .filter(|event| matches!(event.body, EventBody::BudgetWarned { .. }))
+            .count()
+    };
+    assert_eq!(warned(&h), 1);
+    assert_eq!(h.session.summary().budget, Some(BudgetLevel::Soft));
+    assert_eq!(h.turn(), Some(turn.clone()));
+    h.evict(true);
+    heard(&mut h, BudgetLevel::Soft, true);
+    assert_eq!(warned(&h), 1, "also after the object was loaded anew");
+    let tomorrow = h.now.plus(60_000);
+    heard_until(&mut h, BudgetLevel::Soft, true, Some(tomorrow));
+    assert_eq!(warned(&h), 2, "another period");
+    h.pass(120_000);
+    h.event(ended(&turn, TurnOutcome::Done));
+    h.prompt("p2");
+    assert_eq!(h.session.summary().budget, None, "the period is over");
+}
+
+#[test]
+fn a_used_up_budget_gets_a_note_from_the_running_turn_then_the_session_rests_and_asks() {
+    let (mut h, turn) = Harness::running();
+    h.prompt("waits");
+    used_up(&mut h);
+    assert!(h.session.writes_note());
+    let note = offered(&mut h).expect("the running turn is told");
+    used_up(&mut h);
+    assert_eq!(offered(&mut h), None, "once");
+    h.event(taken(&turn, note.clone()));
+    h.event(ended(&turn, TurnOutcome::Done));
+    assert_eq!(h.phase(), Phase::Pausing, "nothing else is begun");
+    assert!(h.sent_to_runner().contains(&AgentFrame::Save {}), "the work is saved");
+    assert!(!h.session.writes_note());
+    assert_eq!(h.state_of("waits"), PromptState::Queued);
+    h.saved("s1");
+    h.pass(10_000);
+    h.outcome_is(SandboxState::Exited);
+    assert_eq!((h.phase(), h.cause().code.as_str()), (Phase::Paused, "budget"));
+    assert_eq!(h.session.summary().activity, Activity::AwaitingInput);
+    assert_eq!(h.session.summary().budget, Some(BudgetLevel::UsedUp));
+    assert!(
+        h.cause().message.contains("left a hand-over note"),
+        "{}",
+        h.cause().message
+    );
+    assert!(matches!(asked(&h).ask, Ask::Budget { .. }));
+    h.evict(false);
+    assert!(matches!(asked(&h).ask, Ask::Budget { .. }));
+    h.prompt("later");
+    assert_eq!((h.phase(), h.state_of("later")), (Phase::Paused, PromptState::Queued));
+}
+
+#[test]
+fn an_extension_lets_it_go_on_where_it_was_cut() {
+    let mut h = rested();
+    h.prompt("waits");
+    let too_low = h.command(extend(&h, 10_000)).unwrap_err();
+    assert_eq!(too_low.code, ErrorCode::Invalid);
+    let other = Command::Answer {
+        interaction_id: asked(&h).id,
+        answer: allow(),
+    };
+    assert_eq!(h.command(other).unwrap_err().code, ErrorCode::Invalid);
+    let id = asked(&h).id;
+    h.command(extend(&h, 20_000)).unwrap();
+    assert_eq!(h.session.summary().budget, None);
+    h.bring_up();
+    let text = h.sent_to_runner().into_iter().find_map(|frame| match frame {
+        AgentFrame::Run { text, .. } => Some(text),
+        _ => None,
+    });
+    assert!(text.unwrap().as_str().contains("Go on"));
+    assert_eq!(h.state_of("waits"), PromptState::Queued, "after what was cut");
+    let late = Command::Answer {
+        interaction_id: id,
+        answer: Answer::Extend { limit: Micros(30_000) },
+    };
+    assert_eq!(h.command(late).unwrap_err().code, ErrorCode::AlreadyResolved);
+}
+
+#[test]
+fn a_person_may_try_again_and_the_period_may_end() {
+    for by_person in [true, false] {
+        let (mut h, turn) = Harness::running();
+        let until = h.now.plus(3_600_000);
+        heard_until(&mut h, BudgetLevel::UsedUp, true, Some(until));
+        let note = offered(&mut h).unwrap();
+        h.event(taken(&turn, note));
+        h.event(ended(&turn, TurnOutcome::Done));
+        h.pass(10_000);
+        h.outcome_is(SandboxState::Exited);
+        h.prompt("waits");
+        assert_eq!(asked(&h).deadline, until);
+        if by_person {
+            h.command(Command::Retry {}).unwrap();
+        } else {
+            h.pass(3_600_000);
+        }
+        assert!(h.session.budget_ask().is_none());
+        h.bring_up();
+        assert_eq!(h.state_of("waits"), PromptState::Running);
+    }
+}
+
+#[test]
+fn without_a_reserve_the_turn_ends_with_the_reason_and_no_note() {
+    let (mut h, turn) = Harness::running();
+    heard(&mut h, BudgetLevel::UsedUp, false);
+    assert!(!h.session.writes_note());
+    assert_eq!(offered(&mut h), None);
+    h.event(ended(&turn, TurnOutcome::Failed));
+    let finished = h.events().into_iter().find_map(|event| match event.body {
+        EventBody::TurnFinished { cause, .. } => cause,
+        _ => None,
+    });
+    assert_eq!(
+        finished.unwrap().code,
+        "budget",
+        "not what the engine made of the refusal"
+    );
+    h.pass(10_000);
+    h.outcome_is(SandboxState::Exited);
+    assert!(
+        h.cause().message.contains("nothing left for a hand-over note"),
+        "{}",
+        h.cause().message
+    );
+}
+
+#[test]
+fn a_reserve_that_others_have_used_ends_the_waiting_for_the_note() {
+    let (mut h, turn) = Harness::running();
+    used_up(&mut h);
+    let note = offered(&mut h).unwrap();
+    h.event(RunnerEvent::SteerRefused {
+        turn_id: turn.clone(),
+        prompt_id: note.clone(),
+        cause: cause("turn_over"),
+    });
+    heard(&mut h, BudgetLevel::UsedUp, false);
+    h.event(ended(&turn, TurnOutcome::Failed));
+    assert_eq!(h.phase(), Phase::Pausing);
+    assert_eq!(
+        h.session.summary().queue,
+        0,
+        "the note's prompt does not wait for another day"
+    );
+}
+
+#[test]
+fn a_turn_that_ends_before_it_hears_of_it_gets_a_turn_for_the_note() {
+    let (mut h, turn) = Harness::running();
+    used_up(&mut h);
+    h.event(ended(&turn, TurnOutcome::Done));
+    let told = h.told_to_run();
+    assert_eq!(told.len(), 1, "a turn of its own");
+    h.event(accepted(&told[0]));
+    assert!(h.session.writes_note());
+    h.event(ended(&told[0], TurnOutcome::Done));
+    assert_eq!(h.phase(), Phase::Pausing);
+}
+
+#[test]
+fn a_note_that_takes_too_long_is_not_waited_for() {
+    let (mut h, turn) = Harness::running();
+    used_up(&mut h);
+    let note = offered(&mut h).unwrap();
+    h.event(taken(&turn, note));
+    h.pass(5 * 60_000);
+    assert!(
+        h.sent_to_runner()
+            .contains(&AgentFrame::Abort { turn_id: turn.clone() })
+    );
+    h.event(ended(&turn, TurnOutcome::Aborted));
+    assert_eq!(h.phase(), Phase::Pausing);
+}
+
+#[test]
+fn a_budget_that_is_used_up_while_nothing_runs_rests_at_once() {
+    let mut h = Harness::idle();
+    used_up(&mut h);
+    assert_eq!(h.phase(), Phase::Pausing);
+    h.pass(10_000);
+    h.outcome_is(SandboxState::Exited);
+    assert!(!h.cause().message.contains("note"), "{}", h.cause().message);
+    let answered = h.command(extend(&h, 20_000));
+    answered.unwrap();
+    assert_eq!(h.phase(), Phase::Paused, "there is nothing to go on with");
+}
+
+#[test]
+fn a_sandbox_that_is_lost_while_it_writes_the_note_is_replaced_for_it_and_then_rests() {
+    let (mut h, _) = Harness::running();
+    used_up(&mut h);
+    h.lose_runner();
+    h.pass(3_000);
+    h.outcome_is(SandboxState::Exited);
+    assert!(matches!(h.call(), SandboxCall::Ensure { .. }));
+    h.pass(5 * 60_000);
+    assert!(h.session.budget_ask().is_some(), "patience ends");
+    assert!(matches!(h.phase(), Phase::Paused | Phase::Idle), "{:?}", h.phase());
+}
+
+#[test]
+fn an_ended_session_asks_nothing_any_more() {
+    let mut h = rested();
+    h.command(Command::Terminate {}).unwrap();
+    assert!(h.session.budget_ask().is_none());
+    used_up(&mut h);
+    assert!(h.session.budget_ask().is_none());
+}
