@@ -58,6 +58,7 @@ const BUDGETS = [
 ];
 const state = (at, spent, more) => ({ budget: BUDGETS[at], spent, renewsAt: day(9), ...more });
 const spending = (dollars, calls = 40) => ({
+  sandboxSeconds: calls * 61,
   calls, estimated: calls > 100 ? 2 : 0, cost: Math.round(dollars * 1e6), tokens: { input: calls * 900, output: calls * 300, cacheRead: calls * 5000, cacheWrite: 0, reasoning: 0 },
 });
 const of = (subject, dollars) => ({ subject, ...spending(dollars) });
@@ -69,12 +70,38 @@ export const USAGE = {
     model: [of('anthropic/claude-sonnet', 200), of('demo/demo', 0)],
     session: [of('ses_01JD3M9Y5T6W8X2Z4A7B9C1D3E', 40), of('ses_01JD3M9Y5T6W8X2Z4A7B9C1D4F', 12)],
   },
+  stops: [{ reason: 'idle', count: 40, seconds: 90_000 }, { reason: 'budget', count: 2, seconds: 4000 }, { reason: 'runner_lost', count: 1, seconds: 70 }],
   budgets: [state(0, 231_700_000), state(1, 17_000_000, { subject: ADA.id }), state(2, 50_100_000, { subject: GRACE.id }), state(3, 1_000_000, { subject: BUDGETS[3].subject })],
 };
 const HISTORY = { days: Array.from({ length: 22 }, (_, at) => of(date(at - 21), at % 6 === 5 ? 0 : (at * 7) % 13)).filter(({ cost }) => cost > 0) };
 const DEVICE = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36';
 const PHONE_DEVICE = 'Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1';
 const signIn = (id, device, more) => ({ id: `sgn_${id}`, device, createdAt: day(-5), usedAt: second(-100), expiresAt: day(6), current: false, ...more });
+
+const MODELS = {
+  default: 'anthropic/claude-sonnet',
+  models: [
+    { id: 'demo/demo', name: 'Demo model', demo: true, locked: false, key: 'installation', efforts: [], context: 128_000, output: 8192 },
+    { id: 'anthropic/claude-sonnet', name: 'Claude Sonnet', demo: false, locked: false, key: 'org', efforts: ['low', 'medium', 'high'], context: 200_000, output: 64_000 },
+    { id: 'openai/gpt', name: 'GPT', demo: false, locked: true, lock: 'no_key', efforts: [], context: 400_000, output: 128_000 },
+    { id: 'google/gemini', name: 'Gemini', demo: false, locked: true, lock: 'policy', efforts: [], context: 1_000_000, output: 64_000 },
+  ],
+};
+const KNOWN = ['anthropic', 'google', 'openai', 'openrouter'];
+const modelKey = (provider, more) => ({ provider, lastFour: 'x7Qa', by: GRACE, createdAt: day(-20), ...more });
+const secret = (name) => ({ name, updatedAt: day(-7), updatedBy: GRACE, exposed: true });
+const SECRETS = {
+  secrets: [secret('NPM_TOKEN'), secret('A_DATABASE_URL_WITH_A_RATHER_LONG_NAME_INDEED')],
+  warning: 'A secret is given to sandboxes as an environment variable: the agent, what it runs and whoever may prompt such a session can read it. It is masked where sessions are shown, as it is written and not in other forms.',
+};
+export const SHOP = 'https://github.com/acme/shop';
+const REPOSITORIES = {
+  repositories: [
+    { policy: { url: SHOP, egress: { mode: 'allowlist', hosts: ['registry.npmjs.org', '*.pypi.org'] }, setup: 'npm ci\nnpm run build\n', secrets: ['NPM_TOKEN'] }, updatedAt: day(-4), updatedBy: ADA },
+    { policy: { url: 'https://github.com/acme/a-repository-with-a-very-long-name-indeed', egress: { mode: 'open' }, secrets: [] }, updatedAt: day(-40), updatedBy: GRACE },
+  ],
+};
+const GROUPS = { groups: [{ id: 'grp_1', name: 'Platform', createdAt: day(-60), members: 2, role: 'admin' }, { id: 'grp_2', name: '外部の人', createdAt: day(-6), members: 1 }] };
 
 /** All of it, to the org's owner. */
 export const ORG = {
@@ -96,6 +123,16 @@ export const ORG = {
   '/api/admin/budgets': { budgets: BUDGETS },
   '/api/admin/prices': { prices: [{ model: 'anthropic/claude-sonnet', from: day(-300), rates: { input: 3_000_000, output: 15_000_000, cacheRead: 300_000 } }] },
   '/api/admin/audit': { entries: ENTRIES, cursor: ENTRIES.at(-1).id },
+  '/api/models': MODELS,
+  '/api/model-keys': { keys: [modelKey('openrouter', { usedAt: second(-500) })], org: ['anthropic'], known: KNOWN },
+  '/api/admin/model-keys': { keys: [modelKey('anthropic'), modelKey('my-gateway', { baseUrl: 'https://models.example.com/v1' })], org: ['anthropic', 'my-gateway'], known: KNOWN },
+  '/api/secrets': SECRETS,
+  '/api/admin/secrets': SECRETS,
+  '/api/admin/repositories': REPOSITORIES,
+  '/api/admin/git-credentials': { hosts: ['github.com', 'git.acme.example'], credentials: [{ host: 'github.com', username: 'x-access-token', repositories: ['acme/*'], updatedAt: day(-12), updatedBy: GRACE.id, usedAt: second(-5000) }] },
+  '/api/groups': GROUPS,
+  '/api/groups/grp_1': { group: GROUPS.groups[0], members: [{ person: GRACE, role: 'admin' }, { person: LIN, role: 'member' }] },
+  '/api/usage/estimate': { turns: 34, costP50: 120_000, costP95: 810_000, secondsP50: 95, secondsP95: 540 },
   '/api/usage': USAGE,
   '/api/usage/history': HISTORY,
 };

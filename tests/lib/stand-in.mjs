@@ -57,6 +57,7 @@ export class StandIn {
   answers = {
     '/api/auth/me': { user: ADA, org: { id: 'org_1', name: 'Ada' }, role: 'owner' },
     '/api/config': { version: '0', signIn: ['dev'], models: [{ id: 'demo/demo', name: 'Demo model', demo: true }] },
+    '/api/models': { default: 'demo/demo', models: [{ id: 'demo/demo', name: 'Demo model', demo: true, locked: false, key: 'installation', efforts: [], context: 128_000, output: 8192 }] },
     '/api/repos': { repos: [] },
     '/api/sessions': { sessions: [] },
   };

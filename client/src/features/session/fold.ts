@@ -78,12 +78,15 @@ function apply(draft: Draft, event: Event): void {
       return draft.ask(event.interaction);
     case "interaction.resolved":
       return draft.settle(event.interactionId, event);
+    case "sandbox.setup_output":
+      return draft.setupOutput(event.text);
     case "note.todos":
     case "session.created":
     case "session.titled":
     case "session.archived":
     case "session.shared":
     case "session.joined":
+    case "session.unshared":
     case "prompt.moved":
     case "sandbox.snapshot":
       return;
@@ -94,6 +97,9 @@ function apply(draft: Draft, event: Event): void {
     case "sandbox.ready":
     case "sandbox.trouble":
     case "sandbox.egress_refused":
+    case "budget.warned":
+    case "budget.reached":
+    case "git.pushed":
     case "git.cloned":
       return applyNotice(draft, event);
     default:
@@ -107,7 +113,8 @@ type NoticeEvent = Extract<
   {
     type:
       | "turn.aborting" | "turn.retrying" | "session.phase" | "sandbox.step"
-      | "sandbox.ready" | "sandbox.trouble" | "sandbox.egress_refused" | "git.cloned";
+      | "sandbox.ready" | "sandbox.trouble" | "sandbox.egress_refused" | "git.cloned"
+      | "git.pushed" | "budget.warned" | "budget.reached";
   }
 >;
 
@@ -133,6 +140,11 @@ function applyNotice(draft: Draft, event: NoticeEvent): void {
       return;
     case "sandbox.trouble":
       return draft.notice({ seq, at, body: { kind: "trouble", cause: event.cause } });
+    case "budget.warned":
+    case "budget.reached":
+      return draft.notice({ seq, at, body: { kind: "budget", usedUp: event.type === "budget.reached", notice: event.notice } });
+    case "git.pushed":
+      return draft.notice({ seq, at, body: { kind: "pushed", branch: event.branch, commit: event.commit } });
     case "sandbox.egress_refused": {
       const { host, port, reason } = event;
       return draft.notice({ seq, at, body: { kind: "refused", host, port, reason } });

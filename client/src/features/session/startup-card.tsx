@@ -3,6 +3,7 @@ import { Check, Circle, CircleAlert, CircleCheck, CircleStop, Clock, Dot, Loader
 import type { ReactNode } from "react";
 import { Skeleton } from "@/components/bits";
 import { Button } from "@/components/button";
+import { terminalLines } from "@/components/terminal-output";
 import type { Startup as LiveStart } from "@/features/session/draft";
 import { usePowers } from "@/features/session/powers";
 import { useStartup } from "@/features/session/use-startup";
@@ -39,6 +40,7 @@ export function StartupCard({ onDetails, ...props }: StartupProps & { onDetails:
     <div data-testid="startup" data-step={going?.marks.at(-1)?.point ?? "requested"} className="mt-2 rounded-lg border bg-surface px-3 py-2.5">
       {data?.waiting ? <WaitingWords waiting={data.waiting} /> : <Doing>{going ? "The sandbox is being made ready" : "Asking for a sandbox"}</Doing>}
       {going ? <Bars start={going} typical={data?.typical} answering={turnRuns} /> : null}
+      {live?.setup === undefined ? null : <SetupOutput text={live.setup} />}
       <div className="mt-2 flex flex-wrap gap-2">
         <RemedyButton waiting={data?.waiting} onRemedy={onRemedy} />
         <Button look="ghost" data-testid="startup-details" onClick={onDetails}>
@@ -46,6 +48,19 @@ export function StartupCard({ onDetails, ...props }: StartupProps & { onDetails:
         </Button>
       </div>
     </div>
+  );
+}
+
+/** The end of what the repository's set-up script says. */
+function SetupOutput({ text }: { text: string }) {
+  const lines = terminalLines(text).slice(-12).join("\n");
+  return (
+    <figure className="mt-2">
+      <figcaption className="mb-1 text-xs text-muted">The repository’s set-up script</figcaption>
+      <pre data-testid="setup-output" dir="ltr" tabIndex={0} aria-label="Output of the set-up script" className="text-mono max-h-48 overflow-auto rounded-md border bg-bg px-2.5 py-1.5 whitespace-pre-wrap text-ink [overflow-wrap:anywhere]">
+        {lines}
+      </pre>
+    </figure>
   );
 }
 

@@ -9,6 +9,7 @@ import { Select } from "@/components/fields";
 import { Loaded } from "@/components/loaded";
 import { Menu, MenuItem } from "@/components/menu";
 import { Badge, Row, Rows, Section, SettingsPage } from "@/features/settings/bits";
+import { Groups } from "@/features/settings/groups";
 import { Invitations } from "@/features/settings/invitations";
 import { membersQuery, userSettingsQuery } from "@/features/settings/queries";
 import { SettingsForm } from "@/features/settings/settings-form";
@@ -45,6 +46,7 @@ export function MembersPage() {
         ) : null}
         <RoleLegend />
       </Section>
+      <Groups />
       <Invitations />
     </SettingsPage>
   );

@@ -8,22 +8,30 @@ import { Button } from "@/components/button";
 import { Field, Select, TextInput } from "@/components/fields";
 import { Problem, SavedMark } from "@/features/settings/bits";
 import { LEFT_OPEN, limitDraft, limitOf, type LimitDraft } from "@/features/settings/limit-draft";
+import { AllowedModels, DefaultModel } from "@/features/settings/model-fields";
+import { policyFrom, policyText } from "@/features/settings/model-policy";
 import { call } from "@/lib/api";
 import { useWrite } from "@/lib/write";
 import type { SettingsPatch } from "@/protocol/SettingsPatch";
 import type { Visibility } from "@/protocol/Visibility";
 
-type LimitName = "personConcurrentSessions" | "personDailySessions" | "orgConcurrentSessions" | "orgDailySessions";
-type Level = "org" | "user";
+type LimitName =
+  | "personConcurrentSessions" | "personDailySessions" | "orgConcurrentSessions" | "orgDailySessions"
+  | "sandboxMemoryMib" | "sandboxCpuMillis" | "sandboxMinutes";
+type Level = "org" | "group" | "user";
+const EVERY: readonly Level[] = ["org", "group", "user"];
 
 const LIMITS: readonly { name: LimitName; label: string; hint: string; levels: readonly Level[] }[] = [
-  { name: "personConcurrentSessions", label: "Sessions of one person at work", hint: "At the same time. Resting sessions do not count.", levels: ["org", "user"] },
-  { name: "personDailySessions", label: "Sessions of one person a day", hint: "Made within 24 hours.", levels: ["org", "user"] },
+  { name: "personConcurrentSessions", label: "Sessions of one person at work", hint: "At the same time. Resting sessions do not count.", levels: EVERY },
+  { name: "personDailySessions", label: "Sessions of one person a day", hint: "Made within 24 hours.", levels: EVERY },
   { name: "orgConcurrentSessions", label: "Sessions of the org at work", hint: "At the same time, of all people together.", levels: ["org"] },
   { name: "orgDailySessions", label: "Sessions of the org a day", hint: "Made within 24 hours, of all people together.", levels: ["org"] },
+  { name: "sandboxMemoryMib", label: "Memory of a sandbox", hint: "MiB.", levels: EVERY },
+  { name: "sandboxCpuMillis", label: "CPU of a sandbox", hint: "Thousandths of a core: 1000 is one.", levels: EVERY },
+  { name: "sandboxMinutes", label: "How long a sandbox is up", hint: "Minutes. Then its turn is stopped and its work kept; the next prompt gets another one.", levels: EVERY },
 ];
 
-const BEFORE: Record<Level, string> = { org: "As the installation says", user: "As the org says" };
+const BEFORE: Record<Level, string> = { org: "As the installation says", group: "As the org says", user: "As their groups or the org say" };
 const VISIBILITIES: readonly { value: Visibility; words: string }[] = [
   { value: "private", words: "Their owner and admins" },
   { value: "link", words: "Also who has a link" },
@@ -35,8 +43,11 @@ export function SettingsForm({ said, path, queryKey, level }: { said: SettingsPa
   const limits = LIMITS.filter(({ levels }) => levels.includes(level));
   const [visibility, setVisibility] = useState<Visibility | "">(said.defaultVisibility ?? "");
   const [drafts, setDrafts] = useState<Partial<Record<LimitName, LimitDraft>>>(() => Object.fromEntries(limits.map(({ name }) => [name, limitDraft(said[name])])));
+  const [model, setModel] = useState(said.defaultModel ?? "");
+  const [policy, setPolicy] = useState(() => policyText(said.allowedModels));
   const [dirty, setDirty] = useState(false);
   const save = useWrite((body: SettingsPatch) => call<SettingsPatch>("PUT", path, body), { refresh: [queryKey], onDone: () => setDirty(false) });
+  const models = policyFrom(policy);
   const problem = limits.map(({ name }) => limitOf(drafts[name] ?? LEFT_OPEN)).find((read) => "problem" in read);
   const change = (name: LimitName, draft: LimitDraft) => {
     setDrafts({ ...drafts, [name]: draft });
@@ -44,12 +55,18 @@ export function SettingsForm({ said, path, queryKey, level }: { said: SettingsPa
   };
   const submit = (event: SyntheticEvent) => {
     event.preventDefault();
-    if (problem) return;
-    const { defaultVisibility: _before, ...rest } = said;
+    if (problem || "problem" in models) return;
+    const { defaultVisibility: _visibility, defaultModel: _model, allowedModels: _models, ...rest } = said;
     const kept: SettingsPatch = Object.fromEntries(Object.entries(rest).filter(([name]) => !limits.some((limit) => limit.name === name)));
     const read = limits.map(({ name }) => [name, limitOf(drafts[name] ?? LEFT_OPEN)] as const);
     const set = read.flatMap(([name, value]) => ("limit" in value ? [[name, value.limit] as const] : []));
-    save.run({ ...kept, ...Object.fromEntries(set), ...(visibility === "" ? {} : { defaultVisibility: visibility }) });
+    save.run({
+      ...kept,
+      ...Object.fromEntries(set),
+      ...(visibility === "" ? {} : { defaultVisibility: visibility }),
+      ...(model === "" ? {} : { defaultModel: model }),
+      ...(models.allowed === undefined ? {} : { allowedModels: models.allowed }),
+    });
   };
   return (
     <form onSubmit={submit} noValidate className="flex flex-col gap-4">
@@ -75,12 +92,30 @@ export function SettingsForm({ said, path, queryKey, level }: { said: SettingsPa
           </Select>
         )}
       </Field>
+      <DefaultModel
+        value={model}
+        before={BEFORE[level]}
+        onChange={(id) => {
+          setModel(id);
+          setDirty(true);
+        }}
+      />
+      {level === "org" ? (
+        <AllowedModels
+          value={policy}
+          problem={"problem" in models ? models.problem : undefined}
+          onChange={(text) => {
+            setPolicy(text);
+            setDirty(true);
+          }}
+        />
+      ) : null}
       {limits.map(({ name, label, hint }) => (
         <LimitField key={name} name={name} label={label} hint={hint} before={BEFORE[level]} draft={drafts[name] ?? LEFT_OPEN} onChange={(draft) => change(name, draft)} />
       ))}
       <Problem words={save.error} />
       <div className="flex items-center gap-3">
-        <Button look="primary" type="submit" data-testid="save-settings" disabled={!dirty || save.pending || problem !== undefined}>
+        <Button look="primary" type="submit" data-testid="save-settings" disabled={!dirty || save.pending || problem !== undefined || "problem" in models}>
           {save.pending ? "Saving…" : "Save"}
         </Button>
         <SavedMark saved={save.done && !dirty} />
