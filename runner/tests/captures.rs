@@ -354,7 +354,7 @@ macro_rules! captures {
 }
 
 captures! {
-    aborted_text_and_an_aborted_command_keep_what_came: "abort",
+    what_the_engine_breaks_off_by_itself_failed_and_keeps_what_came: "abort",
     the_other_dialect_looks_the_same: "anthropic",
     a_call_with_wrong_arguments_is_an_error: "badargs",
     an_overflow_is_compacted_and_answered: "ctx",

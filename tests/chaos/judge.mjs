@@ -29,7 +29,8 @@ export function judge({ log, transcript, prompts, viewers, engine, reference, fa
   nothingOpen(log, find);
   sameForViewers(log, transcript, viewers, find);
   foldOfLog(log, transcript, find);
-  for (const prompt of prompts) outcome(prompt, ends.get(prompt.id)?.[0], { log, faults, reference }, find);
+  const stopped = new Set(prompts.filter(({ aborted }) => aborted).map(({ id }) => ends.get(id)?.[0]?.turnId));
+  for (const prompt of prompts) outcome(prompt, ends.get(prompt.id)?.[0], { log, faults, reference, stopped }, find);
   const gone = lostTurns(log, faults);
   const kept = prompts.filter((prompt) => !gone.has(ends.get(prompt.id)?.[0]?.turnId));
   if (engine) sameAsEngine({ log, prompts: kept, ends, engine, gone }, find);
@@ -143,7 +144,7 @@ function foldOfLog(log, { messages }, find) {
 }
 
 /** A turn is whole, as in the undisturbed run, or failed with a cause and a fault that explains it. */
-function outcome(prompt, end, { log, faults, reference }, find) {
+function outcome(prompt, end, { log, faults, reference, stopped }, find) {
   if (!end || end.type === 'prompt.withdrawn') return;
   const turn = turnOf(log, end.turnId);
   if (end.outcome === 'done') {
@@ -156,7 +157,11 @@ function outcome(prompt, end, { log, faults, reference }, find) {
     return;
   }
   if (!/^[A-Z].*[.!?]$/s.test(end.cause?.message ?? '')) find('lost', `turn of ${prompt.tag} ended ${end.outcome} without a cause`);
-  if (prompt.aborted && end.outcome === 'aborted') return;
+  if (end.outcome === 'aborted') {
+    // No fault explains it: only a person stops a turn.
+    if (!stopped.has(end.turnId)) find('lost', `turn of ${prompt.tag} ended aborted, which nobody asked for`);
+    return;
+  }
   const began = Date.parse(turn[0].at);
   const ended = Date.parse(end.at);
   const explained = faults.some((fault) => fault.at <= ended && fault.until + AFTERMATH_MS >= began);

@@ -64,6 +64,7 @@ const HARM = {
   'a part that the transcript lacks': ['lost', ({ transcript }) => Object.assign(transcript.messages[1], { parts: [text] })],
   'a done turn that lacks what the undisturbed one has': ['lost', ({ reference }) => reference.get('do TAG').parts.pop()],
   'a failed turn that no fault explains': ['lost', ({ log }) => Object.assign(log[8], { outcome: 'failed', cause: { code: 'x', message: 'It failed.' } })],
+  'a stopped turn that nobody stopped': ['lost', ({ log, faults }) => faults.push({ at: 0, until: Date.now() }) && Object.assign(log[8], { outcome: 'aborted', cause: { code: 'aborted', message: 'It was stopped.' } })],
   'a failed turn without words': ['lost', ({ log, faults }) => faults.push({ at: 0, until: Date.now() }) && Object.assign(log[8], { outcome: 'failed' })],
   'a part that only the engine has': ['lost', ({ engine }) => engine.parts.set('prt_3', { ...engine.parts.get('prt_1') })],
   'a part that reads otherwise than the engine has it': ['lost', ({ engine }) => Object.assign(engine.parts.get('prt_1'), { text: 'Otherwise.' })],

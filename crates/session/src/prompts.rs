@@ -323,9 +323,17 @@ impl Step<'_, '_> {
         let Some(turn) = self.s.core.turn.as_ref().filter(|turn| turn.id == *turn_id) else {
             return;
         };
-        if let Some(Abort { cause: Some(cause), .. }) = &turn.abort {
-            end.outcome = TurnOutcome::Failed;
-            end.cause = Some(cause.clone());
+        match &turn.abort {
+            Some(Abort { cause: Some(cause), .. }) => {
+                end.outcome = TurnOutcome::Failed;
+                end.cause = Some(cause.clone());
+            }
+            // A runner that came back has forgotten that it stopped the engine: to it the engine broke the turn off.
+            Some(Abort { cause: None, .. }) if end.outcome == TurnOutcome::Failed => {
+                end.outcome = TurnOutcome::Aborted;
+                end.cause = Some(stopped(turn.accepted));
+            }
+            Some(Abort { cause: None, .. }) | None => {}
         }
         self.finish_turn(end);
     }

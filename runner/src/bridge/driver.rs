@@ -350,7 +350,9 @@ impl Bridge {
             out.extend(self.event(event, Source::Live, streams, now));
         }
         out.extend(self.look_for_the_end(streams, now));
-        if self.stop_after == Some(number) && self.turn().is_some() {
+        // If that turn has ended with the reading, the next one may run already: it is nobody's to stop.
+        let still = self.mapper.as_ref().is_some_and(Mapper::stopping);
+        if self.stop_after == Some(number) && still {
             self.stop_engine();
         }
         out

@@ -15,6 +15,7 @@ mod agent;
 mod pressure;
 mod snapshots;
 mod steer;
+mod stopped;
 mod survival;
 mod turns;
 mod world;

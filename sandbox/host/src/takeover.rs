@@ -46,7 +46,8 @@ pub(crate) fn take(state: &Path, from: &str, to: &SandboxDir) -> io::Result<()> 
     Err(io::Error::other("the sandboxes of this session point in a circle"))
 }
 
-/// The names of all sandboxes whose files, by way of others or not, ended in `name`.
+/// All sandboxes whose files, by way of others or not, ended in `name`; and those that were to take them over before it
+/// and never came to it (a full disk, say), which nobody else will ever name again.
 pub(crate) fn predecessors(state: &Path, name: &str) -> Vec<SandboxDir> {
     let all = SandboxDir::list(state);
     let mut found: Vec<SandboxDir> = Vec::new();
@@ -59,7 +60,25 @@ pub(crate) fn predecessors(state: &Path, name: &str) -> Vec<SandboxDir> {
             }
         }
     }
+    let stranded = stranded(&all, name, &found);
+    found.extend(stranded);
     found
+}
+
+/// What was made before `name`, to go on with files that are in `chain`, and got none.
+fn stranded(all: &[SandboxDir], name: &str, chain: &[SandboxDir]) -> Vec<SandboxDir> {
+    let Some(made) = all.iter().find(|dir| dir.name() == name).and_then(SandboxDir::record) else {
+        return Vec::new();
+    };
+    let in_chain = |name: &str| chain.iter().any(|dir| dir.name() == name);
+    let got_none = |dir: &&SandboxDir| {
+        dir.name() != name
+            && !in_chain(dir.name())
+            && dir.record().is_some_and(|record| {
+                record.created_at < made.created_at && record.spec.resume.as_deref().is_some_and(in_chain)
+            })
+    };
+    all.iter().filter(got_none).cloned().collect()
 }
 
 fn hand_on(source: &SandboxDir, to: &SandboxDir) -> io::Result<()> {

@@ -68,6 +68,24 @@ fn the_chain_is_followed_when_a_sandbox_between_is_not_known_to_the_caller() {
 }
 
 #[test]
+fn what_could_not_take_over_is_removed_with_the_one_that_could() {
+    let lab = counting();
+    let host = lab.start();
+    run(&lab, &host, "sbx-s-1", None, "x\ny\n");
+    // As a full disk: where the files go on cannot be written down.
+    let obstacle = lab.sandbox("sbx-s-1").join("successor");
+    std::fs::create_dir_all(obstacle.join("in the way")).unwrap();
+    assert_eq!(host.put("sbx-s-2", &spec(Some("sbx-s-1"))).status, 202);
+    host.until_state("sbx-s-2", "failed");
+    std::fs::remove_dir_all(&obstacle).unwrap();
+    run(&lab, &host, "sbx-s-3", Some("sbx-s-1"), "x\nx\ny\ny\n");
+    assert_eq!(host.delete("sbx-s-3").status, 204);
+    for name in ["sbx-s-1", "sbx-s-2", "sbx-s-3"] {
+        assert!(!lab.sandbox(name).exists(), "{name} is left");
+    }
+}
+
+#[test]
 fn when_nothing_is_left_it_starts_fresh() {
     let lab = counting();
     let host = lab.start();

@@ -159,6 +159,18 @@ fn a_second_abort_and_a_late_one_change_nothing() {
 }
 
 #[test]
+fn a_turn_that_was_stopped_counts_as_aborted_also_when_its_runner_has_forgotten_why_it_ended() {
+    let (mut h, turn) = Harness::running();
+    h.command(abort()).unwrap();
+    h.event(ended(&turn, TurnOutcome::Failed));
+    let (outcome, cause) = last_end(&h);
+    assert_eq!(
+        (outcome, cause.unwrap().code.as_str()),
+        (TurnOutcome::Aborted, "aborted")
+    );
+}
+
+#[test]
 fn an_abort_that_nobody_answers_is_repeated_once_then_the_sandbox_is_replaced() {
     let (mut h, _) = Harness::running();
     h.command(abort()).unwrap();

@@ -35,13 +35,15 @@ impl Ending {
         }
     }
 
+    /// What the engine says of a turn that nobody stops. One that it calls aborted was broken off with it: it ends its
+    /// work so when its process is told to end.
     fn of(error: &EngineError) -> Self {
         let cause = cause::of_engine(error);
-        if cause.code == "aborted" {
-            Self::aborted()
+        Self::failed(if cause.code == "aborted" {
+            cause::engine_stopped()
         } else {
-            Self::failed(cause)
-        }
+            cause
+        })
     }
 }
 
