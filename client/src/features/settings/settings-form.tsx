@@ -18,6 +18,8 @@ import type { Visibility } from "@/protocol/Visibility";
 type LimitName =
   | "personConcurrentSessions" | "personDailySessions" | "orgConcurrentSessions" | "orgDailySessions"
   | "sandboxMemoryMib" | "sandboxCpuMillis" | "sandboxMinutes";
+/** Empty: left open. */
+type YesNo = "" | "yes" | "no";
 type Level = "org" | "group" | "user";
 const EVERY: readonly Level[] = ["org", "group", "user"];
 
@@ -45,6 +47,7 @@ export function SettingsForm({ said, path, queryKey, level }: { said: SettingsPa
   const [drafts, setDrafts] = useState<Partial<Record<LimitName, LimitDraft>>>(() => Object.fromEntries(limits.map(({ name }) => [name, limitDraft(said[name])])));
   const [model, setModel] = useState(said.defaultModel ?? "");
   const [policy, setPolicy] = useState(() => policyText(said.allowedModels));
+  const [coAuthor, setCoAuthor] = useState<YesNo>(said.coAuthorTrailer === undefined ? "" : said.coAuthorTrailer ? "yes" : "no");
   const [dirty, setDirty] = useState(false);
   const save = useWrite((body: SettingsPatch) => call<SettingsPatch>("PUT", path, body), { refresh: [queryKey], onDone: () => setDirty(false) });
   const models = policyFrom(policy);
@@ -56,7 +59,7 @@ export function SettingsForm({ said, path, queryKey, level }: { said: SettingsPa
   const submit = (event: SyntheticEvent) => {
     event.preventDefault();
     if (problem || "problem" in models) return;
-    const { defaultVisibility: _visibility, defaultModel: _model, allowedModels: _models, ...rest } = said;
+    const { defaultVisibility: _visibility, defaultModel: _model, allowedModels: _models, coAuthorTrailer: _trailer, ...rest } = said;
     const kept: SettingsPatch = Object.fromEntries(Object.entries(rest).filter(([name]) => !limits.some((limit) => limit.name === name)));
     const read = limits.map(({ name }) => [name, limitOf(drafts[name] ?? LEFT_OPEN)] as const);
     const set = read.flatMap(([name, value]) => ("limit" in value ? [[name, value.limit] as const] : []));
@@ -65,6 +68,7 @@ export function SettingsForm({ said, path, queryKey, level }: { said: SettingsPa
       ...Object.fromEntries(set),
       ...(visibility === "" ? {} : { defaultVisibility: visibility }),
       ...(model === "" ? {} : { defaultModel: model }),
+      ...(coAuthor === "" ? {} : { coAuthorTrailer: coAuthor === "yes" }),
       ...(models.allowed === undefined ? {} : { allowedModels: models.allowed }),
     });
   };
@@ -110,6 +114,25 @@ export function SettingsForm({ said, path, queryKey, level }: { said: SettingsPa
           }}
         />
       ) : null}
+      <Field label="Commits name Errand as a co-author" hint="Their author is whoever asked for the work.">
+        {({ id, describedBy }) => (
+          <Select
+            id={id}
+            aria-describedby={describedBy}
+            data-testid="co-author"
+            className="max-w-80"
+            value={coAuthor}
+            onChange={({ target }) => {
+              setCoAuthor(target.value === "yes" || target.value === "no" ? target.value : "");
+              setDirty(true);
+            }}
+          >
+            <option value="">{BEFORE[level]}</option>
+            <option value="yes">Yes</option>
+            <option value="no">No</option>
+          </Select>
+        )}
+      </Field>
       {limits.map(({ name, label, hint }) => (
         <LimitField key={name} name={name} label={label} hint={hint} before={BEFORE[level]} draft={drafts[name] ?? LEFT_OPEN} onChange={(draft) => change(name, draft)} />
       ))}
