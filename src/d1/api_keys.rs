@@ -94,6 +94,7 @@ pub async fn find(config: &Config, key_hash: &str, now: Timestamp) -> worker::Re
             id: key.id,
             scopes: key.scopes,
             repo: key.repo,
+            expires_at: key.expires_at,
         },
     }))
 }
@@ -115,12 +116,15 @@ pub struct New<'a> {
     pub repo: Option<&'a RepoUrl>,
     /// When it ends.
     pub expires_at: Option<Timestamp>,
+    /// The key that makes it, with which it ends.
+    pub made_by: Option<&'a ApiKeyId>,
 }
 
 /// Stores one; the same id again changes nothing.
 pub async fn insert(config: &Config, org: &OrgId, user: &UserId, new: &New<'_>, now: Timestamp) -> worker::Result<()> {
-    let sql = "INSERT INTO api_keys (id, org_id, user_id, key_hash, prefix, name, scopes, repo, created_at, expires_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO NOTHING";
+    let sql = "INSERT INTO api_keys
+        (id, org_id, user_id, key_hash, prefix, name, scopes, repo, created_at, expires_at, made_by)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (id) DO NOTHING";
     let scopes = serde_json::to_string(new.scopes)?;
     let args = [
         D1Type::Text(new.id.as_str()),
@@ -133,6 +137,7 @@ pub async fn insert(config: &Config, org: &OrgId, user: &UserId, new: &New<'_>, 
         text_or_null(new.repo.map(RepoUrl::as_str)),
         big(now.millis()),
         when(new.expires_at),
+        text_or_null(new.made_by.map(ApiKeyId::as_str)),
     ];
     config.db()?.prepare(sql).bind_refs(&args)?.run().await.map(drop)
 }
@@ -157,9 +162,25 @@ pub async fn get(config: &Config, org: &OrgId, id: &ApiKeyId) -> worker::Result<
     row.map(Row::shown).transpose()
 }
 
-/// Revokes one. Fine when it is revoked already.
-pub async fn revoke(config: &Config, org: &OrgId, id: &ApiKeyId, now: Timestamp) -> worker::Result<()> {
-    let sql = "UPDATE api_keys SET revoked_at = ?3 WHERE org_id = ?1 AND id = ?2 AND revoked_at IS NULL";
-    let args = [D1Type::Text(org.as_str()), D1Type::Text(id.as_str()), big(now.millis())];
-    config.db()?.prepare(sql).bind_refs(&args)?.run().await.map(drop)
+/// Revokes one, with those that it made, and those that they made; all of them, also those that were revoked already.
+pub async fn revoke(config: &Config, org: &OrgId, id: &ApiKeyId, now: Timestamp) -> worker::Result<Vec<ApiKeyId>> {
+    #[derive(Deserialize)]
+    struct Row {
+        id: ApiKeyId,
+    }
+    let below = "WITH RECURSIVE below (id) AS (SELECT ?2 UNION
+        SELECT k.id FROM api_keys k JOIN below b ON k.made_by = b.id WHERE k.org_id = ?1)";
+    let end = format!(
+        "UPDATE api_keys SET revoked_at = ?3 WHERE org_id = ?1 AND revoked_at IS NULL
+            AND id IN ({below} SELECT id FROM below)"
+    );
+    let which = format!("{below} SELECT id FROM below");
+    let (org, id) = (|| D1Type::Text(org.as_str()), || D1Type::Text(id.as_str()));
+    let db = config.db()?;
+    db.prepare(end)
+        .bind_refs(&[org(), id(), big(now.millis())])?
+        .run()
+        .await?;
+    let rows: Vec<Row> = db.prepare(which).bind_refs(&[org(), id()])?.all().await?.results()?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
 }

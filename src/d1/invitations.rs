@@ -68,9 +68,18 @@ pub struct New<'a> {
     pub expires_at: Timestamp,
 }
 
+/// Whoever made it may still make such a one: somebody who was removed from the org, or is no admin any more, has left no
+/// way in.
+const VOUCHED: &str = "EXISTS (SELECT 1 FROM members v WHERE v.org_id = invitations.org_id
+    AND v.user_id = invitations.created_by
+    AND (v.role = 'owner' OR (v.role = 'admin' AND invitations.role <> 'owner')))";
+
 /// The invitation with this code, when it is neither used nor over.
 pub async fn open(config: &Config, code_hash: &str, now: Timestamp) -> worker::Result<Option<Open>> {
-    let sql = "SELECT id, org_id, email FROM invitations WHERE code_hash = ?1 AND used_at IS NULL AND expires_at > ?2";
+    let sql = format!(
+        "SELECT id, org_id, email FROM invitations
+            WHERE code_hash = ?1 AND used_at IS NULL AND expires_at > ?2 AND {VOUCHED}"
+    );
     let args = [D1Type::Text(code_hash), big(now.millis())];
     config.db()?.prepare(sql).bind_refs(&args)?.first(None).await
 }
@@ -98,8 +107,10 @@ pub(super) fn redeem_statements(
     let id = || D1Type::Text(id.as_str());
     let user = || D1Type::Text(user.as_str());
     let at = || big(now.millis());
-    let mark =
-        "UPDATE invitations SET used_by = ?2, used_at = ?3 WHERE id = ?1 AND used_at IS NULL AND expires_at > ?3";
+    let mark = format!(
+        "UPDATE invitations SET used_by = ?2, used_at = ?3
+            WHERE id = ?1 AND used_at IS NULL AND expires_at > ?3 AND {VOUCHED}"
+    );
     let join = "INSERT INTO members (org_id, user_id, role, created_at)
         SELECT org_id, used_by, role, used_at FROM invitations WHERE id = ?1 AND used_by = ?2 AND used_at = ?3
         ON CONFLICT DO NOTHING";

@@ -101,38 +101,55 @@ pub async fn find(config: &Config, org: &OrgId, user: &UserId) -> worker::Result
 pub enum Changed {
     /// It was.
     Yes,
-    /// It would have left the org without an owner.
-    LastOwner,
+    /// It would have left the org without an owner, or they are something else by now.
+    No,
 }
 
-/// Gives a member another role, unless they are the last owner.
-pub async fn set_role(config: &Config, org: &OrgId, user: &UserId, role: Role) -> worker::Result<Changed> {
-    let sql = "UPDATE members SET role = ?3 WHERE org_id = ?1 AND user_id = ?2
-        AND (?3 = 'owner' OR role <> 'owner'
+/// Gives a member another role, unless they are the last owner. `from` is what they were when it was decided that this may
+/// be done.
+pub async fn set_role(config: &Config, org: &OrgId, user: &UserId, from: Role, to: Role) -> worker::Result<Changed> {
+    let sql = "UPDATE members SET role = ?4 WHERE org_id = ?1 AND user_id = ?2 AND role = ?3
+        AND (?4 = 'owner' OR role <> 'owner'
             OR EXISTS (SELECT 1 FROM members WHERE org_id = ?1 AND role = 'owner' AND user_id <> ?2))
         RETURNING user_id";
-    changed(config, sql, org, user, role.as_str()).await
-}
-
-/// Removes a member, unless they are the last owner. Their sign-ins that act in the org, and their keys there, count
-/// for nothing from then on, because both are looked up together with the membership.
-pub async fn remove(config: &Config, org: &OrgId, user: &UserId) -> worker::Result<Changed> {
-    let sql = "DELETE FROM members WHERE org_id = ?1 AND user_id = ?2
-        AND (role <> ?3 OR EXISTS (SELECT 1 FROM members WHERE org_id = ?1 AND role = ?3 AND user_id <> ?2))
-        RETURNING user_id";
-    changed(config, sql, org, user, Role::Owner.as_str()).await
-}
-
-async fn changed(config: &Config, sql: &str, org: &OrgId, user: &UserId, role: &str) -> worker::Result<Changed> {
-    let args = [
-        D1Type::Text(org.as_str()),
-        D1Type::Text(user.as_str()),
-        D1Type::Text(role),
-    ];
+    let args = [org.as_str(), user.as_str(), from.as_str(), to.as_str()].map(D1Type::Text);
     let row: Option<serde_json::Value> = config.db()?.prepare(sql).bind_refs(&args)?.first(None).await?;
-    Ok(if row.is_some() {
-        Changed::Yes
-    } else {
-        Changed::LastOwner
-    })
+    Ok(if row.is_some() { Changed::Yes } else { Changed::No })
+}
+
+/// Removes a member who is `from`, unless they are the last owner; with them their groups, keys and open invitations, so that
+/// nothing of it comes back should they be invited again. Their sign-ins that act in the org count for nothing from then
+/// on, because they are looked up together with the membership.
+pub async fn remove(
+    config: &Config,
+    org: &OrgId,
+    user: &UserId,
+    from: Role,
+    now: Timestamp,
+) -> worker::Result<Changed> {
+    let db = config.db()?;
+    let member = "DELETE FROM members WHERE org_id = ?1 AND user_id = ?2 AND role = ?3
+        AND (role <> 'owner' OR EXISTS (SELECT 1 FROM members WHERE org_id = ?1 AND role = 'owner' AND user_id <> ?2))
+        RETURNING user_id";
+    let gone = "NOT EXISTS (SELECT 1 FROM members WHERE org_id = ?1 AND user_id = ?2)";
+    let groups = format!("DELETE FROM group_members WHERE org_id = ?1 AND user_id = ?2 AND {gone}");
+    let invitations =
+        format!("DELETE FROM invitations WHERE org_id = ?1 AND created_by = ?2 AND used_at IS NULL AND {gone}");
+    let keys = format!(
+        "UPDATE api_keys SET revoked_at = ?3 WHERE org_id = ?1 AND user_id = ?2 AND revoked_at IS NULL AND {gone}"
+    );
+    let (org, user) = (|| D1Type::Text(org.as_str()), || D1Type::Text(user.as_str()));
+    let results = db
+        .batch(vec![
+            db.prepare(member)
+                .bind_refs(&[org(), user(), D1Type::Text(from.as_str())])?,
+            db.prepare(groups).bind_refs(&[org(), user()])?,
+            db.prepare(invitations).bind_refs(&[org(), user()])?,
+            db.prepare(keys).bind_refs(&[org(), user(), big(now.millis())])?,
+        ])
+        .await?;
+    super::all_done(&results)?;
+    let removed = results.first().map(worker::D1Result::results::<serde_json::Value>);
+    let removed = !removed.transpose()?.unwrap_or_default().is_empty();
+    Ok(if removed { Changed::Yes } else { Changed::No })
 }

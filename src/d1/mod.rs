@@ -4,6 +4,7 @@
 pub mod api_keys;
 pub mod audit;
 pub mod auth_sessions;
+pub mod groups;
 pub mod identities;
 pub mod invitations;
 pub mod members;

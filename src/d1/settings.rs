@@ -1,7 +1,9 @@
 //! What an org's levels of settings say: one row per setting.
 
-use errand_access::Settings;
-use errand_protocol::ids::{OrgId, UserId};
+use std::collections::BTreeSet;
+
+use errand_access::{Levels, Settings};
+use errand_protocol::ids::{GroupId, OrgId, UserId};
 use errand_protocol::settings::SettingsPatch;
 use errand_protocol::time::Timestamp;
 use serde::Deserialize;
@@ -16,6 +18,8 @@ use crate::config::Config;
 pub enum Level<'a> {
     /// All of it.
     Org(&'a OrgId),
+    /// One of its groups.
+    Group(&'a GroupId),
     /// One of its members.
     User(&'a UserId),
 }
@@ -24,6 +28,7 @@ impl Level<'_> {
     const fn name(self) -> &'static str {
         match self {
             Self::Org(_) => "org",
+            Self::Group(_) => "group",
             Self::User(_) => "user",
         }
     }
@@ -31,6 +36,7 @@ impl Level<'_> {
     fn subject(&self) -> &str {
         match self {
             Self::Org(org) => org.as_str(),
+            Self::Group(group) => group.as_str(),
             Self::User(user) => user.as_str(),
         }
     }
@@ -39,40 +45,45 @@ impl Level<'_> {
 #[derive(Debug, Deserialize)]
 struct Row {
     level: String,
+    subject: String,
     key: String,
     value: String,
 }
 
 /// What holds for a person in an org.
 pub async fn resolved(config: &Config, org: &OrgId, user: &UserId) -> worker::Result<Settings> {
-    let rows = rows(config, org, user).await?;
-    let of = |level: Level<'_>| patch(&rows, level.name());
-    let levels = [config.settings.clone(), of(Level::Org(org))?, of(Level::User(user))?];
-    Ok(Settings::resolve(&levels))
+    let sql = "SELECT level, subject, key, value FROM settings WHERE org_id = ?1 AND (
+        (level = 'org' AND subject = ?1) OR (level = 'user' AND subject = ?2)
+        OR (level = 'group' AND subject IN (SELECT group_id FROM group_members WHERE org_id = ?1 AND user_id = ?2)))";
+    let args = [D1Type::Text(org.as_str()), D1Type::Text(user.as_str())];
+    let rows: Vec<Row> = config.db()?.prepare(sql).bind_refs(&args)?.all().await?.results()?;
+    let of = |level: Level<'_>| patch(rows.iter().filter(|row| row.level == level.name()));
+    let groups: BTreeSet<&str> = rows
+        .iter()
+        .filter(|row| row.level == "group")
+        .map(|row| row.subject.as_str())
+        .collect();
+    let of_group = |group: &str| patch(rows.iter().filter(|row| row.level == "group" && row.subject == group));
+    Ok(Settings::resolve(&Levels {
+        system: config.settings.clone(),
+        org: of(Level::Org(org))?,
+        groups: groups.into_iter().map(of_group).collect::<worker::Result<_>>()?,
+        user: of(Level::User(user))?,
+    }))
 }
 
 /// What one level says.
 pub async fn read(config: &Config, org: &OrgId, level: Level<'_>) -> worker::Result<SettingsPatch> {
-    let user = match level {
-        Level::Org(_) => "usr_none"
-            .parse()
-            .map_err(|e| worker::Error::RustError(format!("{e}")))?,
-        Level::User(user) => user.clone(),
-    };
-    patch(&rows(config, org, &user).await?, level.name())
-}
-
-async fn rows(config: &Config, org: &OrgId, user: &UserId) -> worker::Result<Vec<Row>> {
-    let sql = "SELECT level, key, value FROM settings
-        WHERE org_id = ?1 AND ((level = 'org' AND subject = ?1) OR (level = 'user' AND subject = ?2))";
-    let args = [D1Type::Text(org.as_str()), D1Type::Text(user.as_str())];
-    config.db()?.prepare(sql).bind_refs(&args)?.all().await?.results()
+    let sql = "SELECT level, subject, key, value FROM settings WHERE org_id = ?1 AND level = ?2 AND subject = ?3";
+    let args = [org.as_str(), level.name(), level.subject()].map(D1Type::Text);
+    let rows: Vec<Row> = config.db()?.prepare(sql).bind_refs(&args)?.all().await?.results()?;
+    patch(rows.iter())
 }
 
 /// A setting that this version does not know (any more) says nothing.
-fn patch(rows: &[Row], level: &str) -> worker::Result<SettingsPatch> {
+fn patch<'r>(rows: impl Iterator<Item = &'r Row>) -> worker::Result<SettingsPatch> {
     let mut patch = Map::new();
-    for row in rows.iter().filter(|row| row.level == level) {
+    for row in rows {
         let value: Value = serde_json::from_str(&row.value)?;
         let alone = Value::Object(Map::from_iter([(row.key.clone(), value.clone())]));
         if serde_json::from_value::<SettingsPatch>(alone).is_ok() {

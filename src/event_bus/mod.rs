@@ -2,7 +2,7 @@
 //! scripts listen by WebSocket (hibernating) or SSE, and hear of every change among their sessions.
 //!
 //! It also knows to which sessions the person is connected, so that what they may no longer see ends at once ([`access`]);
-//! that is all it stores. And it counts what the person's API keys ask ([`rate`]). Each listener has its position in the registry's count of changes; the registry rings
+//! that is all it stores. Its alarm is for API keys that end by themselves while something is open. And it counts what the person's API keys ask ([`rate`]). Each listener has its position in the registry's count of changes; the registry rings
 //! (`changed`), the bus fetches what is after the listener that is furthest behind, and gives each what it lacks. So a
 //! listener that resumes with a position needs no special care, and a lost ring loses nothing. The registry rings
 //! only while somebody listens: the bus subscribes for each newcomer and unsubscribes after the last one.
@@ -27,7 +27,7 @@ use worker::{
     WebSocketRequestResponsePair, durable_object, wasm_bindgen,
 };
 
-pub use self::access::WatchingCommand;
+pub use self::access::{Ends, WatchingCommand};
 use self::listeners::{Listeners, Position};
 use self::rate::{Buckets, SpendCommand};
 use crate::config::Config;
@@ -87,7 +87,7 @@ impl DurableObject for EventBus {
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
-        // It sets none.
+        self.bus.end_expired().await;
         Response::empty()
     }
 
@@ -120,7 +120,7 @@ impl EventBus {
     async fn answer(&self, request: &mut Request, id: &str) -> Result<Response, ApiError> {
         match request.path().as_str() {
             "/changed" => self.changed(rpc::read_command(request).await?),
-            "/watching" => self.bus.watching(&rpc::read_command(request).await?),
+            "/watching" => self.bus.watching(&rpc::read_command(request).await?).await,
             "/spend" => {
                 let SpendCommand { key } = rpc::read_command(request).await?;
                 let allowance = self.bus.buckets.borrow_mut().spend(&key, clock::now());
@@ -192,6 +192,7 @@ impl Bus {
         let actor = request.headers().get(rpc::ACTOR)?.unwrap_or_default();
         let actor: Actor = serde_json::from_str(&actor)?;
         let after = resume_from(request)?;
+        self.note_end(Ends::of(&actor).as_ref()).await?;
         let user = actor.person.id;
         let Subscribed { rev } = self
             .ask(&actor.org, "subscribe", &SubscribeCommand { user }, id)
@@ -201,14 +202,16 @@ impl Bus {
             Some(_) => None,
             None => Some(serde_json::to_string(&BusFrame::Hello { rev })?),
         };
-        Ok(Start {
-            position: Position {
-                org: actor.org,
-                rev: resumed.unwrap_or(rev),
-                credential: actor.credential.id(),
-            },
-            hello,
-        })
+        let position = Position {
+            org: actor.org,
+            rev: resumed.unwrap_or(rev),
+            credential: actor.credential.id(),
+        };
+        // Nothing awaits from here until the newcomer is among the listeners, which later changes end.
+        if self.has_ended(&position)? {
+            return Err(ApiError::unauthenticated());
+        }
+        Ok(Start { position, hello })
     }
 
     /// Brings every listener of the org up to date. Runs once at a time per org; what is asked meanwhile runs after.

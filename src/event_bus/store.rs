@@ -1,11 +1,12 @@
-//! What an EventBus keeps of its person's access, and all SQL of it: where they are connected (`watching`), and what
-//! changed lately (`roles`, `ended`), for connections that were on their way meanwhile.
+//! What an EventBus keeps of its person's access, and all SQL of it: where they are connected (`watching`), what
+//! changed lately (`roles`, `ended`), for connections that were on their way meanwhile, and when credentials that something
+//! is open with end by themselves (`expiring`).
 
 use errand_access::CredentialId;
 use errand_protocol::access::Role;
 use errand_protocol::ids::{OrgId, SessionId};
 use errand_protocol::time::Timestamp;
-use errand_session::sql::{Sql, SqlError, Value, text};
+use errand_session::sql::{Sql, SqlError, Value, int, text};
 
 use crate::http::revoke::AccessChange;
 
@@ -23,6 +24,7 @@ pub(super) fn migrate(sql: &impl Sql) -> Result<(), SqlError> {
         "CREATE TABLE IF NOT EXISTS watching (session TEXT PRIMARY KEY, at INTEGER NOT NULL)",
         "CREATE TABLE IF NOT EXISTS roles (org TEXT PRIMARY KEY, role TEXT NOT NULL, at INTEGER NOT NULL)",
         "CREATE TABLE IF NOT EXISTS ended (credential TEXT PRIMARY KEY, at INTEGER NOT NULL)",
+        "CREATE TABLE IF NOT EXISTS expiring (credential TEXT PRIMARY KEY, at INTEGER NOT NULL)",
     ] {
         sql.exec(table, &[])?;
     }
@@ -64,6 +66,50 @@ pub(super) fn unwatch(sql: &impl Sql, session: &SessionId, asked: Timestamp) -> 
 pub(super) fn watching(sql: &impl Sql) -> Result<Vec<SessionId>, SqlError> {
     let rows = sql.exec("SELECT session FROM watching ORDER BY at DESC", &[])?;
     rows.iter().map(|row| parse(text(row, 0)?)).collect()
+}
+
+/// Something is open with a credential that ends at `at`.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn expires(sql: &impl Sql, credential: &CredentialId, at: Timestamp) -> Result<(), SqlError> {
+    sql.exec(
+        "INSERT INTO expiring (credential, at) VALUES (?, ?) ON CONFLICT (credential) DO UPDATE SET at = excluded.at",
+        &[credential.as_str().into(), Value::Int(at.millis())],
+    )
+    .map(drop)
+}
+
+/// The credentials whose time has come.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn expired(sql: &impl Sql, now: Timestamp) -> Result<Vec<CredentialId>, SqlError> {
+    let rows = sql.exec(
+        "SELECT credential FROM expiring WHERE at <= ? ORDER BY at",
+        &[Value::Int(now.millis())],
+    )?;
+    rows.iter().map(|row| credential(text(row, 0)?)).collect()
+}
+
+/// Those have been told.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn forget_expired(sql: &impl Sql, now: Timestamp) -> Result<(), SqlError> {
+    sql.exec("DELETE FROM expiring WHERE at <= ?", &[Value::Int(now.millis())])
+        .map(drop)
+}
+
+/// When the next one ends.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn next_expiry(sql: &impl Sql) -> Result<Option<Timestamp>, SqlError> {
+    let rows = sql.exec("SELECT at FROM expiring ORDER BY at LIMIT 1", &[])?;
+    rows.first()
+        .map(|row| Ok(Timestamp::from_millis(int(row, 0)?)))
+        .transpose()
 }
 
 /// Remembers a change for a while.
@@ -112,16 +158,19 @@ pub(super) fn lately(sql: &impl Sql, now: Timestamp) -> Result<Vec<AccessChange>
     }
     let mut ended = Vec::new();
     for row in sql.exec("SELECT credential FROM ended WHERE at >= ?", &[since()])? {
-        let id = text(&row, 0)?;
-        ended.push(match id.parse() {
-            Ok(sign_in) => CredentialId::SignIn(sign_in),
-            Err(_) => CredentialId::ApiKey(parse(id)?),
-        });
+        ended.push(credential(text(&row, 0)?)?);
     }
     if !ended.is_empty() {
         changes.push(AccessChange::Ended(ended));
     }
     Ok(changes)
+}
+
+fn credential(id: &str) -> Result<CredentialId, SqlError> {
+    Ok(match id.parse() {
+        Ok(sign_in) => CredentialId::SignIn(sign_in),
+        Err(_) => CredentialId::ApiKey(parse(id)?),
+    })
 }
 
 fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, SqlError> {
@@ -159,6 +208,22 @@ mod tests {
         let expected = [role("org_1", Some(Role::Viewer)), role("org_2", None), ended("key_new")];
         assert_eq!(lately(&sql, at(later + 4)).unwrap(), expected);
         assert_eq!(lately(&sql, at(3 * LATELY_MS)).unwrap(), []);
+    }
+
+    #[test]
+    fn a_credential_ends_when_its_time_has_come() {
+        let sql = NativeSql::new();
+        migrate(&sql).unwrap();
+        let key = |id: &str| CredentialId::ApiKey(id.parse().unwrap());
+        assert_eq!(next_expiry(&sql).unwrap(), None);
+        for (id, ms) in [("key_late", 9), ("key_soon", 5), ("key_soon", 5)] {
+            expires(&sql, &key(id), at(ms)).unwrap();
+        }
+        assert_eq!(next_expiry(&sql).unwrap(), Some(at(5)));
+        assert_eq!(expired(&sql, at(4)).unwrap(), []);
+        assert_eq!(expired(&sql, at(5)).unwrap(), [key("key_soon")]);
+        forget_expired(&sql, at(5)).unwrap();
+        assert_eq!(expired(&sql, at(99)).unwrap(), [key("key_late")]);
     }
 
     #[test]

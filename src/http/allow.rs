@@ -37,9 +37,12 @@ impl From<Refusal> for ApiError {
         match refusal {
             Refusal::Unauthenticated => Self::unauthenticated(),
             Refusal::NotFound => Self::new(ErrorCode::NotFound, refusal.to_string()),
-            Refusal::Role(_) | Refusal::Scope(_) | Refusal::Repository | Refusal::PersonOnly | Refusal::NotYours => {
-                Self::forbidden(refusal.to_string())
-            }
+            Refusal::Role(_)
+            | Refusal::Scope(_)
+            | Refusal::Repository
+            | Refusal::PersonOnly
+            | Refusal::GroupAdmin
+            | Refusal::NotYours => Self::forbidden(refusal.to_string()),
         }
     }
 }

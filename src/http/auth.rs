@@ -21,8 +21,10 @@ use crate::d1::{api_keys, auth_sessions};
 use crate::platform::sandbox_token::{self, Audience, Claims};
 use crate::platform::{clock, crypto};
 
-/// Name of the cookie.
+/// Name of the cookie, where it can be no more than that.
 const COOKIE_NAME: &str = "errand_session";
+/// Its name over TLS: browsers take a cookie of this name from our own host only, not from a neighbour's.
+const HOST_COOKIE_NAME: &str = "__Host-errand_session";
 
 impl FromRequestParts<App> for Actor {
     type Rejection = ApiError;
@@ -53,7 +55,7 @@ fn credential(parts: &Parts, config: &Config) -> Result<String, ApiError> {
     if let Some(token) = bearer(&parts.headers).or_else(|| subprotocol_bearer(&parts.headers)) {
         return Ok(token.to_owned());
     }
-    let token = cookie_token(&parts.headers, &config.master_key).ok_or_else(ApiError::unauthenticated)?;
+    let token = cookie_token(&parts.headers, config).ok_or_else(ApiError::unauthenticated)?;
     if changes_something(parts) {
         check_origin(&parts.headers, config)?;
     }
@@ -69,9 +71,16 @@ pub(super) fn credential_to_end(parts: &Parts, config: &Config) -> Result<Option
     }
 }
 
+/// The header in which the platform says from where a request came.
+pub(crate) const ADDRESS: &str = "cf-connecting-ip";
+
 /// From where the request came, as the platform says.
 pub(super) fn address(headers: &HeaderMap) -> Option<String> {
-    let said = headers.get("cf-connecting-ip")?.to_str().ok()?;
+    parse_address(headers.get(ADDRESS)?.to_str().ok()?)
+}
+
+/// An address as it is kept.
+pub(crate) fn parse_address(said: &str) -> Option<String> {
     said.parse::<std::net::IpAddr>().ok().map(|address| address.to_string())
 }
 
@@ -122,13 +131,31 @@ pub(super) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)>
         .filter_map(|pair| pair.trim().split_once('='))
 }
 
-pub(super) fn cookie_token(headers: &HeaderMap, key: &MasterKey) -> Option<String> {
+/// The secret in the browser's cookie, when it is one of ours.
+pub(super) fn cookie_token(headers: &HeaderMap, config: &Config) -> Option<String> {
+    token_in(headers, cookie_name(config), &config.master_key)
+}
+
+fn token_in(headers: &HeaderMap, name: &str, key: &MasterKey) -> Option<String> {
     cookies(headers)
-        .filter(|(name, _)| *name == COOKIE_NAME)
+        .filter(|(found, _)| *found == name)
         .find_map(|(_, value)| {
             let (token, mac) = value.split_once('.')?;
             crypto::equal(&cookie_mac(key, token), mac).then(|| token.to_owned())
         })
+}
+
+fn cookie_name(config: &Config) -> &'static str {
+    if over_tls(config) {
+        HOST_COOKIE_NAME
+    } else {
+        COOKIE_NAME
+    }
+}
+
+/// Whether browsers reach us over TLS.
+pub(super) fn over_tls(config: &Config) -> bool {
+    !config.origin.starts_with("http://")
 }
 
 fn cookie_mac(key: &MasterKey, token: &str) -> String {
@@ -139,7 +166,8 @@ fn cookie_mac(key: &MasterKey, token: &str) -> String {
 pub(super) fn set_cookie(config: &Config, token: &str) -> String {
     let mac = cookie_mac(&config.master_key, token);
     format!(
-        "{COOKIE_NAME}={token}.{mac}; {}; Max-Age={}",
+        "{}={token}.{mac}; {}; Max-Age={}",
+        cookie_name(config),
         attributes(config),
         auth_sessions::LIFETIME_MS / 1000
     )
@@ -147,14 +175,14 @@ pub(super) fn set_cookie(config: &Config, token: &str) -> String {
 
 /// The `Set-Cookie` line that signs a browser out.
 pub(super) fn clear_cookie(config: &Config) -> String {
-    format!("{COOKIE_NAME}=; {}; Max-Age=0", attributes(config))
+    format!("{}=; {}; Max-Age=0", cookie_name(config), attributes(config))
 }
 
 fn attributes(config: &Config) -> &'static str {
-    if config.origin.starts_with("http://") {
-        "Path=/; HttpOnly; SameSite=Lax"
-    } else {
+    if over_tls(config) {
         "Path=/; HttpOnly; SameSite=Lax; Secure"
+    } else {
+        "Path=/; HttpOnly; SameSite=Lax"
     }
 }
 
@@ -214,7 +242,7 @@ mod tests {
         let key: MasterKey = "01".repeat(32).parse().unwrap();
         let good = format!("a=b; {COOKIE_NAME}=secret.{}", cookie_mac(&key, "secret"));
         assert_eq!(
-            cookie_token(&headers(&[(COOKIE, &good)]), &key).as_deref(),
+            token_in(&headers(&[(COOKIE, &good)]), COOKIE_NAME, &key).as_deref(),
             Some("secret")
         );
         for bad in [
@@ -223,8 +251,14 @@ mod tests {
             "errand_session=",
             "x",
         ] {
-            assert_eq!(cookie_token(&headers(&[(COOKIE, bad)]), &key), None, "{bad}");
+            assert_eq!(token_in(&headers(&[(COOKIE, bad)]), COOKIE_NAME, &key), None, "{bad}");
         }
+        let of_host = headers(&[(COOKIE, &good)]);
+        assert_eq!(
+            token_in(&of_host, HOST_COOKIE_NAME, &key),
+            None,
+            "any neighbour can set it"
+        );
     }
 
     #[test]

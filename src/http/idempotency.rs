@@ -1,6 +1,10 @@
 //! The header `Idempotency-Key`: a caller's own name for a write, so that repeating it is harmless.
 
+use errand_access::Actor;
+use http::HeaderMap;
+
 use super::error::ApiError;
+use crate::platform::{clock, ids};
 
 const MAX_CHARS: usize = 200;
 
@@ -17,6 +21,19 @@ pub(crate) fn checked(key: Option<&str>) -> Result<Option<&str>, ApiError> {
         )),
         key => Ok(key),
     }
+}
+
+/// The id of what a request makes: the one that belongs to its idempotency key, or a new one. The same key of another
+/// person, in another org, or for another kind of thing is another key.
+///
+/// # Errors
+/// Invalid when the key is none.
+pub(crate) fn id_of_request<T: ids::Minted>(actor: &Actor, kind: &str, headers: &HeaderMap) -> Result<T, ApiError> {
+    let key = headers.get("idempotency-key");
+    let key = checked(key.map(|key| key.to_str().unwrap_or_default()))?;
+    let scope = format!("{} {}", actor.org, actor.person.id);
+    let derived = key.map(|key| ids::derive(&scope, kind, key));
+    Ok(derived.unwrap_or_else(|| ids::mint(clock::now())))
 }
 
 #[cfg(test)]

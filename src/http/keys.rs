@@ -11,8 +11,8 @@ use errand_protocol::ids::ApiKeyId;
 use http::{HeaderMap, StatusCode, Uri};
 
 use super::error::{ApiError, json_response};
+use super::idempotency::id_of_request;
 use super::json::Json;
-use super::members::id_of_request;
 use super::revoke::{self, AccessChange};
 use super::{App, RequestId, allow, auth};
 use crate::config::Config;
@@ -55,6 +55,9 @@ pub(super) async fn make(
     let key = key_of(&app.config, &id);
     let prefix: String = key.chars().take(SHOWN_CHARS).collect();
     let days = |days: u16| now.plus(i64::from(days) * DAY_MS);
+    let maker = maker(&app, &actor).await?;
+    let asked = body.days.map(days);
+    let maker_ends = maker.as_ref().and_then(|maker| maker.expires_at);
     let new = api_keys::New {
         id: &id,
         hash: &auth::token_hash(&key),
@@ -62,7 +65,8 @@ pub(super) async fn make(
         name: body.name.as_str(),
         scopes: &body.scopes,
         repo: body.repo.as_ref(),
-        expires_at: body.days.map(days),
+        expires_at: asked.into_iter().chain(maker_ends).min(),
+        made_by: maker.as_ref().map(|maker| &maker.id),
     };
     api_keys::insert(&app.config, &actor.org, &actor.person.id, &new, now).await?;
     let stored = api_keys::get(&app.config, &actor.org, &id).await?;
@@ -70,6 +74,15 @@ pub(super) async fn make(
         .filter(|stored| same(stored, &body))
         .ok_or_else(|| ApiError::new(ErrorCode::Conflict, "this idempotency key stands for another API key"))?;
     Ok(json_response(StatusCode::CREATED, &ApiKeyMade { key, api_key }))
+}
+
+/// The key that makes a key, when none but a person does. What it makes ends with it: neither letting a key make another
+/// before it is over, nor before it is revoked, prolongs it.
+async fn maker(app: &App, actor: &Actor) -> Result<Option<ApiKey>, ApiError> {
+    match &actor.credential {
+        Credential::ApiKey { id, .. } => Ok(api_keys::get(&app.config, &actor.org, id).await?),
+        Credential::SignIn { .. } => Ok(None),
+    }
 }
 
 fn same(stored: &ApiKey, wanted: &CreateApiKey) -> bool {
@@ -110,7 +123,7 @@ fn check(actor: &Actor, body: &CreateApiKey) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// `DELETE /api/keys/{id}`: revokes a key, and ends what it has open. Fine when it is revoked already.
+/// `DELETE /api/keys/{id}`: revokes a key and those that it made, and ends what they have open. Fine when it is revoked already.
 #[worker::send]
 pub(super) async fn revoke(
     State(app): State<App>,
@@ -118,18 +131,17 @@ pub(super) async fn revoke(
     actor: Actor,
     Path(which): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    allow::in_org(&actor, Action::ReadKeys)?;
+    let administers = allow::in_org(&actor, Action::AdministerKeys).is_ok();
+    if !administers {
+        allow::in_org(&actor, Action::WriteKeys)?;
+    }
     let unknown = || ApiError::not_found("API key");
     let which: ApiKeyId = which.parse().map_err(|_| unknown())?;
     let key = api_keys::get(&app.config, &actor.org, &which).await?;
     let own = |key: &ApiKey| key.owner.id == actor.person.id;
-    let admin = allow::in_org(&actor, Action::AdministerKeys).is_ok();
-    let key = key.filter(|key| own(key) || admin).ok_or_else(unknown)?;
-    if own(&key) {
-        allow::in_org(&actor, Action::WriteKeys)?;
-    }
-    api_keys::revoke(&app.config, &actor.org, &which, clock::now()).await?;
-    let ended = AccessChange::Ended(vec![CredentialId::ApiKey(which)]);
+    let key = key.filter(|key| administers || own(key)).ok_or_else(unknown)?;
+    let ended = api_keys::revoke(&app.config, &actor.org, &which, clock::now()).await?;
+    let ended = AccessChange::Ended(ended.into_iter().map(CredentialId::ApiKey).collect());
     revoke::tell(&app.config, &key.owner.id, &ended, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -19,13 +19,14 @@ use http::{HeaderMap, StatusCode, Uri};
 use serde::Deserialize;
 
 use super::error::{ApiError, json_response};
+use super::idempotency::id_of_request;
 use super::json::Json;
 use super::revoke::{self, AccessChange};
-use super::{App, RequestId, allow, auth, idempotency};
+use super::{App, RequestId, allow, auth};
 use crate::config::Config;
 use crate::d1::members::Changed;
 use crate::d1::{invitations, members};
-use crate::platform::{clock, crypto, ids};
+use crate::platform::{clock, crypto};
 
 const MAX_LIMIT: u32 = 100;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -56,15 +57,6 @@ pub(super) async fn make_org(
     members::make_org(&app.config, &org, &actor.person.id, clock::now()).await?;
     let role = Role::Owner;
     Ok(json_response(StatusCode::CREATED, &Membership { org, role }))
-}
-
-/// The id that belongs to the request's idempotency key, or a new one.
-pub(super) fn id_of_request<T: ids::Minted>(actor: &Actor, kind: &str, headers: &HeaderMap) -> Result<T, ApiError> {
-    let key = headers.get("idempotency-key");
-    let key = idempotency::checked(key.map(|key| key.to_str().unwrap_or_default()))?;
-    let scope = format!("{} {}", actor.org, actor.person.id);
-    let derived = key.map(|key| ids::derive(&scope, kind, key));
-    Ok(derived.unwrap_or_else(|| ids::mint(clock::now())))
 }
 
 #[derive(Debug, Deserialize)]
@@ -119,7 +111,7 @@ pub(super) async fn patch(
     Json(body): Json<PatchMember>,
 ) -> Result<Response, ApiError> {
     let row = changeable(&app, &actor, &user, Some(body.role)).await?;
-    done(members::set_role(&app.config, &actor.org, &row.id, body.role).await?)?;
+    done(members::set_role(&app.config, &actor.org, &row.id, row.role, body.role).await?)?;
     tell(&app, &actor, &row.id, Some(body.role), &id).await?;
     let role = body.role;
     Ok(json_response(StatusCode::OK, &Member { role, ..shown(&row) }))
@@ -134,7 +126,7 @@ pub(super) async fn remove(
     Path(user): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let row = changeable(&app, &actor, &user, None).await?;
-    done(members::remove(&app.config, &actor.org, &row.id).await?)?;
+    done(members::remove(&app.config, &actor.org, &row.id, row.role, clock::now()).await?)?;
     tell(&app, &actor, &row.id, None, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -154,9 +146,9 @@ async fn changeable(app: &App, actor: &Actor, user: &str, to: Option<Role>) -> R
 fn done(changed: Changed) -> Result<(), ApiError> {
     match changed {
         Changed::Yes => Ok(()),
-        Changed::LastOwner => Err(ApiError::new(
+        Changed::No => Err(ApiError::new(
             ErrorCode::Conflict,
-            "an org needs an owner: make somebody else one first",
+            "an org needs an owner: make somebody else one first; or somebody else has just changed this member",
         )),
     }
 }
@@ -203,7 +195,7 @@ pub(super) async fn invite(
     let email = body.email.map(String::from);
     let expires_at = check_invitation(email.as_deref(), body.days, now)?;
     let id: InvitationId = id_of_request(&actor, "invitation", &headers)?;
-    let code = code_of(&app.config, &id);
+    let code = code_of(&app.config, &id, now);
     let new = invitations::New {
         id: &id,
         org: &actor.org,
@@ -222,6 +214,8 @@ pub(super) async fn invite(
             "this idempotency key stands for another invitation",
         )
     })?;
+    // Of a request that is repeated, the code is the first one's.
+    let code = code_of(&app.config, &id, row.created_at);
     let made = InvitationMade {
         invitation: invitation(row),
         url: format!("{}/invitations/{code}", app.config.origin),
@@ -231,9 +225,9 @@ pub(super) async fn invite(
 }
 
 /// The code of an invitation: as good as random to whoever lacks the master key, and the same when the request that made
-/// it is repeated.
-fn code_of(config: &Config, id: &InvitationId) -> String {
-    let message = format!("invitation:{id}");
+/// it is repeated. One that is made again after it was taken back has another.
+fn code_of(config: &Config, id: &InvitationId, made_at: Timestamp) -> String {
+    let message = format!("invitation:{id}:{}", made_at.millis());
     crypto::hex(&crypto::hmac_sha256(config.master_key.expose(), message.as_bytes()))
 }
 
@@ -274,6 +268,7 @@ pub(super) async fn uninvite(
 #[worker::send]
 pub(super) async fn redeem(
     State(app): State<App>,
+    Extension(id): Extension<RequestId>,
     actor: Actor,
     Json(body): Json<RedeemInvitation>,
 ) -> Result<Response, ApiError> {
@@ -283,6 +278,7 @@ pub(super) async fn redeem(
     let joined = joined.ok_or_else(unknown)?;
     let orgs = members::orgs_of(&app.config, &actor.person.id).await?;
     let (org, role) = orgs.into_iter().find(|(org, _)| org.id == joined).ok_or_else(unknown)?;
+    revoke::tell_joined(&app.config, &actor.person.id, &org.id, role, &id).await?;
     Ok(json_response(StatusCode::OK, &Membership { org, role }))
 }
 

@@ -2,10 +2,11 @@
 //! do — that is the SessionAgent's.
 
 pub(crate) mod allow;
-mod audit;
+pub(crate) mod audit;
 pub mod auth;
 pub mod error;
 mod forward;
+mod groups;
 mod health;
 pub(crate) mod idempotency;
 pub mod json;

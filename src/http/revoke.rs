@@ -48,3 +48,18 @@ pub(super) async fn tell(
 ) -> Result<(), ApiError> {
     rpc::post(&config.event_bus(user)?, "access-changed", change, &id.0).await
 }
+
+/// Somebody is a member from now on. Had they been removed a moment ago, what they open would be closed for that otherwise.
+///
+/// # Errors
+/// When their EventBus cannot be reached.
+pub(super) async fn tell_joined(
+    config: &Config,
+    user: &UserId,
+    org: &OrgId,
+    role: Role,
+    id: &RequestId,
+) -> Result<(), ApiError> {
+    let (org, role) = (org.clone(), Some(role));
+    tell(config, user, &AccessChange::Role { org, role }, id).await
+}

@@ -1,11 +1,13 @@
 //! The flat table of routes.
 
 use axum::Router;
-use axum::routing::{any, delete, get, patch, post};
+use axum::routing::{any, delete, get, patch, post, put};
 use errand_protocol::api::ErrorCode;
 
 use super::error::ApiError;
-use super::{App, audit, forward, health, keys, llm, members, money, oauth, sessions, settings, sign_in, snapshots};
+use super::{
+    App, audit, forward, groups, health, keys, llm, members, money, oauth, sessions, settings, sign_in, snapshots,
+};
 
 /// All routes. Static files and the client's own addresses never reach the Worker; anything else is 404.
 pub(super) fn router(app: App) -> Router {
@@ -27,6 +29,15 @@ pub(super) fn router(app: App) -> Router {
         .route("/api/orgs", get(members::orgs).post(members::make_org))
         .route("/api/keys", get(keys::list).post(keys::make))
         .route("/api/keys/{id}", delete(keys::revoke))
+        .route("/api/groups", get(groups::list).post(groups::make))
+        .route(
+            "/api/groups/{id}",
+            get(groups::get).patch(groups::rename).delete(groups::remove),
+        )
+        .route(
+            "/api/groups/{id}/members/{user}",
+            put(groups::put_member).delete(groups::remove_member),
+        )
         .route("/api/admin/members", get(members::list))
         .route("/api/admin/members/{id}", patch(members::patch).delete(members::remove))
         .route(
@@ -35,6 +46,10 @@ pub(super) fn router(app: App) -> Router {
         )
         .route("/api/admin/invitations/{id}", delete(members::uninvite))
         .route("/api/admin/settings", get(settings::get).put(settings::put))
+        .route(
+            "/api/admin/settings/groups/{id}",
+            get(settings::get_of_group).put(settings::put_of_group),
+        )
         .route(
             "/api/admin/settings/users/{id}",
             get(settings::get_of_user).put(settings::put_of_user),

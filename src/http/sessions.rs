@@ -16,7 +16,7 @@ use super::json::Json;
 use super::{App, RequestId, allow, forward, idempotency};
 use crate::admission;
 use crate::config::Config;
-use crate::platform::{clock, ids, rpc};
+use crate::platform::rpc;
 use crate::session_registry::commands::{ListCommand, RecentReposCommand, Which};
 
 const MAX_LIMIT: u32 = 100;
@@ -82,12 +82,17 @@ pub(super) async fn create(
     request.model = Some(chosen_model(&app.config, request.model.take())?);
     let session = session_id(&actor, &request, &headers)?;
     let stub = app.config.session_agent(&session)?;
-    let settings = admission::admit(&app.config, &actor, &session, &id.0).await?;
+    let wish = admission::Wish {
+        visibility: request.visibility,
+        sandbox: request.sandbox.unwrap_or_default(),
+    };
+    let allowed = admission::admit(&app.config, &actor, &session, wish, &id.0).await?;
+    request.sandbox = Some(allowed.sandbox);
     let command = rpc::CreateCommand {
         actor,
         id: session,
         request,
-        visibility: settings.default_visibility,
+        visibility: allowed.visibility,
     };
     Ok(rpc::post_raw(&stub, "create", &command, &id.0).await?.into())
 }
@@ -101,11 +106,14 @@ pub(super) async fn repos(
 ) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::ListSessions)?;
     let command = RecentReposCommand {
-        owner: actor.person.id,
+        owner: actor.person.id.clone(),
         limit: RECENT_REPOS,
     };
     let mut repos: Vec<RepoInfo> =
         rpc::post(&app.config.registry(&actor.org)?, "recent-repos", &command, &id.0).await?;
+    if let Credential::ApiKey { repo: Some(only), .. } = &actor.credential {
+        repos.retain(|used| used.repo.url == *only);
+    }
     if let Some(sample) = app.config.sample() {
         repos.retain(|used| used.repo.url != sample.repo.url);
         repos.push(sample);
@@ -163,14 +171,10 @@ fn chosen_model(config: &Config, wanted: Option<ModelId>) -> Result<ModelId, Api
 
 /// The client's id; else the one that belongs to its idempotency key; else a new one.
 fn session_id(actor: &Actor, request: &CreateSession, headers: &HeaderMap) -> Result<SessionId, ApiError> {
-    if let Some(id) = &request.id {
-        return Ok(id.clone());
+    match &request.id {
+        Some(id) => Ok(id.clone()),
+        None => idempotency::id_of_request(actor, "session", headers),
     }
-    let key = headers
-        .get("idempotency-key")
-        .map(|key| key.to_str().unwrap_or_default());
-    let derived = idempotency::checked(key)?.map(|key| ids::derive(actor.person.id.as_str(), "session", key));
-    Ok(derived.unwrap_or_else(|| ids::mint(clock::now())))
 }
 
 #[cfg(test)]

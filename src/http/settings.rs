@@ -1,4 +1,5 @@
-//! `/api/admin/settings`: what an org says, and what it says of single members. Which level wins: `errand_access`.
+//! `/api/admin/settings`: what an org says, and what it says of groups and single members. Which level wins:
+//! `errand_access`.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -9,7 +10,7 @@ use http::StatusCode;
 
 use super::error::{ApiError, json_response};
 use super::json::Json;
-use super::{App, allow};
+use super::{App, allow, groups};
 use crate::d1::members;
 use crate::d1::settings::{self, Level};
 use crate::platform::clock;
@@ -31,6 +32,33 @@ pub(super) async fn put(
 ) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::WriteSettings)?;
     replace(&app, &actor, Level::Org(&actor.org), &body).await
+}
+
+/// `GET /api/admin/settings/groups/{id}`.
+#[worker::send]
+pub(super) async fn get_of_group(
+    State(app): State<App>,
+    actor: Actor,
+    Path(group): Path<String>,
+) -> Result<Response, ApiError> {
+    allow::in_org(&actor, Action::ReadSettings)?;
+    let group = groups::find(&app, &actor, &group).await?;
+    let said = settings::read(&app.config, &actor.org, Level::Group(&group.id)).await?;
+    Ok(json_response(StatusCode::OK, &said))
+}
+
+/// `PUT /api/admin/settings/groups/{id}`.
+#[worker::send]
+pub(super) async fn put_of_group(
+    State(app): State<App>,
+    actor: Actor,
+    Path(group): Path<String>,
+    Json(body): Json<SettingsPatch>,
+) -> Result<Response, ApiError> {
+    allow::in_org(&actor, Action::WriteSettings)?;
+    let group = groups::find(&app, &actor, &group).await?;
+    nothing_of_the_org(&body)?;
+    replace(&app, &actor, Level::Group(&group.id), &body).await
 }
 
 /// `GET /api/admin/settings/users/{id}`.
@@ -56,11 +84,20 @@ pub(super) async fn put_of_user(
 ) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::WriteSettings)?;
     let user = member(&app, &actor, &user).await?;
-    if body.org_concurrent_sessions.is_some() || body.org_daily_sessions.is_some() {
-        let message = "what concerns the org as a whole is not said of a member";
-        return Err(ApiError::invalid("orgDailySessions", message));
-    }
+    nothing_of_the_org(&body)?;
     replace(&app, &actor, Level::User(&user), &body).await
+}
+
+fn nothing_of_the_org(body: &SettingsPatch) -> Result<(), ApiError> {
+    let message = "what concerns the org as a whole is not said of some of its people";
+    match body {
+        SettingsPatch {
+            org_concurrent_sessions: None,
+            org_daily_sessions: None,
+            ..
+        } => Ok(()),
+        _ => Err(ApiError::invalid("orgDailySessions", message)),
+    }
 }
 
 async fn replace(app: &App, actor: &Actor, level: Level<'_>, body: &SettingsPatch) -> Result<Response, ApiError> {

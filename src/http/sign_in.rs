@@ -143,7 +143,7 @@ pub(super) async fn logout(
 pub(super) async fn me(State(app): State<App>, actor: Actor, headers: HeaderMap) -> Result<Response, ApiError> {
     allow::oneself(&actor, Action::ReadSelf)?;
     let response = who_am_i(&app.config, actor).await?;
-    match auth::cookie_token(&headers, &app.config.master_key) {
+    match auth::cookie_token(&headers, &app.config) {
         Some(token) if auth::bearer(&headers).is_none() => {
             with_cookie(response, &auth::set_cookie(&app.config, &token))
         }

@@ -52,7 +52,9 @@ pub(super) fn may(session: &Session, principal: Principal<'_>, action: Action) -
 pub(super) fn action_of(method: &Method, rest: &[&str]) -> Action {
     match (method, rest) {
         // What more a change of single fields takes is decided in `writes`.
-        (Method::Patch, []) | (Method::Post, ["archive" | "restore"]) => Action::ManageSession,
+        (Method::Patch, [])
+        | (Method::Post, ["archive" | "restore"])
+        | (Method::Get | Method::Delete, ["shares", ..]) => Action::ManageSession,
         (Method::Delete, []) => Action::EndSession,
         (Method::Post, ["prompts" | "abort" | "retry" | "pause" | "resume"] | ["interactions", _])
         | (Method::Patch | Method::Delete, ["prompts", _]) => Action::Prompt,

@@ -6,6 +6,7 @@ use errand_protocol::event::Event;
 use errand_protocol::ids::{Generation, OrgId, SessionId, SnapshotId, TurnId};
 use errand_protocol::sandbox::RepoSpec;
 use errand_protocol::session::{ForkOrigin, Session};
+use errand_protocol::settings::SandboxWish;
 use errand_protocol::text::{ModelId, PromptText, Title};
 use errand_session::fork::Fork;
 use serde::{Deserialize, Serialize};
@@ -100,4 +101,7 @@ pub struct MakeFork {
     pub fork: Fork,
     /// Its first new prompt.
     pub prompt: Option<PromptText>,
+    /// What its sandboxes have at most.
+    #[serde(default)]
+    pub sandbox: SandboxWish,
 }

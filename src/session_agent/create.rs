@@ -74,6 +74,8 @@ fn new_session(actor: &Actor, id: &SessionId, request: CreateSession) -> Result<
         repo,
         prompt,
         model,
+        visibility: _,
+        sandbox,
     } = request;
     let titled_by_person = title.is_some();
     let from_prompt = || prompt.as_ref().and_then(Title::from_prompt);
@@ -91,6 +93,8 @@ fn new_session(actor: &Actor, id: &SessionId, request: CreateSession) -> Result<
         repo,
         model: model.ok_or_else(|| ApiError::internal("no model from the Worker"))?,
         fork: None,
+        // The Worker has filled in what holds.
+        sandbox: sandbox.unwrap_or_default(),
     })
 }
 

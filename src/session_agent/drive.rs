@@ -99,7 +99,7 @@ impl Agent {
             };
             Some(conn.clone())
         });
-        let shared = |effect: &Effect| matches!(effect, Effect::Append(event) if matches!(event.body, EventBody::SessionShared { .. }));
+        let shared = |effect: &Effect| matches!(effect, Effect::Append(event) if matches!(event.body, EventBody::SessionShared { .. } | EventBody::SessionUnshared { .. }));
         let shared = effects.iter().any(shared);
         for effect in effects {
             self.deliver(effect, leaving.as_ref());

@@ -66,7 +66,8 @@ pub(super) async fn fork(write: &Write<'_>, request_id: &str) -> Answer {
             turn_id: turn,
         },
     };
-    admission::admit(agent.config()?, write.actor, &copying.id, request_id).await?;
+    let wish = admission::Wish::default();
+    let allowed = admission::admit(agent.config()?, write.actor, &copying.id, wish, request_id).await?;
     agent.saved_work(&copying.origin.turn_id).await?;
     let actor = write.actor.clone();
     let origin = copying.origin.clone();
@@ -91,6 +92,7 @@ pub(super) async fn fork(write: &Write<'_>, request_id: &str) -> Answer {
             model: spec.model.clone(),
             fork,
             prompt: wanted.prompt,
+            sandbox: allowed.sandbox,
         }
     })?;
     rpc::post_raw(&stub, "fork-make", &make, request_id).await

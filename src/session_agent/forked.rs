@@ -119,6 +119,7 @@ pub(super) async fn make(agent: &Rc<Agent>, command: MakeFork) -> Answer {
             repo: command.repo.clone(),
             model: command.model.clone(),
             fork: Some(fork.clone()),
+            sandbox: command.sandbox,
         })?;
     }
     first_prompt(agent, &agent.id()?, actor, prompt.clone())?;

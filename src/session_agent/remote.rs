@@ -11,11 +11,13 @@ use errand_protocol::sandbox::{
     SandboxError, SandboxErrorBody, SandboxErrorKind, SandboxLimits, SandboxSpec, SandboxState, SandboxStatus,
 };
 use errand_protocol::session::Session as Summary;
+use errand_protocol::settings::SandboxWish;
 use errand_protocol::startup::Start;
 use errand_session::{Input, SandboxCall, Session};
 use worker::Method;
 
 use super::Agent;
+use crate::admission;
 use crate::http::error::ApiError;
 use crate::platform::rpc::{self, ApplyCommand};
 use crate::platform::signal::{Signal, Waiter};
@@ -35,6 +37,9 @@ impl Agent {
     }
 
     async fn provider_outcome(&self, call: &SandboxCall) -> Result<SandboxStatus, SandboxError> {
+        if matches!(call, SandboxCall::Ensure { .. }) {
+            self.admitted().await?;
+        }
         let (method, path, body) = self.provider_request(call).map_err(|e| transient(&e.message))?;
         let config = self.config().map_err(|e| transient(&e.message))?;
         let answer = sandbox_host::call(config, method, &path, &body, PROVIDER_LIMIT).await;
@@ -54,6 +59,20 @@ impl Agent {
         ))
     }
 
+    /// Whether one more session of its owner may be at work. Until then it waits, as for a host without room.
+    async fn admitted(&self) -> Result<(), SandboxError> {
+        let (config, of) = (self.config(), self.read(|s| (s.spec().clone(), s.head_seq())));
+        let (Ok(config), Ok((spec, head))) = (config, of) else {
+            return Err(transient("The session cannot be read."));
+        };
+        let asked = admission::may_start(config, &spec.org, &spec.id, &spec.owner.id, head);
+        asked.await.map_err(|reason| SandboxError {
+            kind: SandboxErrorKind::Capacity,
+            message: format!("Waiting: {reason}."),
+            retry_after_ms: None,
+        })
+    }
+
     fn provider_request(&self, call: &SandboxCall) -> Result<(Method, String, Vec<u8>), ApiError> {
         let path = format!("/v1/sandboxes/{}", name_of(call));
         Ok(match call {
@@ -66,6 +85,7 @@ impl Agent {
                 let token = self.token(*generation)?;
                 let config = self.config()?;
                 let (session, org) = self.read(|s| (s.spec().id.to_string(), s.spec().org.to_string()))?;
+                let limits = limits_of(self.read(|s| s.spec().sandbox)?);
                 let env = BTreeMap::from([
                     (ENV_URL.to_owned(), config.runner_url.clone()),
                     (ENV_SESSION.to_owned(), session.clone()),
@@ -78,7 +98,7 @@ impl Agent {
                     resume: resume.clone(),
                     env,
                     labels,
-                    limits: SandboxLimits::default(),
+                    limits,
                     egress: EgressPolicy::default(),
                 };
                 (Method::Put, path, serde_json::to_vec(&spec)?)
@@ -143,6 +163,16 @@ impl Agent {
             log::warn!(request = request_id; "registry: {}", error.source.as_ref().unwrap_or(&error.message));
         }
         told.is_ok()
+    }
+}
+
+/// What the provider is told; what nobody said is as usual.
+fn limits_of(wish: SandboxWish) -> SandboxLimits {
+    let usual = SandboxLimits::default();
+    SandboxLimits {
+        memory_mib: wish.memory_mib.unwrap_or(usual.memory_mib),
+        cpu_millis: wish.cpu_millis.unwrap_or(usual.cpu_millis),
+        pids: usual.pids,
     }
 }
 

@@ -13,7 +13,7 @@ use worker::Response;
 use super::Agent;
 use super::access::may;
 use super::routes::Answer;
-use crate::event_bus::WatchingCommand;
+use crate::event_bus::{Ends, WatchingCommand};
 use crate::http::error::ApiError;
 use crate::http::revoke::{AccessChange, AccessChanged};
 use crate::platform::rpc;
@@ -28,8 +28,9 @@ impl Agent {
     /// From now on this person's EventBus tells us when their access changes.
     pub(super) fn make_known(self: &Rc<Self>, actor: &Actor) {
         let (agent, user) = (Rc::clone(self), actor.person.id.clone());
+        let ends = Ends::of(actor);
         self.state.wait_until(async move {
-            match agent.ask_bus(&user).await {
+            match agent.ask_bus(&user, ends).await {
                 Ok(changes) => agent.judge_anew(&user, &changes),
                 Err(error) => {
                     log::error!("watching: {}", error.source.unwrap_or(error.message));
@@ -39,10 +40,10 @@ impl Agent {
         });
     }
 
-    async fn ask_bus(&self, user: &UserId) -> Result<Vec<AccessChange>, ApiError> {
+    async fn ask_bus(&self, user: &UserId, ends: Option<Ends>) -> Result<Vec<AccessChange>, ApiError> {
         let session = self.id()?;
         let bus = self.config()?.event_bus(user)?;
-        rpc::post(&bus, "watching", &WatchingCommand { session }, "watching").await
+        rpc::post(&bus, "watching", &WatchingCommand { session, ends }, "watching").await
     }
 
     /// `access-changed` from an EventBus.

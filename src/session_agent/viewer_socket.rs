@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use errand_access::{Action, Actor};
+use errand_protocol::accounts::AuditEntry;
 use errand_protocol::api::ErrorCode;
 use errand_protocol::close::CloseCode;
 use errand_protocol::ids::{CommandId, ConnId, Seq};
@@ -15,6 +16,7 @@ use worker::{Request, Response, WebSocket, WebSocketIncomingMessage, WebSocketPa
 use super::Agent;
 use crate::http::error::ApiError;
 use crate::http::json::parse_json;
+use crate::http::{audit, auth};
 use crate::platform::{clock, ids, sockets};
 
 /// Events per frame of the page after `hello`: keeps a frame well under the socket's limit.
@@ -26,6 +28,9 @@ pub(super) struct Viewer {
     pub(super) conn: ConnId,
     /// Who looks, and what they were when they came.
     pub(super) actor: Actor,
+    /// From where they came, for the audit log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) address: Option<String>,
     /// Their access is over, and the connection lasts until the other end is gone: nothing that comes counts.
     #[serde(default)]
     pub(super) over: bool,
@@ -59,6 +64,11 @@ impl Agent {
         let viewer = Viewer {
             conn: ids::mint(clock::now()),
             actor: actor.clone(),
+            address: request
+                .headers()
+                .get(auth::ADDRESS)?
+                .as_deref()
+                .and_then(auth::parse_address),
             over: false,
         };
         let before = self.presence();
@@ -98,6 +108,7 @@ impl Agent {
             Ok(frame) => frame,
             Err(error) => return reject(ws, readable_id(&text), error),
         };
+        let kind = frame.command.kind();
         let allowed = self.allow(&viewer.actor, Action::of_command(&frame.command));
         let outcome = allowed.and_then(|()| {
             self.step(Input::Command {
@@ -106,12 +117,42 @@ impl Agent {
                 command: frame.command,
             })
         });
+        self.audit(viewer, kind, &frame.id, outcome.as_ref().err());
         // The answer stands behind everything that the command made happen.
         self.flush_viewers();
         match outcome {
             Ok(()) => sockets::send(ws, &ServerFrame::Ack { id: frame.id }),
             Err(error) => reject(ws, Some(frame.id), error),
         }
+    }
+}
+
+impl Agent {
+    /// What was commanded over a WebSocket is in the org's audit log like what was asked by HTTP; in place of a request's
+    /// reference stands the command's id.
+    fn audit(self: &Rc<Self>, viewer: &Viewer, kind: &str, command: &CommandId, refusal: Option<&ApiError>) {
+        let (Ok(session), now) = (self.id(), clock::now()) else {
+            return;
+        };
+        let actor = &viewer.actor;
+        let entry = AuditEntry {
+            id: ids::mint_body(now),
+            at: now,
+            user_id: Some(actor.person.id.clone()),
+            user_name: actor.person.name.clone(),
+            credential: actor.credential.id().as_str().to_owned(),
+            action: format!("COMMAND {kind}"),
+            target: session.to_string(),
+            outcome: refusal.map_or_else(|| "ok".to_owned(), |error| error.code.status().to_string()),
+            address: viewer.address.clone(),
+            request_id: command.to_string(),
+        };
+        let (agent, org) = (Rc::clone(self), actor.org.clone());
+        self.state.wait_until(async move {
+            if let Ok(config) = agent.config() {
+                audit::write(config, &org, &entry).await;
+            }
+        });
     }
 }
 

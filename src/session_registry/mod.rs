@@ -92,6 +92,7 @@ impl SessionRegistry {
                 &rpc::read_command(request).await?,
                 clock::now(),
             )?),
+            "/start" => write(&admission::start(sql, &rpc::read_command(request).await?)?),
             "/list" => list(sql, &rpc::read_command(request).await?),
             "/recent-repos" => {
                 let RecentReposCommand { owner, limit } = rpc::read_command(request).await?;
@@ -134,6 +135,9 @@ impl SessionRegistry {
     async fn apply(&self, sql: &DoSql, command: ApplyCommand, id: &str) -> Result<Response, ApiError> {
         let owner = command.session.owner.id.clone();
         let applied = store::apply(sql, &command.session)?;
+        if applied.changed && command.session.phase.resting() {
+            admission::store::free_slot(sql, &command.session.id, command.session.head_seq)?;
+        }
         if applied.changed {
             let storage = self.state.storage();
             if storage.get_alarm().await?.is_none() {

@@ -78,6 +78,12 @@ CREATE TABLE admissions (session TEXT PRIMARY KEY, owner TEXT NOT NULL, at INTEG
 CREATE INDEX admissions_by_time ON admissions (at);
 ",
     ),
+    (
+        "0006_slots",
+        "
+CREATE TABLE slots (session TEXT PRIMARY KEY, owner TEXT NOT NULL, head_seq INTEGER NOT NULL);
+",
+    ),
 ];
 
 /// Brings the schema up to date.

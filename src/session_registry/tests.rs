@@ -298,6 +298,46 @@ fn a_list_has_what_its_reader_may_see_and_only_of_the_repository_that_is_asked_f
 }
 
 #[test]
+fn no_more_sessions_work_at_once_than_the_limits_allow_and_waiting_ones_do_not_block_each_other() {
+    use super::admission::store::free_slot;
+    use super::admission::{Admission, StartCommand, start};
+    use errand_access::Limits;
+    use errand_protocol::ids::Seq;
+    let sql = index();
+    let limits = Limits {
+        person_concurrent: Some(1),
+        person_daily: Some(0),
+        org_concurrent: Some(2),
+        org_daily: Some(0),
+    };
+    let ask = |id: &str, owner: &str, head| {
+        let command = StartCommand {
+            session: SessionId::from_body(id).unwrap(),
+            owner: user(owner),
+            head_seq: Seq(head),
+            limits,
+        };
+        start(&sql, &command).unwrap() == Admission::Granted
+    };
+    let rests = |id: &str, head| free_slot(&sql, &SessionId::from_body(id).unwrap(), Seq(head)).unwrap();
+    assert!(ask("a", "ada", 5) && ask("a", "ada", 6), "again is the same");
+    assert!(
+        !ask("b", "ada", 1) && !ask("c", "ada", 1),
+        "each person has one at a time"
+    );
+    rests("a", 6);
+    assert!(!ask("b", "ada", 2), "news from before it started is no news");
+    rests("a", 7);
+    assert!(ask("b", "ada", 3), "who waited did not count");
+    assert!(!ask("c", "ada", 2));
+    assert!(ask("d", "bob", 1));
+    assert!(!ask("e", "eve", 1), "the org has two at a time");
+    rests("nobody", 99);
+    rests("d", 2);
+    assert!(ask("e", "eve", 1));
+}
+
+#[test]
 fn no_more_sessions_get_in_than_the_limits_allow() {
     use super::admission::{Admission, AdmitCommand, admit};
     use errand_access::Limits;

@@ -1,7 +1,4 @@
-/**
- * Who may do what: each route × each kind of caller, as crates/access decides it. A cell is the status of a refusal, or
- * `ok` for whatever else the route answers.
- */
+/** Who may do what where no route says it: WebSockets, lists, roles that change, tokens and headers. Routes: `matrix.mjs`. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 
@@ -28,62 +25,13 @@ before(async () => {
 afterEach(() => worker.assertNoPanics());
 after(() => worker.stop());
 
-/** Refusals of a private session by what the route asks for, in the order of `callers`. */
-const PRIVATE = {
-  read: [401, 404, 404, 404, 'ok', 'ok', 'ok'],
-  work: [401, 404, 404, 404, 403, 403, 'ok'],
-  oversee: [401, 404, 404, 404, 'ok', 'ok', 'ok'],
-};
-
-const PRM = 'prm_00000000000000000000000000';
-const SESSION_ROUTES = [
-  ['GET', '', 'read'],
-  ['GET', '/events', 'read'],
-  ['GET', '/transcript', 'read'],
-  ['GET', '/startup', 'read'],
-  ['GET', '/nothing-of-that-name', 'read'],
-  ['GET', '/ws', 'read'],
-  ['GET', '/snapshot', 'work'],
-  ['POST', '/fork', 'work', {}],
-  ['POST', '/prompts', 'work', { text: 'hello' }],
-  ['PATCH', `/prompts/${PRM}`, 'work', { text: 'x' }],
-  ['DELETE', `/prompts/${PRM}`, 'work'],
-  ['POST', '/interactions/int_1', 'work', { answer: {} }],
-  ['POST', '/abort', 'work'],
-  ['POST', '/retry', 'work'],
-  ['POST', '/pause', 'work'],
-  ['POST', '/resume', 'work'],
-  ['PATCH', '', 'oversee', { title: 'Other' }],
-  ['POST', '/archive', 'oversee'],
-  ['POST', '/restore', 'oversee'],
-  ['DELETE', '', 'oversee'],
-];
-
 async function newSession(person = callers.maker) {
   const answer = await person.api('/api/sessions', json('POST', { model: MODEL, title: 'Mine' }));
   assert.equal(answer.status, 201, await answer.clone().text());
   return (await answer.json()).id;
 }
 
-/** The status, when the policy refused; a 404 counts only when it says that the session is not there. */
-async function cellOf(response) {
-  if (![401, 403, 404].includes(response.status)) return 'ok';
-  const { error } = JSON.parse(await response.text());
-  return response.status === 404 && !/no such session$/.test(error.message) ? 'ok' : response.status;
-}
-
 describe('a private session', () => {
-  for (const [method, path, kind, body] of SESSION_ROUTES) {
-    test(`${method} /api/sessions/:id${path}`, async () => {
-      const cells = [];
-      for (const caller of Object.values(callers)) {
-        const session = await newSession();
-        cells.push(await cellOf(await caller.api(`/api/sessions/${session}${path}`, { method, body })));
-      }
-      assert.deepEqual(cells, PRIVATE[kind]);
-    });
-  }
-
   test('its WebSocket', async () => {
     const session = await newSession();
     const cells = [];
@@ -91,7 +39,7 @@ describe('a private session', () => {
       const socket = worker.socket(`/api/sessions/${session}/ws`, { token });
       cells.push(await socket.opened.then(() => 'ok', (refusal) => refusal.status));
     }
-    assert.deepEqual(cells, PRIVATE.read);
+    assert.deepEqual(cells, [401, 404, 404, 404, 'ok', 'ok', 'ok']);
   });
 
   test('commands over a WebSocket are decided one by one', async () => {
@@ -102,7 +50,7 @@ describe('a private session', () => {
       socket.send({ id: `cmd_${id}`, ...command });
       return socket.next((frame) => frame.id === `cmd_${id}`, `an answer to ${id}`);
     };
-    const prompt = await answer('a', { type: 'prompt', promptId: PRM, text: 'hello' });
+    const prompt = await answer('a', { type: 'prompt', promptId: 'prm_1', text: 'hello' });
     assert.deepEqual([prompt.type, prompt.code], ['reject', 'forbidden']);
     assert.equal((await answer('b', { type: 'rename', title: 'Renamed by an admin' })).type, 'ack');
     assert.equal((await answer('c', { type: 'terminate' })).type, 'ack');
@@ -124,45 +72,6 @@ describe('a private session', () => {
 });
 
 describe('routes of an org and of oneself', () => {
-  // In the order of `callers`; the stranger owns an org of their own, in which they may do all of it.
-  const EVERYBODY = [401, 'ok', 'ok', 'ok', 'ok', 'ok', 'ok'];
-  const MEMBERS = [401, 'ok', 403, 'ok', 'ok', 'ok', 'ok'];
-  const ADMINS = [401, 'ok', 403, 403, 'ok', 'ok', 403];
-  const ROUTES = [
-    ['GET', '/api/sessions', [401, 'ok', 'ok', 'ok', 'ok', 'ok', 'ok']],
-    ['POST', '/api/sessions', [401, 'ok', 403, 'ok', 'ok', 'ok', 'ok'], {}],
-    ['GET', '/api/repos', [401, 'ok', 'ok', 'ok', 'ok', 'ok', 'ok']],
-    ['GET', '/api/auth/me', EVERYBODY],
-    ['GET', '/api/auth/sign-ins', EVERYBODY],
-    ['GET', '/api/orgs', EVERYBODY],
-    ['POST', '/api/orgs', EVERYBODY, { name: 'Another' }],
-    ['POST', '/api/auth/org', EVERYBODY, { org: 'org_nowhere' }],
-    ['POST', '/api/auth/invitations', EVERYBODY, { code: 'x' }],
-    ['DELETE', '/api/auth/sign-ins/sgn_nowhere', EVERYBODY],
-    ['GET', '/api/keys', MEMBERS],
-    ['POST', '/api/keys', MEMBERS, { name: 'k', scopes: ['sessions:read'] }],
-    ['DELETE', '/api/keys/key_nowhere', MEMBERS],
-    ['GET', '/api/keys?all=true', ADMINS],
-    ['GET', '/api/admin/members', ADMINS],
-    ['PATCH', '/api/admin/members/usr_nowhere', ADMINS, { role: 'viewer' }],
-    ['DELETE', '/api/admin/members/usr_nowhere', ADMINS],
-    ['GET', '/api/admin/invitations', ADMINS],
-    ['POST', '/api/admin/invitations', ADMINS, { role: 'viewer' }],
-    ['DELETE', '/api/admin/invitations/inv_nowhere', ADMINS],
-    ['GET', '/api/admin/audit', ADMINS],
-    ['GET', '/api/admin/settings', ADMINS],
-    ['PUT', '/api/admin/settings', ADMINS, {}],
-    ['GET', '/api/admin/settings/users/usr_nowhere', ADMINS],
-    ['PUT', '/api/admin/settings/users/usr_nowhere', ADMINS, {}],
-  ];
-  for (const [method, path, expected, body] of ROUTES) {
-    test(`${method} ${path}`, async () => {
-      const cells = [];
-      for (const caller of Object.values(callers)) cells.push(await cellOf(await caller.api(path, { method, body })));
-      assert.deepEqual(cells, expected);
-    });
-  }
-
   test('GET /api/events/ws', async () => {
     const cells = [];
     for (const { token } of Object.values(callers)) {

@@ -225,6 +225,18 @@ describe('visibility', () => {
 });
 
 describe('orgs', () => {
+  test('the same idempotency key in another org is another session', async () => {
+    const person = await worker.signIn();
+    const { org: side } = await (await person.api('/api/orgs', json('POST', { name: 'Side' }))).json();
+    const make = async () => person.api('/api/sessions', { ...json('POST', { model: MODEL }), headers: { 'content-type': 'application/json', 'idempotency-key': 'press' } });
+    const first = await make();
+    assert.equal((await make()).status, 200);
+    await person.api('/api/auth/org', json('POST', { org: side.id }));
+    const second = await make();
+    assert.deepEqual([first.status, second.status], [201, 201]);
+    assert.notEqual((await first.json()).id, (await second.json()).id);
+  });
+
   test('are made, switched to, and left alone by others', async () => {
     const person = await worker.signIn();
     const make = () => person.api('/api/orgs', { ...json('POST', { name: '  Side project ' }), headers: { 'content-type': 'application/json', 'idempotency-key': 'press' } });
@@ -294,6 +306,47 @@ describe('invitations', () => {
     assert.equal((await redeem(person, code)).status, 200, 'the answer may have been lost');
     await assertError(await redeem(await worker.signIn(), code), 404, 'not_found');
     await assertError(await redeem(person, 'nonsense'), 404, 'not_found');
+  });
+
+  test('of somebody who may not invite any more let nobody in, themselves least of all', async () => {
+    const admin = await member(worker, org, 'admin');
+    const code = async (by, body) => (await (await invite(by, body)).json()).code;
+    const [asAdmin, asViewer] = [await code(admin, { role: 'admin' }), await code(admin, { role: 'viewer' })];
+    assert.equal((await patchRole(owner, admin, 'member')).status, 200);
+    for (const each of [asAdmin, asViewer]) await assertError(await enter(githubber(), each), 403, 'not_invited');
+    assert.equal((await patchRole(owner, admin, 'admin')).status, 200);
+    assert.equal((await remove(owner, admin)).status, 204);
+    const again = await worker.signIn(admin.login);
+    for (const each of [asAdmin, asViewer]) await assertError(await again.api('/api/auth/invitations', json('POST', { code: each })), 404, 'not_found');
+    const second = await member(worker, org, 'owner');
+    const asOwner = await code(second, { role: 'owner' });
+    assert.equal((await patchRole(owner, second, 'admin')).status, 200);
+    await assertError(await again.api('/api/auth/invitations', json('POST', { code: asOwner })), 404, 'not_found');
+  });
+
+  test('bring somebody back who was removed a moment ago, and what they open then stays open', async () => {
+    const person = await member(worker, org, 'member');
+    assert.equal((await remove(owner, person)).status, 204);
+    const { code } = await (await invite(owner)).json();
+    const again = await worker.signIn(person.login);
+    assert.equal((await again.api('/api/auth/invitations', json('POST', { code }))).status, 200);
+    assert.equal((await again.api('/api/auth/org', json('POST', { org }))).status, 200);
+    const session = await newSession(again);
+    const socket = await watch(again, session);
+    await known(again, session);
+    socket.send({ id: 'cmd_1', type: 'rename', title: 'Here again' });
+    assert.equal((await socket.next((frame) => frame.id === 'cmd_1', 'an answer')).type, 'ack');
+    const feed = worker.socket('/api/events/ws', { token: again.token });
+    await feed.next((frame) => frame.type === 'hello', 'hello');
+  });
+
+  test('made again under the name of one that was taken back have another code', async () => {
+    const headers = { 'idempotency-key': 'again' };
+    const first = await (await invite(owner, {}, headers)).json();
+    assert.equal((await owner.api(`/api/admin/invitations/${first.invitation.id}`, { method: 'DELETE' })).status, 204);
+    const second = await (await invite(owner, {}, headers)).json();
+    assert.notEqual(second.code, first.code);
+    await assertError(await enter(githubber(), first.code), 403, 'not_invited');
   });
 
   test('end: taken back, or too old', async () => {

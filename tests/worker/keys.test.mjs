@@ -133,6 +133,72 @@ describe('a key', () => {
     assert.equal(await status(other.api('/api/sessions')), 200);
   });
 
+  test('ends what it reads as a stream when it is revoked: the log of a session, and the feed', async () => {
+    const session = await newSession(owner);
+    const key = await keyOf(owner, ['sessions:read']);
+    const open = async (path) => {
+      const answer = await key.api(path, { headers: { accept: 'text/event-stream' } });
+      assert.equal(answer.status, 200, path);
+      const reader = answer.body.getReader();
+      await reader.read();
+      return reader;
+    };
+    const readers = [await open(`/api/sessions/${session}/events`), await open('/api/events')];
+    assert.equal(await status(owner.api(`/api/keys/${key.apiKey.id}`, { method: 'DELETE' })), 204);
+    for (const reader of readers) for (let piece = await reader.read(); !piece.done; piece = await reader.read());
+  });
+
+  test('that ends by itself ends what it has open, also when nothing else happens', async () => {
+    const session = await newSession(owner);
+    const key = await keyOf(owner, ['sessions:read'], { days: 1 });
+    const { DB } = await worker.env();
+    await DB.prepare('UPDATE api_keys SET expires_at = ? WHERE id = ?').bind(Date.now() + 1500, key.apiKey.id).run();
+    const socket = worker.socket(`/api/sessions/${session}/ws`, { token: key.key });
+    await socket.next((frame) => frame.type === 'hello', 'hello');
+    const feed = worker.socket('/api/events/ws', { token: key.key });
+    await feed.opened;
+    const stream = (await key.api(`/api/sessions/${session}/events`, { headers: { accept: 'text/event-stream' } })).body.getReader();
+    assert.equal((await socket.closed).code, 4401);
+    assert.equal((await feed.closed).code, 4401);
+    for (let piece = await stream.read(); !piece.done; piece = await stream.read());
+    await assertError(await key.api('/api/sessions'), 401, 'unauthenticated');
+  });
+
+  test('takes along the keys that it made, and theirs, when it is revoked; and none of them outlives it', async () => {
+    const first = await keyOf(owner, ['keys:*', 'sessions:read'], { days: 2 });
+    const second = await keyOf(first, ['keys:*', 'sessions:read']);
+    const third = await keyOf(second, ['sessions:read'], { days: 300 });
+    const other = await keyOf(owner, ['sessions:read']);
+    for (const made of [second, third]) assert.equal(made.apiKey.expiresAt, first.apiKey.expiresAt);
+    const feed = worker.socket('/api/events/ws', { token: third.key });
+    await feed.opened;
+    assert.equal(await status(owner.api(`/api/keys/${first.apiKey.id}`, { method: 'DELETE' })), 204);
+    assert.equal((await feed.closed).code, 4401);
+    for (const made of [first, second, third]) await assertError(await made.api('/api/sessions'), 401, 'unauthenticated');
+    assert.equal(await status(other.api('/api/sessions')), 200);
+  });
+
+  test('that opens a feed while it is revoked does not get one', async () => {
+    const key = await keyOf(owner, ['sessions:read']);
+    assert.equal(await status(owner.api(`/api/keys/${key.apiKey.id}`, { method: 'DELETE' })), 204);
+    // The Worker has let the request in before; the person's bus sees it after.
+    const { EVENT_BUS } = await worker.env();
+    const bus = EVENT_BUS.get(EVENT_BUS.idFromName(owner.user.id));
+    const actor = { person: owner.user, org, role: 'owner', credential: { kind: 'api_key', id: key.apiKey.id, scopes: ['sessions:read'] } };
+    const answer = await bus.fetch('https://do/api/events', { headers: { accept: 'text/event-stream', 'x-errand-actor': JSON.stringify(actor) } });
+    assert.equal(answer.status, 401, await answer.text());
+  });
+
+  test('of somebody who was removed stays over when they come again', async () => {
+    const person = await member(worker, org, 'member');
+    const key = await keyOf(person, ['sessions:read']);
+    assert.equal(await status(owner.api(`/api/admin/members/${person.user.id}`, { method: 'DELETE' })), 204);
+    const { code } = await (await owner.api('/api/admin/invitations', json('POST', { role: 'member' }))).json();
+    const again = await worker.signIn(person.login);
+    assert.equal(await status(again.api('/api/auth/invitations', json('POST', { code }))), 200);
+    await assertError(await key.api('/api/sessions'), 401, 'unauthenticated');
+  });
+
   test('ends when its time is over, and says when it was used', async () => {
     const key = await keyOf(owner, ['sessions:read'], { days: 1 });
     assert.equal(Math.round((Date.parse(key.apiKey.expiresAt) - Date.parse(key.apiKey.createdAt)) / 3_600_000), 24);
@@ -231,6 +297,27 @@ describe('the audit log', () => {
     has(viewer.user.id, 'sgn_', 'POST /api/sessions', '', '403');
     assert.ok(!told.some(([, , action]) => action.startsWith('GET')));
     assert.ok(entries.every(({ requestId }) => /^req_/.test(requestId)));
+  });
+
+  test('tells what is commanded over a WebSocket as well, and from where', async () => {
+    const boss = await worker.signIn();
+    const { id: mine } = (await (await boss.api('/api/auth/me')).json()).org;
+    const admin = await member(worker, mine, 'admin');
+    const session = await newSession(boss);
+    const command = async (by, id, frame) => {
+      const socket = worker.socket(`/api/sessions/${session}/ws`, { token: by.token });
+      await socket.next((other) => other.type === 'hello', 'hello');
+      socket.send({ id, ...frame });
+      await socket.next((other) => other.id === id, 'an answer');
+    };
+    await command(boss, 'cmd_a', { type: 'share', visibility: 'org' });
+    await command(admin, 'cmd_b', { type: 'share', visibility: 'private' });
+    const entries = await settled(boss, '?action=COMMAND', 2);
+    const told = entries.map(({ userId, credential, action, target, outcome, requestId }) => [userId, credential.slice(0, 4), action, target, outcome, requestId]);
+    assert.deepEqual(told.sort((a, b) => (a[5] < b[5] ? -1 : 1)), [
+      [boss.user.id, 'sgn_', 'COMMAND share', session, 'ok', 'cmd_a'],
+      [admin.user.id, 'sgn_', 'COMMAND share', session, '403', 'cmd_b'],
+    ]);
   });
 
   test('is filtered, paged, and another org’s is another', async () => {

@@ -3,13 +3,19 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 
 import { assertError, json, member, MODEL, newSessionId, startWorker, until } from './harness.mjs';
+import { specOf, startHost } from './stand-ins.mjs';
 
 let worker;
+let host;
 before(async () => {
-  worker = await startWorker({ vars: { SETTINGS: JSON.stringify({ personDailySessions: 6 }) } });
+  host = await startHost();
+  worker = await startWorker({ vars: { ...host.vars, SETTINGS: JSON.stringify({ personDailySessions: 6 }) } });
 });
 afterEach(() => worker.assertNoPanics());
-after(() => worker.stop());
+after(async () => {
+  await worker.stop();
+  await host.stop();
+});
 
 async function anOrg() {
   const owner = await worker.signIn();
@@ -64,6 +70,21 @@ describe('limits', () => {
     await assertError(await create(owner, { id: newSessionId() }), 429, 'rate_limited');
   });
 
+  test('a session that was made long ago waits with its work until another one rests, and says why', async () => {
+    const { owner } = await anOrg();
+    const idle = await (await create(owner)).json();
+    const busy = await (await create(owner)).json();
+    await put(owner, { personConcurrentSessions: 1 });
+    const prompt = (id) => owner.api(`/api/sessions/${id}/prompts`, json('POST', { text: 'Work' }));
+    assert.equal((await prompt(busy.id)).status, 202);
+    await specOf(host, busy.id);
+    assert.equal((await prompt(idle.id)).status, 202);
+    await until(async () => /you have 1 sessions at work: wait until one rests/.test((await (await owner.api(`/api/sessions/${idle.id}`)).json()).cause?.message), 'the reason');
+    assert.ok(!host.puts.some(({ name }) => name.includes(idle.id)));
+    assert.equal((await owner.api(`/api/sessions/${busy.id}`, { method: 'DELETE' })).status, 200);
+    await specOf(host, idle.id);
+  });
+
   test('a session that is at work counts, and one that rests does not', async () => {
     const { owner } = await anOrg();
     await put(owner, { personConcurrentSessions: 1 });
@@ -81,14 +102,40 @@ describe('limits', () => {
   });
 });
 
+describe('sandboxes', () => {
+  test('are as large and last as long as their maker wants, up to the limit of the org', async () => {
+    const { owner, org } = await anOrg();
+    const person = await member(worker, org, 'member');
+    await put(owner, { sandboxMemoryMib: 2048, sandboxMinutes: 30 });
+    const spec = async (body) => {
+      const answer = await create(person, { id: newSessionId(), prompt: 'Work', ...body });
+      assert.equal(answer.status, 201, await answer.clone().text());
+      const { id } = await answer.json();
+      return (await specOf(host, id)).spec.limits;
+    };
+    assert.deepEqual(await spec({}), { memoryMib: 2048, pids: 2048, cpuMillis: 2000 }, 'what is usual, up to the limit');
+    assert.deepEqual(await spec({ sandbox: { memoryMib: 512, cpuMillis: 500, minutes: 30 } }), { memoryMib: 512, pids: 2048, cpuMillis: 500 });
+    const tooMuch = await create(person, { sandbox: { memoryMib: 4096 } });
+    assert.match((await assertError(tooMuch, 429, 'rate_limited')).message, /may have 2048 MiB of memory, not 4096; ask for less, or wait until an admin/);
+    await assertError(await create(person, { sandbox: { minutes: 31 } }), 429, 'rate_limited');
+    await put(owner, { sandboxMemoryMib: 'unlimited' }, `/users/${person.user.id}`);
+    assert.equal((await spec({ sandbox: { memoryMib: 4096 } })).memoryMib, 4096);
+    for (const sandbox of [{ memoryMib: 1 }, { cpuMillis: 0 }, { minutes: 4 }, { minutes: 99_999 }]) await assertError(await create(person, { sandbox }), 422, 'invalid');
+    for (const sandbox of [{ memoryMib: -1 }, { disk: 1 }, { minutes: 'all' }, 7]) await assertError(await create(person, { sandbox }), 400, 'bad_request');
+  });
+});
+
 describe('settings', () => {
-  test('say who sees a new session', async () => {
+  test('say who sees a new session, unless its maker does', async () => {
     const { owner, org } = await anOrg();
     const colleague = await member(worker, org, 'member');
     await put(owner, { defaultVisibility: 'org' });
     const { id } = await (await create(owner)).json();
     assert.equal((await colleague.api(`/api/sessions/${id}`)).status, 200);
     assert.equal((await (await colleague.api(`/api/sessions/${id}`)).json()).visibility, 'org');
+    const { id: own } = await (await create(owner, { visibility: 'private' })).json();
+    await assertError(await colleague.api(`/api/sessions/${own}`), 404, 'not_found');
+    await assertError(await create(owner, { visibility: 'public' }), 400, 'bad_request');
   });
 
   test('are read and written by admins, of their own org’s members', async () => {

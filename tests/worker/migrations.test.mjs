@@ -32,3 +32,14 @@ test('0002 keeps people, orgs and sign-ins, and the old Worker can still write t
   db.exec("INSERT INTO auth_sessions (token_hash, user_id, org_id, created_at, expires_at) VALUES ('h2', 'usr_1', 'org_1', 1, 2)");
   assert.equal(db.prepare('SELECT count(*) AS n FROM auth_sessions JOIN members USING (org_id, user_id)').get().n, 2);
 });
+
+test('0006 keeps API keys, and the old Worker can still write them', () => {
+  const { db, apply } = databaseAt('0006');
+  const insert = (id) => db.exec(`INSERT INTO api_keys (id, org_id, user_id, key_hash, prefix, name, scopes, created_at) VALUES ('${id}', 'org_1', 'usr_1', 'hash of ${id}', 'er_1', 'a', '[]', 1)`);
+  db.exec("INSERT INTO users VALUES ('usr_1', 'ada', 'Ada', 'ada@x.invalid', 1)");
+  db.exec("INSERT INTO orgs VALUES ('org_1', 'ada', 1)");
+  insert('key_1');
+  apply('0006_sharing.sql');
+  insert('key_2');
+  assert.deepEqual(db.prepare('SELECT id, made_by FROM api_keys ORDER BY id').all().map((row) => ({ ...row })), [{ id: 'key_1', made_by: null }, { id: 'key_2', made_by: null }]);
+});

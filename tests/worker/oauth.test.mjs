@@ -262,6 +262,12 @@ describe('a provider that misbehaves', () => {
     ['too many requests', '/user', answer(429, {}, { 'retry-after': '7' }), 429, 'rate_limited'],
     ['a profile without an id', '/user', answer(200, { login: 'boss' }), 503, 'unavailable'],
     ['a profile that is an id in words', '/user', answer(200, { id: '1', login: 'boss' }), 503, 'unavailable'],
+    ['a token with a line end', '/login/oauth/access_token', answer(200, { access_token: 'gho_x\r\nx-evil: 1' }), 503, 'unavailable'],
+    ['a token that no header could carry', '/login/oauth/access_token', answer(200, { access_token: 'x'.repeat(100_000) }), 503, 'unavailable'],
+    ['a login that is none', '/user', answer(200, { id: 1, login: 'a b<script>' }), 503, 'unavailable'],
+    ['addresses that are none', '/user/emails', answer(200, ['x\r\n@allowed.example', `${'x'.repeat(300)}@allowed.example`, 'Eve <eve@allowed.example>', 'x\u0000@allowed.example'].map((email) => ({ email, verified: true, primary: true }))), 403, 'not_invited'],
+    ['half an answer, and silence', '/user', (_, response) => { response.writeHead(200, { 'content-type': 'application/json', 'content-length': '1000' }); response.write('{"id":1,'); }, 503, 'unavailable'],
+    ['an answer that trickles', '/user', (_, response) => { response.writeHead(200, { 'content-type': 'application/json' }); const drip = setInterval(() => response.write(' '), 200); response.on('close', () => clearInterval(drip)); }, 503, 'unavailable'],
     ['a list of addresses that is none', '/user/emails', answer(200, { message: 'x' }), 503, 'unavailable'],
     ['a broken connection', '/user', (_, response) => response.destroy(), 503, 'unavailable'],
   ]) {

@@ -24,7 +24,25 @@ test('in production there is no sign-in without a password', () =>
 test('over https the cookie is for https alone', () =>
   withWorker({ ORIGIN: 'https://errand.example' }, async (worker) => {
     const answer = await worker.fetch('/auth/dev', json('POST', { login: 'ada' }));
-    assert.match(answer.headers.get('set-cookie'), /; Secure/);
+    const line = answer.headers.get('set-cookie');
+    // `__Host-`: no neighbour under the same domain can set one, so none can sign somebody in as themselves.
+    assert.match(line, /^__Host-errand_session=[^;]+; Path=\/; HttpOnly; SameSite=Lax; Secure; /);
+    const cookie = line.split(';')[0];
+    assert.equal((await worker.fetch('/api/auth/me', { headers: { cookie } })).status, 200);
+    await assertError(await worker.fetch('/api/auth/me', { headers: { cookie: cookie.replace('__Host-', '') } }), 401, 'unauthenticated');
+    const out = await worker.fetch('/auth/logout', { method: 'POST', headers: { cookie, origin: 'https://errand.example' } });
+    assert.match(out.headers.get('set-cookie'), /^__Host-errand_session=; Path=\/; .*Max-Age=0/);
+    await assertError(await worker.fetch('/api/auth/me', { headers: { cookie } }), 401, 'unauthenticated');
+  }));
+
+test('over https an attempt to sign in is kept for our own host alone', () =>
+  withWorker({ ORIGIN: 'https://errand.example', GITHUB_CLIENT_ID: 'id', GITHUB_CLIENT_SECRET: 'secret' }, async (worker) => {
+    const sent = await worker.fetch('/auth/github');
+    const cookie = sent.headers.get('set-cookie');
+    assert.match(cookie, /^__Host-errand_oauth=[^;]+; Path=\/; HttpOnly; SameSite=Lax; Secure; /);
+    const state = new URL(sent.headers.get('location')).searchParams.get('state');
+    const planted = cookie.split(';')[0].replace('__Host-', '');
+    await assertError(await worker.fetch(`/auth/github/callback?code=x&state=${state}`, { headers: { cookie: planted } }), 400, 'bad_request');
   }));
 
 for (const [what, vars, name] of [

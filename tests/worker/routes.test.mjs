@@ -9,7 +9,7 @@ let host;
 let model;
 let hostAnswer;
 before(async () => {
-  const good = { version: '1', isolation: 'none', warning: 'Sandboxes are not isolated here.', limits: [], running: 0, capacity: 4 };
+  const good = { version: '1', isolation: 'none', warning: 'Sandboxes are not isolated here.', limits: [], egress: 'none', running: 0, capacity: 4 };
   hostAnswer = (response) => response.end(JSON.stringify(good));
   host = await startServer((_, response) => hostAnswer(response));
   model = await startServer((_, response) => {

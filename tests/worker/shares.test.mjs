@@ -36,7 +36,7 @@ describe('a share link', () => {
     const [guest, looker] = [await member(worker, org, 'member'), await member(worker, org, 'member')];
     const toWork = await codeOf(session);
     const toLook = await codeOf(session, { role: 'viewer' });
-    assert.ok(toWork.url.includes(session) && toWork.url.endsWith(toWork.code));
+    assert.ok(toWork.url.includes(session) && toWork.url.endsWith(`?join=${toWork.code}`));
     await assertError(await guest.api(`/api/sessions/${session}`), 404, 'not_found');
     assert.equal((await (await join(guest, session, toWork.code)).json()).id, session);
     assert.equal((await prompt(guest, session)).status, 202);
@@ -106,6 +106,60 @@ describe('a share link', () => {
     await assertError(await join(guest, newSessionId(), code), 404, 'not_found');
   });
 
+  test('takes along, when it is removed, who came by it alone: their sockets and streams end at once', async () => {
+    const session = await newSession();
+    const [gone, stays, demoted] = await Promise.all(Array.from({ length: 3 }, () => member(worker, org, 'member')));
+    const [toWork, toLook] = [await codeOf(session, { maxUses: 5 }), await codeOf(session, { role: 'viewer', maxUses: 5 })];
+    for (const [person, link] of [[gone, toWork], [demoted, toWork], [demoted, toLook], [stays, toLook]]) assert.equal((await join(person, session, link.code)).status, 200);
+    const watch = async (person) => {
+      const socket = worker.socket(`/api/sessions/${session}/ws`, { token: person.token });
+      await socket.next((frame) => frame.type === 'hello', 'hello');
+      return socket;
+    };
+    const sockets = { gone: await watch(gone), stays: await watch(stays), demoted: await watch(demoted) };
+    const stream = (await gone.api(`/api/sessions/${session}/events`, { headers: { accept: 'text/event-stream' } })).body.getReader();
+    await stream.read();
+    assert.equal((await maker.api(`/api/sessions/${session}/shares/${toWork.share.id}`, { method: 'DELETE' })).status, 204);
+    assert.equal((await sockets.gone.closed).code, 4404);
+    for (let piece = await stream.read(); !piece.done; piece = await stream.read());
+    await assertError(await gone.api(`/api/sessions/${session}`), 404, 'not_found');
+    assert.equal((await stays.api(`/api/sessions/${session}`)).status, 200);
+    assert.equal((await demoted.api(`/api/sessions/${session}`)).status, 200);
+    await assertError(await prompt(demoted, session), 403, 'forbidden');
+    const answer = async (socket, id) => {
+      socket.send({ id, type: 'prompt', promptId: `prm_${id}`, text: 'x' });
+      return (await socket.next((frame) => frame.id === id, 'an answer')).code;
+    };
+    assert.equal(await answer(sockets.stays, 'cmd_1'), 'forbidden', 'the others are still connected');
+    assert.equal(await answer(sockets.demoted, 'cmd_1'), 'forbidden');
+    const { events } = await (await maker.api(`/api/sessions/${session}/events`)).json();
+    const told = events.find(({ type }) => type === 'session.unshared');
+    assert.deepEqual([told.guests.sort(), told.by.id], [[gone.user.id, demoted.user.id].sort(), maker.user.id]);
+  });
+
+  test('is seen and removed by the org’s admins too, who cannot make one', async () => {
+    const session = await newSession();
+    const { share, code } = await codeOf(session);
+    const [admin, guest] = [await member(worker, org, 'admin'), await member(worker, org, 'member')];
+    assert.equal((await join(guest, session, code)).status, 200);
+    const listed = await (await admin.api(`/api/sessions/${session}/shares`)).json();
+    assert.deepEqual(listed.shares.map(({ id }) => id), [share.id]);
+    await assertError(await make(admin, session), 403, 'forbidden');
+    for (const [method, path] of [['GET', ''], ['DELETE', `/${share.id}`]]) await assertError(await guest.api(`/api/sessions/${session}/shares${path}`, { method }), 403, 'forbidden');
+    assert.equal((await admin.api(`/api/sessions/${session}/shares/${share.id}`, { method: 'DELETE' })).status, 204);
+    await assertError(await guest.api(`/api/sessions/${session}`), 404, 'not_found');
+  });
+
+  test('made again under the name of a removed one has another code', async () => {
+    const session = await newSession();
+    const headers = { 'idempotency-key': 'press' };
+    const first = await (await make(maker, session, {}, headers)).json();
+    assert.equal((await maker.api(`/api/sessions/${session}/shares/${first.share.id}`, { method: 'DELETE' })).status, 204);
+    const again = await (await make(maker, session, {}, headers)).json();
+    assert.notEqual(again.code, first.code);
+    await assertError(await join(await member(worker, org, 'member'), session, first.code), 404, 'not_found');
+  });
+
   test('takes no nonsense, and is one for one idempotency key', async () => {
     const session = await newSession();
     for (const body of [{ role: 'admin' }, { role: 'owner' }, { days: 0 }, { days: 31 }, { maxUses: 0 }, { maxUses: 1001 }]) await assertError(await make(maker, session, body), 422, 'invalid');
@@ -114,6 +168,6 @@ describe('a share link', () => {
     const headers = { 'idempotency-key': 'press' };
     const [one, two] = await Promise.all([make(maker, session, {}, headers), make(maker, session, {}, headers)]);
     assert.equal((await one.json()).code, (await two.json()).code);
-    await assertError(await make(maker, session, { role: 'viewer' }, headers), 409, 'conflict');
+    for (const other of [{ role: 'viewer' }, { days: 1 }, { maxUses: 2 }]) await assertError(await make(maker, session, other, headers), 409, 'conflict');
   });
 });

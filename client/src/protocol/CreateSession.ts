@@ -2,8 +2,10 @@
 import type { ModelId } from "./ModelId";
 import type { PromptText } from "./PromptText";
 import type { RepoSpec } from "./RepoSpec";
+import type { SandboxWish } from "./SandboxWish";
 import type { SessionId } from "./SessionId";
 import type { Title } from "./Title";
+import type { Visibility } from "./Visibility";
 
 /**
  * Body of `POST /api/sessions` → 201 [`Session`] (200 when the same id was created before by the same person).
@@ -29,4 +31,12 @@ prompt?: PromptText,
 /**
  * The model; otherwise the installation's default.
  */
-model?: ModelId, };
+model?: ModelId, 
+/**
+ * Who sees it, besides its owner; otherwise as the settings say.
+ */
+visibility?: Visibility, 
+/**
+ * What its sandboxes are to be like.
+ */
+sandbox?: SandboxWish, };

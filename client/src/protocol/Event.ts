@@ -30,6 +30,7 @@ import type { Todo } from "./Todo";
 import type { TurnId } from "./TurnId";
 import type { TurnOutcome } from "./TurnOutcome";
 import type { Usage } from "./Usage";
+import type { UserId } from "./UserId";
 import type { Visibility } from "./Visibility";
 
 /**
@@ -331,6 +332,14 @@ by: Person, } | { "type": "session.joined",
 role: OrgRole, 
 /**
  * Who.
+ */
+by: Person, } | { "type": "session.unshared", 
+/**
+ * Who redeemed it; what they still are, other links say.
+ */
+guests: Array<UserId>, 
+/**
+ * By whom.
  */
 by: Person, } | { "type": "session.shared", 
 /**

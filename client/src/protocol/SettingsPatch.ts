@@ -4,7 +4,7 @@ import type { Visibility } from "./Visibility";
 
 /**
  * What one level says; what it does not mention is left to the levels before it. Also the answer of `GET
- * /api/admin/settings[/users/:id]`, and the body of `PUT`, which replaces what the level says.
+ * /api/admin/settings[/groups/:id|/users/:id]`, and the body of `PUT`, which replaces what the level says.
  */
 export type SettingsPatch = { 
 /**
@@ -26,4 +26,16 @@ orgConcurrentSessions?: Limit,
 /**
  * Sessions of the org made within 24 hours.
  */
-orgDailySessions?: Limit, };
+orgDailySessions?: Limit, 
+/**
+ * Memory of one sandbox, MiB.
+ */
+sandboxMemoryMib?: Limit, 
+/**
+ * CPU of one sandbox, thousandths of a core.
+ */
+sandboxCpuMillis?: Limit, 
+/**
+ * How long a sandbox may be up, minutes.
+ */
+sandboxMinutes?: Limit, };

@@ -3,4 +3,4 @@
 /**
  * The watchdogs: the rows of the table of deadlines (DESIGN §3).
  */
-export type Watchdog = "start" | "reconnect" | "runner_silence" | "accept" | "turn_silence" | "turn_total" | "abort" | "interaction" | "idle" | "pausing" | "breaker" | "snapshot";
+export type Watchdog = "start" | "reconnect" | "runner_silence" | "accept" | "turn_silence" | "turn_total" | "abort" | "interaction" | "idle" | "pausing" | "lifetime" | "breaker" | "snapshot";

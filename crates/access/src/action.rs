@@ -1,6 +1,6 @@
 //! What can be wanted, and what each needs: one row per action.
 
-use errand_protocol::access::{Role, Scope};
+use errand_protocol::access::{GroupRole, Role, Scope};
 use errand_protocol::viewer::Command;
 
 /// What somebody wants to do.
@@ -47,6 +47,8 @@ pub enum Action {
     WriteMembers,
     /// Make and unmake owners; remove the org.
     WriteOwners,
+    /// See groups, as far as one belongs to them.
+    ListGroups,
     /// See settings and limits.
     ReadSettings,
     /// Change them.
@@ -68,6 +70,12 @@ pub enum Action {
     /// Change and run them.
     WriteWorkflows,
 
+    // Of one group.
+    /// See who belongs to it.
+    ReadGroup,
+    /// Take people in and out.
+    WriteGroupMembers,
+
     // Of oneself.
     /// Who am I?
     ReadSelf,
@@ -82,6 +90,8 @@ pub(crate) enum About {
     Session(Standing),
     /// An org.
     Org,
+    /// One group; with what one has to be in it, unless one is an admin of the org.
+    Group(GroupRole),
     /// The one who asks.
     Oneself,
     /// One session, for its sandbox alone.
@@ -122,7 +132,7 @@ pub(crate) struct Needs {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 34] = [
         Self::ReadSession,
         Self::DownloadWork,
         Self::ForkSession,
@@ -142,6 +152,7 @@ impl Action {
         Self::ReadMembers,
         Self::WriteMembers,
         Self::WriteOwners,
+        Self::ListGroups,
         Self::ReadSettings,
         Self::WriteSettings,
         Self::ReadAudit,
@@ -152,6 +163,8 @@ impl Action {
         Self::WriteOrgSecrets,
         Self::ReadWorkflows,
         Self::WriteWorkflows,
+        Self::ReadGroup,
+        Self::WriteGroupMembers,
         Self::ReadSelf,
         Self::ManageSelf,
     ];
@@ -187,7 +200,7 @@ impl Action {
 
     #[expect(clippy::match_same_arms, reason = "one row per action, in the order of the enum")]
     pub(crate) const fn needs(self) -> Needs {
-        use {By as B, Role as R, Scope as S, Standing as St};
+        use {By as B, GroupRole as G, Role as R, Scope as S, Standing as St};
         let (about, role, by) = match self {
             Self::ReadSession => (About::Session(St::Reader), R::Viewer, B::Scope(S::SessionsRead)),
             Self::DownloadWork => (About::Session(St::Participant), R::Member, B::Scope(S::SessionsRead)),
@@ -207,6 +220,7 @@ impl Action {
             Self::ReadMembers => (About::Org, R::Admin, B::Scope(S::AdminRead)),
             Self::WriteMembers => (About::Org, R::Admin, B::Scope(S::AdminWrite)),
             Self::WriteOwners => (About::Org, R::Owner, B::Scope(S::AdminWrite)),
+            Self::ListGroups => (About::Org, R::Viewer, B::Scope(S::AdminRead)),
             Self::ReadSettings => (About::Org, R::Admin, B::Scope(S::AdminRead)),
             Self::WriteSettings => (About::Org, R::Admin, B::Scope(S::AdminWrite)),
             Self::ReadAudit => (About::Org, R::Admin, B::Scope(S::AdminRead)),
@@ -217,6 +231,8 @@ impl Action {
             Self::WriteOrgSecrets => (About::Org, R::Admin, B::Scope(S::AdminWrite)),
             Self::ReadWorkflows => (About::Org, R::Viewer, B::Scope(S::WorkflowsRead)),
             Self::WriteWorkflows => (About::Org, R::Member, B::Scope(S::WorkflowsWrite)),
+            Self::ReadGroup => (About::Group(G::Member), R::Viewer, B::Scope(S::AdminRead)),
+            Self::WriteGroupMembers => (About::Group(G::Admin), R::Member, B::Scope(S::AdminWrite)),
             Self::ReadSelf => (About::Oneself, R::Viewer, B::Any),
             Self::ManageSelf => (About::Oneself, R::Viewer, B::Person),
         };

@@ -21,4 +21,4 @@ pub use action::{Action, By};
 pub use allow_list::{AllowList, Candidate};
 pub use policy::{Refusal, Resource, SessionResource, decide};
 pub use principal::{Actor, Credential, CredentialId, Principal};
-pub use settings::{Limits, Settings, Usage};
+pub use settings::{ForSession, Levels, Limits, SandboxCaps, Settings, Usage};

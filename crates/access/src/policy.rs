@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use errand_protocol::access::{Role, Scope, Visibility};
+use errand_protocol::access::{GroupRole, Role, Scope, Visibility};
 use errand_protocol::ids::{OrgId, SessionId, UserId};
 use errand_protocol::text::RepoUrl;
 
@@ -22,6 +22,13 @@ pub enum Resource<'a> {
         org: &'a OrgId,
         /// What it is to work on.
         repo: Option<&'a RepoUrl>,
+    },
+    /// A group of an org.
+    Group {
+        /// The org.
+        org: &'a OrgId,
+        /// What the one who asks is in it.
+        standing: Option<GroupRole>,
     },
     /// A session.
     Session(SessionResource<'a>),
@@ -65,6 +72,9 @@ pub enum Refusal {
     /// No API key can do it.
     #[error("this can only be done by a person who is signed in, not with an API key")]
     PersonOnly,
+    /// The caller belongs to the group, and this is up to its admins.
+    #[error("this takes an admin of the group, or of the org")]
+    GroupAdmin,
     /// The session is somebody else's.
     #[error("this session is shared with you, and this is up to its owner")]
     NotYours,
@@ -88,6 +98,13 @@ pub fn decide<'a>(principal: impl Into<Principal<'a>>, action: Action, resource:
         (Principal::Actor(actor), About::Org, Resource::Org(org)) => in_org(actor, action, needs, org, None),
         (Principal::Actor(actor), About::Org, Resource::NewSession { org, repo }) => {
             in_org(actor, action, needs, org, *repo)
+        }
+        (Principal::Actor(actor), About::Group(least), Resource::Group { org, standing }) => {
+            permit(actor.org == **org, Refusal::NotFound)?;
+            let oversees = actor.role >= Role::Admin;
+            permit(oversees || standing.is_some(), Refusal::NotFound)?;
+            in_org(actor, action, needs, org, None)?;
+            permit(oversees || *standing >= Some(least), Refusal::GroupAdmin)
         }
         (Principal::Actor(actor), About::Oneself, Resource::Oneself) => by_credential(actor, needs),
         (Principal::Actor(_), ..) => Err(Refusal::NotFound),

@@ -4,6 +4,7 @@ use errand_protocol::access::{Role, Scopes};
 use errand_protocol::ids::{ApiKeyId, OrgId, SessionId, SignInId};
 use errand_protocol::session::Person;
 use errand_protocol::text::RepoUrl;
+use errand_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// A person who acts in an org. The Worker makes it anew for each request, so that `role` is the present one, and
@@ -39,6 +40,9 @@ pub enum Credential {
         /// The only repository that it is good for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         repo: Option<RepoUrl>,
+        /// When it ends.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Timestamp>,
     },
 }
 
@@ -68,6 +72,14 @@ impl Credential {
         match self {
             Self::SignIn { id } => CredentialId::SignIn(id.clone()),
             Self::ApiKey { id, .. } => CredentialId::ApiKey(id.clone()),
+        }
+    }
+
+    /// When it ends whatever is done with it. A sign-in lasts as long as it is used.
+    pub const fn expires_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::SignIn { .. } => None,
+            Self::ApiKey { expires_at, .. } => *expires_at,
         }
     }
 }

@@ -1,18 +1,39 @@
-//! What can be set, at which level, and which level wins: system, then org, then group, then user, then session, each
-//! overriding what the ones before it say. All of it is resolved in [`Settings::resolve`]; nothing else compares levels.
+//! What can be set, at which level, and which level wins: system, then org, then groups, then user, then session, each
+//! overriding what the ones before it say. All of it is resolved here ([`Settings::resolve`], [`Settings::for_session`]);
+//! nothing else compares levels.
+//!
+//! Somebody in several groups has what is best for them: of limits the most generous that any of the groups says, so that
+//! being taken into a group never takes anything away; of visibilities the narrowest, so that nothing is shown by surprise.
+//! The order of groups means nothing.
 
 use errand_protocol::access::Visibility;
-use errand_protocol::settings::{Limit, SettingsPatch};
+use errand_protocol::sandbox::SandboxLimits;
+use errand_protocol::settings::{Limit, SandboxWish, SettingsPatch};
 use serde::{Deserialize, Serialize};
 
+/// What each level says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Levels {
+    /// The installation.
+    pub system: SettingsPatch,
+    /// The org.
+    pub org: SettingsPatch,
+    /// The groups of the person.
+    pub groups: Vec<SettingsPatch>,
+    /// The org, of this person.
+    pub user: SettingsPatch,
+}
+
 /// Everything that can be set, with its value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Settings {
     /// Who sees a new session.
     pub default_visibility: Visibility,
     /// How many sessions there may be.
     pub limits: Limits,
+    /// What sandboxes may be like at most.
+    pub sandbox: SandboxCaps,
 }
 
 /// How many sessions there may be; [`None`] is no limit.
@@ -29,31 +50,104 @@ pub struct Limits {
     pub org_daily: Option<u32>,
 }
 
+/// What a sandbox may be like at most; [`None`] is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SandboxCaps {
+    /// Memory, MiB.
+    pub memory_mib: Option<u32>,
+    /// CPU, thousandths of a core.
+    pub cpu_millis: Option<u32>,
+    /// How long it may be up, minutes.
+    pub minutes: Option<u32>,
+}
+
 impl Settings {
-    /// What holds, from what each level says; the later ones win. What concerns the org as a whole is said by the system
-    /// and the org (the first two) alone.
-    pub fn resolve(levels: &[SettingsPatch]) -> Self {
-        let mut settings = Self {
-            default_visibility: Visibility::Private,
-            limits: Limits::default(),
-        };
-        for (level, patch) in levels.iter().enumerate() {
-            let limits = &mut settings.limits;
-            set(&mut settings.default_visibility, patch.default_visibility);
-            set(
-                &mut limits.person_concurrent,
-                patch.person_concurrent_sessions.map(Limit::get),
-            );
-            set(&mut limits.person_daily, patch.person_daily_sessions.map(Limit::get));
-            if level < 2 {
-                set(
-                    &mut limits.org_concurrent,
-                    patch.org_concurrent_sessions.map(Limit::get),
-                );
-                set(&mut limits.org_daily, patch.org_daily_sessions.map(Limit::get));
-            }
-        }
+    /// What holds for a person, from what each level says. What concerns the org as a whole is said by the system and the
+    /// org alone.
+    pub fn resolve(levels: &Levels) -> Self {
+        let mut settings = Self::default();
+        settings.take(&levels.system);
+        settings.take_of_org(&levels.system);
+        settings.take(&levels.org);
+        settings.take_of_org(&levels.org);
+        settings.take(&together(&levels.groups));
+        settings.take(&levels.user);
         settings
+    }
+
+    fn take(&mut self, patch: &SettingsPatch) {
+        set(&mut self.default_visibility, patch.default_visibility);
+        let cap = |place: &mut Option<u32>, limit: Option<Limit>| set(place, limit.map(Limit::get));
+        cap(&mut self.limits.person_concurrent, patch.person_concurrent_sessions);
+        cap(&mut self.limits.person_daily, patch.person_daily_sessions);
+        cap(&mut self.sandbox.memory_mib, patch.sandbox_memory_mib);
+        cap(&mut self.sandbox.cpu_millis, patch.sandbox_cpu_millis);
+        cap(&mut self.sandbox.minutes, patch.sandbox_minutes);
+    }
+
+    fn take_of_org(&mut self, patch: &SettingsPatch) {
+        set(
+            &mut self.limits.org_concurrent,
+            patch.org_concurrent_sessions.map(Limit::get),
+        );
+        set(&mut self.limits.org_daily, patch.org_daily_sessions.map(Limit::get));
+    }
+
+    /// What its maker gets for one session: their own wish where they have one, else what is usual, as far as it may be.
+    ///
+    /// # Errors
+    /// Why a wish is more than they may have, in words.
+    pub fn for_session(&self, visibility: Option<Visibility>, wish: SandboxWish) -> Result<ForSession, String> {
+        let (caps, usual) = (&self.sandbox, SandboxLimits::default());
+        Ok(ForSession {
+            visibility: visibility.unwrap_or(self.default_visibility),
+            sandbox: SandboxWish {
+                memory_mib: fitting(wish.memory_mib, caps.memory_mib, usual.memory_mib, "MiB of memory")?,
+                cpu_millis: fitting(
+                    wish.cpu_millis,
+                    caps.cpu_millis,
+                    usual.cpu_millis,
+                    "thousandths of a core",
+                )?,
+                minutes: fitting(wish.minutes, caps.minutes, u32::MAX, "minutes")?,
+            },
+        })
+    }
+}
+
+/// What a session is made with, after all levels were asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ForSession {
+    /// Who sees it.
+    pub visibility: Visibility,
+    /// What its sandboxes have at most; what is not said is as usual.
+    pub sandbox: SandboxWish,
+}
+
+/// A wish, as far as it is allowed; without one, the limit where that is less than what is usual.
+fn fitting(wish: Option<u32>, cap: Option<u32>, usual: u32, of: &str) -> Result<Option<u32>, String> {
+    match (wish, cap) {
+        (Some(wish), Some(cap)) if wish > cap => Err(format!(
+            "a sandbox of yours may have {cap} {of}, not {wish}; ask for less, or wait until an admin raises this limit"
+        )),
+        (Some(wish), _) => Ok(Some(wish)),
+        (None, cap) => Ok(cap.filter(|cap| *cap < usual)),
+    }
+}
+
+/// What several groups say together; see the module.
+fn together(groups: &[SettingsPatch]) -> SettingsPatch {
+    let most = |of: fn(&SettingsPatch) -> Option<Limit>| groups.iter().filter_map(of).max();
+    SettingsPatch {
+        default_visibility: groups.iter().filter_map(|group| group.default_visibility).min(),
+        person_concurrent_sessions: most(|group| group.person_concurrent_sessions),
+        person_daily_sessions: most(|group| group.person_daily_sessions),
+        org_concurrent_sessions: None,
+        org_daily_sessions: None,
+        sandbox_memory_mib: most(|group| group.sandbox_memory_mib),
+        sandbox_cpu_millis: most(|group| group.sandbox_cpu_millis),
+        sandbox_minutes: most(|group| group.sandbox_minutes),
     }
 }
 
@@ -112,61 +206,5 @@ impl Limits {
             "{who} {} sessions {what}; an admin can raise this limit",
             limit?
         ))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn patch(json: &str) -> SettingsPatch {
-        serde_json::from_str(json).unwrap()
-    }
-
-    #[test]
-    fn a_later_level_wins_where_it_says_something() {
-        let system = patch(r#"{"personConcurrentSessions":5,"personDailySessions":50,"orgDailySessions":100}"#);
-        let org = patch(r#"{"personConcurrentSessions":8,"defaultVisibility":"org","orgDailySessions":200}"#);
-        let group = patch(r#"{"personDailySessions":"unlimited","orgDailySessions":7}"#);
-        let user = patch(r#"{"personConcurrentSessions":1,"orgConcurrentSessions":0}"#);
-        let settings = Settings::resolve(&[system.clone(), org, group, user]);
-        assert_eq!(settings.default_visibility, Visibility::Org);
-        let expected = Limits {
-            person_concurrent: Some(1),
-            person_daily: None,
-            org_concurrent: None,
-            org_daily: Some(200),
-        };
-        assert_eq!(settings.limits, expected, "a user's level says nothing about the org");
-        assert_eq!(Settings::resolve(&[system]).limits.person_concurrent, Some(5));
-        assert_eq!(Settings::resolve(&[]).limits, Limits::default());
-    }
-
-    #[test]
-    fn one_more_than_the_limit_is_refused_with_the_reason() {
-        let limits = Limits {
-            person_concurrent: Some(2),
-            org_daily: Some(3),
-            ..Limits::default()
-        };
-        let usage = |person_concurrent, org_daily| Usage {
-            person_concurrent,
-            org_daily,
-            person_daily: 1000,
-            org_concurrent: 1000,
-        };
-        assert_eq!(limits.refusal(usage(1, 2)), None);
-        let refusal = limits.refusal(usage(2, 0)).unwrap();
-        assert!(refusal.contains("you have 2 sessions at work"), "{refusal}");
-        let refusal = limits.refusal(usage(0, 3)).unwrap();
-        assert!(
-            refusal.contains("your org has made 3 sessions within 24 hours"),
-            "{refusal}"
-        );
-        let none = Limits {
-            person_daily: Some(0),
-            ..Limits::default()
-        };
-        assert!(none.refusal(Usage::default()).is_some());
     }
 }

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use errand_access::{Action, Actor, Credential, Principal, Refusal, Resource, SessionResource, decide};
-use errand_protocol::access::{Role, Scopes, Visibility};
+use errand_protocol::access::{GroupRole, Role, Scopes, Visibility};
 use errand_protocol::ids::{OrgId, SessionId, UserId};
 use errand_protocol::session::Person;
 use errand_protocol::text::RepoUrl;
@@ -41,6 +41,7 @@ fn key(scopes: &[&str], repo: Option<&str>) -> Credential {
         id: "key_1".parse().unwrap(),
         scopes: Scopes::try_from(scopes).unwrap(),
         repo: repo.map(|url| url.parse().unwrap()),
+        expires_at: None,
     }
 }
 
@@ -117,6 +118,13 @@ impl World {
         })
     }
 
+    const fn group(&self, standing: Option<GroupRole>) -> Resource<'_> {
+        Resource::Group {
+            org: &self.org,
+            standing,
+        }
+    }
+
     /// What an action is done to, when it is not about a session.
     fn natural(&self, action: Action) -> Option<Resource<'_>> {
         use Action as A;
@@ -130,6 +138,7 @@ impl World {
             | A::ShareSession
             | A::OpenPull
             | A::ActAsSandbox => None,
+            A::ReadGroup | A::WriteGroupMembers => Some(self.group(Some(GroupRole::Member))),
             A::ReadSelf | A::ManageSelf => Some(Resource::Oneself),
             A::CreateSession => Some(Resource::NewSession {
                 org: &self.org,
@@ -144,6 +153,7 @@ impl World {
             | A::ReadMembers
             | A::WriteMembers
             | A::WriteOwners
+            | A::ListGroups
             | A::ReadSettings
             | A::WriteSettings
             | A::ReadAudit
@@ -281,6 +291,7 @@ fn what_roles_and_keys_may_do_in_an_org() {
         .--++------+ ReadMembers
         .--++------+ WriteMembers
         .---+------+ WriteOwners
+        .+++++++---+ ListGroups
         .--++------+ ReadSettings
         .--++------+ WriteSettings
         .--++------+ ReadAudit
@@ -291,11 +302,37 @@ fn what_roles_and_keys_may_do_in_an_org() {
         .--++------+ WriteOrgSecrets
         .+++++++---+ ReadWorkflows
         .-++++-+---+ WriteWorkflows
+        // Of a group to which the caller belongs.
+        .+++++++---+ ReadGroup
+        .--++------+ WriteGroupMembers
         ++++++++++++ ReadSelf
         +++++++----- ManageSelf
     ",
     );
     assert_eq!(table, expected);
+}
+
+#[test]
+fn a_group_is_seen_by_its_members_and_changed_by_its_admins() {
+    let world = World::new(&[]);
+    let may = |name, org, role, standing, action| {
+        let actor = actor(name, org, role, signed_in());
+        cell(decide(&actor, action, &world.group(standing)))
+    };
+    let (read, write) = (Action::ReadGroup, Action::WriteGroupMembers);
+    for (standing, expected) in [
+        (None, ['.', '.']),
+        (Some(GroupRole::Member), ['+', '-']),
+        (Some(GroupRole::Admin), ['+', '+']),
+    ] {
+        let cells = [read, write].map(|action| may("member", "org", Role::Member, standing, action));
+        assert_eq!(cells, expected, "{standing:?}");
+        let cells = [read, write].map(|action| may("chief", "org", Role::Admin, standing, action));
+        assert_eq!(cells, ['+', '+'], "an admin of the org, {standing:?}");
+        let cells = [read, write].map(|action| may("stranger", "other", Role::Owner, standing, action));
+        assert_eq!(cells, ['.', '.'], "of another org, {standing:?}");
+    }
+    assert_eq!(may("viewer", "org", Role::Viewer, Some(GroupRole::Admin), write), '-');
 }
 
 #[test]
@@ -336,7 +373,7 @@ fn an_action_on_the_wrong_kind_of_thing_is_refused() {
     let chief = actor("maker", "org", Role::Owner, signed_in());
     for action in Action::ALL {
         let wrong = match world.natural(action) {
-            Some(Resource::Oneself) | None => Resource::Org(&world.org),
+            Some(Resource::Oneself | Resource::Group { .. }) | None => Resource::Org(&world.org),
             Some(_) => Resource::Oneself,
         };
         assert_eq!(decide(&chief, action, &wrong), Err(Refusal::NotFound), "{action:?}");

@@ -36,6 +36,28 @@ impl Role {
     }
 }
 
+/// What somebody is in a group of their org.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub enum GroupRole {
+    /// Belongs to it: its settings hold for them.
+    Member,
+    /// Also takes members of the org in, and out.
+    Admin,
+}
+
+impl GroupRole {
+    /// Its name, as in JSON and in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// Who may see a session, besides its owner and the org's admins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -8,6 +8,7 @@ use crate::ids::{OrgId, PromptId, Seq, SessionId, TurnId};
 use crate::interaction::Answer;
 use crate::sandbox::{Isolation, RepoSpec};
 use crate::session::{Person, Place, Prompt, PromptMode, Session};
+use crate::settings::SandboxWish;
 use crate::text::{ModelId, PromptText, Title};
 
 /// The closed set of error codes. The variant's comment names the HTTP status.
@@ -253,6 +254,12 @@ pub struct CreateSession {
     /// The model; otherwise the installation's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelId>,
+    /// Who sees it, besides its owner; otherwise as the settings say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visibility: Option<Visibility>,
+    /// What its sandboxes are to be like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<SandboxWish>,
 }
 
 /// Body of `PATCH /api/sessions/:id` → 200 [`Session`].

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::{Role, Visibility};
 use crate::egress::EgressReason;
-use crate::ids::{Generation, InteractionId, MessageId, PartId, PromptId, Seq, SnapshotId, TurnId};
+use crate::ids::{Generation, InteractionId, MessageId, PartId, PromptId, Seq, SnapshotId, TurnId, UserId};
 use crate::interaction::{Interaction, Resolution};
 use crate::sandbox::{Isolation, RepoSpec};
 use crate::session::{
@@ -296,6 +296,14 @@ pub enum EventBody {
         /// As what.
         role: Role,
         /// Who.
+        by: Person,
+    },
+    /// A share link was removed: who had come by it alone is no guest any more.
+    #[serde(rename = "session.unshared")]
+    SessionUnshared {
+        /// Who redeemed it; what they still are, other links say.
+        guests: Vec<UserId>,
+        /// By whom.
         by: Person,
     },
     /// Others see it now, or no longer.

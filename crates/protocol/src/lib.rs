@@ -18,6 +18,7 @@ pub mod bus;
 pub mod close;
 pub mod egress;
 pub mod event;
+pub mod groups;
 pub mod ids;
 pub mod interaction;
 pub mod limits;

@@ -1,11 +1,12 @@
-//! Settings of an org and of its people, as admins change them. Which level wins is decided by `crates/access`.
+//! Settings of an org, its groups and its people, as admins change them, and what the maker of a session may say of it.
+//! Which level wins is decided by `crates/access`.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::access::Visibility;
 
-/// A number, or `"unlimited"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A number, or `"unlimited"`; the latter is the greatest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, type = "number | \"unlimited\""))]
 pub enum Limit {
     /// At most so many.
@@ -67,7 +68,7 @@ impl<'de> Deserialize<'de> for Limit {
 }
 
 /// What one level says; what it does not mention is left to the levels before it. Also the answer of `GET
-/// /api/admin/settings[/users/:id]`, and the body of `PUT`, which replaces what the level says.
+/// /api/admin/settings[/groups/:id|/users/:id]`, and the body of `PUT`, which replaces what the level says.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -88,6 +89,36 @@ pub struct SettingsPatch {
     /// Sessions of the org made within 24 hours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub org_daily_sessions: Option<Limit>,
+    /// Memory of one sandbox, MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox_memory_mib: Option<Limit>,
+    /// CPU of one sandbox, thousandths of a core.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox_cpu_millis: Option<Limit>,
+    /// How long a sandbox may be up, minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox_minutes: Option<Limit>,
+}
+
+/// What sandboxes of a session are to be like: what is not said is as usual, and never more than the limits allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, optional_fields))]
+pub struct SandboxWish {
+    /// Memory, MiB, 256 to 262144.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 256, max = 262144)))]
+    pub memory_mib: Option<u32>,
+    /// CPU, thousandths of a core, 100 to 64000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 100, max = 64000)))]
+    pub cpu_millis: Option<u32>,
+    /// How long each may be up, minutes, 5 to 43200; then its turn is stopped, its work kept, and the next prompt gets
+    /// another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 5, max = 43200)))]
+    pub minutes: Option<u32>,
 }
 
 #[cfg(test)]

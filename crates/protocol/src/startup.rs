@@ -148,6 +148,8 @@ pub enum Watchdog {
     Idle,
     /// Pausing took too long.
     Pausing,
+    /// A sandbox was up for as long as one may be.
+    Lifetime,
     /// Too many failures in too short a time.
     Breaker,
     /// The work could not be saved.

@@ -118,6 +118,29 @@ pub enum Command {
     Terminate {},
 }
 
+impl Command {
+    /// Its `type`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Prompt { .. } => "prompt",
+            Self::EditPrompt { .. } => "edit_prompt",
+            Self::WithdrawPrompt { .. } => "withdraw_prompt",
+            Self::MovePrompt { .. } => "move_prompt",
+            Self::PromotePrompt { .. } => "promote_prompt",
+            Self::Abort { .. } => "abort",
+            Self::Answer { .. } => "answer",
+            Self::Rename { .. } => "rename",
+            Self::Share { .. } => "share",
+            Self::Retry {} => "retry",
+            Self::Pause {} => "pause",
+            Self::Resume {} => "resume",
+            Self::Archive {} => "archive",
+            Self::Restore {} => "restore",
+            Self::Terminate {} => "terminate",
+        }
+    }
+}
+
 /// To the viewer, by its `type`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]

@@ -12,6 +12,7 @@ use errand_protocol::interaction::{Answer, Interaction};
 use errand_protocol::runner::GitAuthor;
 use errand_protocol::sandbox::{Isolation, RepoSpec};
 use errand_protocol::session::{Cause, ForkOrigin, Person, Phase, StartStep, Todo};
+use errand_protocol::settings::SandboxWish;
 use errand_protocol::text::{ModelId, Title};
 use errand_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -75,6 +76,9 @@ pub struct Core {
     /// Who may see it besides its owner.
     #[serde(default, skip_serializing_if = "Access::is_default")]
     pub access: Access,
+    /// Since when which sandbox is up, that is, its engine takes prompts; kept when that is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up_since: Option<(Generation, Timestamp)>,
     /// The last start's first turn goes on: what it does first belongs to that start's marks.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub first_turn: bool,
@@ -130,6 +134,13 @@ pub struct Spec {
     /// Which session it was forked from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked_from: Option<ForkOrigin>,
+    /// What its sandboxes have at most; what is not said is as usual.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub sandbox: SandboxWish,
+}
+
+fn is_usual(sandbox: &SandboxWish) -> bool {
+    *sandbox == SandboxWish::default()
 }
 
 impl Spec {

@@ -4,6 +4,7 @@ use errand_protocol::event::{Event, EventBody};
 use errand_protocol::ids::{Generation, OrgId, Seq, SessionId};
 use errand_protocol::sandbox::RepoSpec;
 use errand_protocol::session::{Person, PromptState};
+use errand_protocol::settings::SandboxWish;
 use errand_protocol::text::{ModelId, Title};
 use errand_protocol::time::Timestamp;
 use errand_protocol::viewer::OpenPart;
@@ -34,6 +35,8 @@ pub struct NewSession {
     pub model: ModelId,
     /// What it continues; its events are in the log already.
     pub fork: Option<Fork>,
+    /// What its sandboxes have at most.
+    pub sandbox: SandboxWish,
 }
 
 /// What a store gives back, for [`Session::from_stored`].
@@ -101,6 +104,7 @@ impl Session {
             model: new.model,
             created_at: now,
             forked_from,
+            sandbox: new.sandbox,
         };
         let session = Self {
             core: Core {
@@ -132,6 +136,7 @@ impl Session {
                 archived_at: None,
                 snapshot,
                 access: Access::default(),
+                up_since: None,
                 first_turn: false,
             },
             queue: Vec::new(),

@@ -68,7 +68,10 @@ impl Session {
                 let idle = idle_since.map(|since| (since.plus(timings.idle), "idle"));
                 let replay = self.live.replayed_at.plus(timings.runner_silence);
                 let replay = self.replaying().then_some((replay, "runner silence"));
-                idle.into_iter().chain(replay).chain([silence()]).min()
+                let stopping = self.core.turn.as_ref().is_some_and(|turn| turn.abort.is_some());
+                let end = self.lifetime_end().filter(|_| !stopping);
+                let end = end.map(|at| (at, "lifetime"));
+                idle.into_iter().chain(replay).chain(end).chain([silence()]).min()
             }
             Life::Reconnecting { deadline, .. } => Some((*deadline, "reconnect")),
             Life::Pausing { deadline, .. } => Some((*deadline, "pause")),
@@ -144,6 +147,7 @@ impl Step<'_, '_> {
         match (what, self.s.core.life.clone()) {
             ("runner silence", _) => self.runner_silent(),
             ("idle", _) => self.idle_for_long(),
+            ("lifetime", _) => self.lifetime_is_over(),
             (
                 _,
                 Life::Starting {

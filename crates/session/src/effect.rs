@@ -3,6 +3,8 @@
 //! The shell applies effects like this: all durable ones ([`Effect::is_durable`]) in one transaction, then frames,
 //! then the alarm for [`crate::Session::next_deadline`], then remote calls, whose outcomes come back as inputs.
 
+use std::collections::BTreeMap;
+
 use errand_protocol::access::Role;
 use errand_protocol::api::ErrorCode;
 use errand_protocol::close::CloseCode;
@@ -55,6 +57,13 @@ pub enum Input {
         by: Person,
         /// As what.
         role: Role,
+    },
+    /// A share link is removed.
+    Unshared {
+        /// By whom.
+        by: Person,
+        /// Who redeemed it, and as what they may stay by their other links.
+        left: BTreeMap<UserId, Option<Role>>,
     },
     /// Somebody waits for the work to be saved.
     SaveWanted,

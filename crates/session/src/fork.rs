@@ -108,6 +108,7 @@ impl Survey {
             | EventBody::SessionArchived { .. }
             | EventBody::SessionJoined { .. }
             | EventBody::SessionShared { .. }
+            | EventBody::SessionUnshared { .. }
             | EventBody::SandboxStep { .. }
             | EventBody::SandboxReady { .. }
             | EventBody::SandboxTrouble { .. }

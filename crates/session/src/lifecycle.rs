@@ -158,6 +158,7 @@ impl Step<'_, '_> {
         self.s.core.resumable = Some(self.sandbox_name());
         self.forget_looks();
         self.start_ready();
+        self.sandbox_is_up();
         self.enter(Life::Running { idle_since: None });
         self.resume_turn();
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use errand_protocol::access::Role;
 use errand_protocol::api::ErrorCode;
 use errand_protocol::event::EventBody;
 use errand_protocol::ids::{CommandId, PromptId, TurnId};
@@ -115,15 +114,6 @@ impl Step<'_, '_> {
         }
     }
 
-    /// Somebody is a guest from now on; a link never makes less of them than an earlier one did.
-    pub(crate) fn joined(&mut self, by: Person, role: Role) {
-        let guests = &mut self.s.core.access.guests;
-        if guests.get(&by.id).is_none_or(|known| *known < role) {
-            guests.insert(by.id.clone(), role);
-            self.log(EventBody::SessionJoined { role, by });
-        }
-    }
-
     fn prompt(
         &mut self,
         by: Person,
@@ -179,6 +169,9 @@ impl Step<'_, '_> {
                 self.dirty = true;
             }
             return;
+        }
+        if self.is_past_lifetime() {
+            return self.lifetime_is_over();
         }
         let Ok(turn_id) = TurnId::from_body(&(self.cx.ids)()) else {
             return;

@@ -262,6 +262,7 @@ impl Step<'_, '_> {
             Input::Command { by, id, command } => self.command_once(by, id, command)?,
             Input::Watched => self.watched(),
             Input::Joined { by, role } => self.joined(by, role),
+            Input::Unshared { by, left } => self.unshared(by, left),
             Input::SaveWanted => self.tell_runner(AgentFrame::Save {}),
             Input::Runner { conn, frame } => self.runner_frame(&conn, frame),
             Input::RunnerGone { conn } => self.runner_gone(&conn),

@@ -71,6 +71,7 @@ impl Fold {
             | EventBody::SessionArchived { .. }
             | EventBody::SessionJoined { .. }
             | EventBody::SessionShared { .. }
+            | EventBody::SessionUnshared { .. }
             | EventBody::SandboxStep { .. }
             | EventBody::SandboxReady { .. }
             | EventBody::SandboxTrouble { .. }

@@ -66,6 +66,7 @@ pub fn new_session() -> NewSession {
         repo: None,
         model: "demo/demo".parse().unwrap(),
         fork: None,
+        sandbox: errand_protocol::settings::SandboxWish::default(),
     }
 }
 

@@ -2,8 +2,8 @@
 //! says ([`describe`]), writing it after the answer, and `GET /api/admin/audit`.
 //!
 //! Who asks is noted where the credential is recognised ([`Slot`]), so no handler can forget it. A request by nobody we
-//! know is in no org's log; it is refused before it does anything. What is said over a WebSocket is in the session's own
-//! log, with its author.
+//! know is in no org's log; it is refused before it does anything. What is commanded over a WebSocket is written by the
+//! session's object (`session_agent::viewer_socket`).
 
 mod read;
 
@@ -106,7 +106,7 @@ fn outcome(status: StatusCode) -> String {
 }
 
 /// Writes an entry. One that cannot be written is in the logs, whole.
-pub(super) async fn write(config: &Config, org: &OrgId, entry: &AuditEntry) {
+pub(crate) async fn write(config: &Config, org: &OrgId, entry: &AuditEntry) {
     if let Err(error) = audit::insert(config, org, entry).await {
         let text = serde_json::to_string(entry).unwrap_or_default();
         log::error!(request = entry.request_id.as_str(), org = org.as_str(); "audit entry not stored: {error}: {text}");

@@ -125,7 +125,9 @@ fn csv(entries: &[AuditEntry]) -> String {
 
 /// A field in quotes. One that a spreadsheet would take for a formula gets an apostrophe in front.
 fn field(text: &str) -> String {
-    let formula = text.trim_start().starts_with(['=', '+', '-', '@']) || text.starts_with(['\t', '\r', '\n']);
+    // The wide forms count in spreadsheets of East Asian locales.
+    let signs = ['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+    let formula = text.trim_start().starts_with(signs) || text.starts_with(['\t', '\r', '\n']);
     let guard = if formula { "'" } else { "" };
     format!("\"{guard}{}\"", text.replace('"', "\"\""))
 }
@@ -138,7 +140,7 @@ mod tests {
     fn a_field_is_text_to_every_spreadsheet() {
         assert_eq!(field("a \"b\", c"), "\"a \"\"b\"\", c\"");
         assert_eq!(field("a\r\nb"), "\"a\r\nb\"");
-        for formula in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1"] {
+        for formula in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", "\u{ff1d}1"] {
             assert_eq!(field(formula), format!("\"'{formula}\""), "{formula:?}");
         }
         assert_eq!(field("POST /api"), "\"POST /api\"");

@@ -18,7 +18,7 @@ use crate::d1::identities::{self, Enrolment, Join, StoredTokens};
 use crate::d1::{invitations, members};
 use crate::http::error::ApiError;
 use crate::http::sign_in::Newcomer;
-use crate::http::{App, auth};
+use crate::http::{App, RequestId, auth, revoke};
 use crate::platform::ids;
 use crate::platform::sealing::{self, Place};
 
@@ -28,6 +28,7 @@ pub(super) async fn enter(
     attempt: &Attempt,
     profile: Profile,
     tokens: Tokens,
+    id: &RequestId,
     now: Timestamp,
 ) -> Result<Newcomer, ApiError> {
     let config = &app.config;
@@ -55,6 +56,9 @@ pub(super) async fn enter(
     };
     let org = orgs.iter().find(|(org, _)| org.id == wanted).or_else(|| orgs.first());
     let (org, role) = org.ok_or_else(|| not_invited(&profile.login))?;
+    if matches!(join, Join::Invitation { .. }) {
+        revoke::tell_joined(config, &person.id, &org.id, *role, id).await?;
+    }
     Ok(Newcomer {
         person,
         org: org.id.clone(),

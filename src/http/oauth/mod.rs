@@ -86,7 +86,7 @@ async fn finish(
     id: &RequestId,
     slots: &Slots,
 ) -> Result<Response, ApiError> {
-    let mut response = match complete(app, provider, headers, uri, slots).await {
+    let mut response = match complete(app, provider, headers, uri, id, slots).await {
         Ok(response) => response,
         Err(error) if page::wanted(headers) => page::of(&error, provider, &id.0),
         Err(error) => error.into_response(),
@@ -101,6 +101,7 @@ async fn complete(
     provider: Provider,
     headers: &HeaderMap,
     uri: &Uri,
+    id: &RequestId,
     slots: &Slots,
 ) -> Result<Response, ApiError> {
     let config = &app.config;
@@ -122,7 +123,7 @@ async fn complete(
         .exchange(oauth, &config.origin, &code, &attempt.verifier)
         .await?;
     let profile = provider.profile(oauth, &tokens.access).await?;
-    let newcomer = enter::enter(app, provider, &attempt, profile, tokens, now).await?;
+    let newcomer = enter::enter(app, provider, &attempt, profile, tokens, id, now).await?;
     let cookie = sign_in::begin(config, newcomer, headers, slots, now).await?.cookie;
     redirect(&attempt.back, &[cookie])
 }

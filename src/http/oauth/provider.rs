@@ -16,6 +16,10 @@ use crate::platform::{json, rpc};
 
 /// So long a provider may take for one answer.
 const LIMIT: Duration = Duration::from_secs(8);
+/// Longest token that a provider may give.
+const MAX_TOKEN: usize = 8 * 1024;
+/// Longest e-mail address (RFC 5321).
+const MAX_ADDRESS: usize = 254;
 /// Longest answer that is read.
 const MAX_ANSWER: usize = 256 * 1024;
 
@@ -123,7 +127,7 @@ impl Provider {
         let token = TokenAnswer::read(&answer).ok_or_else(|| self.nonsense(&answer))?;
         match (token.error, token.access_token) {
             (Some(error), _) => Err(self.refused_code(&error)),
-            (None, Some(access)) if answer.is_ok() && !access.is_empty() => Ok(Tokens {
+            (None, Some(access)) if answer.is_ok() && is_token(&access) => Ok(Tokens {
                 access: access.into(),
                 refresh: token.refresh_token.map(Secret::from),
                 scopes: token.scope.unwrap_or_default(),
@@ -164,7 +168,10 @@ impl Provider {
 
     async fn github_profile(self, app: &OAuthApp, token: &Secret) -> Result<Profile, ApiError> {
         let answer = self.get(&format!("{}/user", app.api_url), token).await?;
-        let user: GitHubUser = answer.json().ok_or_else(|| self.nonsense(&answer))?;
+        let user: Option<GitHubUser> = answer.json();
+        let user = user
+            .filter(|user| is_login(&user.login))
+            .ok_or_else(|| self.nonsense(&answer))?;
         // People may withhold their addresses: then there are none.
         let emails = self
             .ask(&format!("{}/user/emails?per_page=100", app.api_url), None, Some(token))
@@ -330,7 +337,7 @@ struct GitHubEmail {
 
 impl GitHubUser {
     fn profile(self, emails: &[GitHubEmail]) -> Profile {
-        let verified = || emails.iter().filter(|email| email.verified);
+        let verified = || emails.iter().filter(|email| email.verified && is_address(&email.email));
         let primary = verified().find(|email| email.primary).or_else(|| verified().next());
         let nobodys = || format!("{}+{}@users.noreply.github.com", self.id, self.login);
         Profile {
@@ -356,8 +363,10 @@ impl GoogleUser {
     fn profile(self) -> Option<Profile> {
         // Google writes `true`; some of its older answers wrote "true".
         let verified = self.email_verified == true || self.email_verified == "true";
-        let id = Some(self.sub).filter(|id| !id.is_empty() && id.len() <= 255)?;
-        let verified_emails: Vec<String> = self.email.filter(|_| verified).into_iter().collect();
+        let of_id = |id: &String| (1..=255).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+        let id = Some(self.sub).filter(of_id)?;
+        let email = self.email.filter(|email| verified && is_address(email));
+        let verified_emails: Vec<String> = email.into_iter().collect();
         let email = verified_emails.first().cloned();
         let login = email.clone().unwrap_or_else(|| id.clone());
         Some(Profile {
@@ -368,6 +377,22 @@ impl GoogleUser {
             id,
         })
     }
+}
+
+/// Whether a header can carry it.
+fn is_token(text: &str) -> bool {
+    (1..=MAX_TOKEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn is_login(text: &str) -> bool {
+    let of_login = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'[' | b']');
+    (1..=100).contains(&text.len()) && text.bytes().all(of_login)
+}
+
+/// Whether a provider's word for somebody's address can be one: it travels in headers, cookies of commits and lists.
+fn is_address(text: &str) -> bool {
+    let plain = |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '<' | '>');
+    text.len() <= MAX_ADDRESS && text.contains('@') && text.chars().all(plain)
 }
 
 /// A name on one line, not too long for anything that shows or carries it.
@@ -418,7 +443,37 @@ mod tests {
                 .email,
             "a@b.example"
         );
-        assert_eq!(google(r#"{"sub":""}"#), None);
+        for nobody in [
+            r#"{"sub":""}"#,
+            r#"{"sub":"a b"}"#,
+            r#"{"sub":"1\u0000"}"#,
+            r#"{"sub":7}"#,
+        ] {
+            assert_eq!(google(nobody), None, "{nobody}");
+        }
+    }
+
+    #[test]
+    fn what_no_header_and_no_commit_could_carry_is_no_address_login_or_token() {
+        assert!(is_address("ada+x@errand.example") && is_login("octo-cat_corp") && is_login("app[bot]"));
+        let long = format!("{}@x.example", "a".repeat(MAX_ADDRESS));
+        for bad in [
+            "",
+            "ada",
+            "a b@x.example",
+            "a@x.example\r\nBcc: eve@x.example",
+            "Ada <a@x.example>",
+            "a\u{0}@x.example",
+            &long,
+        ] {
+            assert!(!is_address(bad), "{bad:?}");
+        }
+        for bad in ["", "a b", "a/b", "\u{e9}", "a\n", &"a".repeat(101)] {
+            assert!(!is_login(bad), "{bad:?}");
+        }
+        for bad in ["", "a b", "a\r\nx: y", "\u{e9}", &"a".repeat(MAX_TOKEN + 1)] {
+            assert!(!is_token(bad), "{bad:?}");
+        }
     }
 
     #[test]

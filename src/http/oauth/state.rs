@@ -15,6 +15,8 @@ use crate::platform::{crypto, json};
 
 /// Name of the cookie.
 const COOKIE_NAME: &str = "errand_oauth";
+/// Its name over TLS: nobody but our own host can set one, and have somebody end an attempt that is not theirs.
+const HOST_COOKIE_NAME: &str = "__Host-errand_oauth";
 /// So long somebody may stay at the provider.
 pub(super) const LIFETIME_MS: i64 = 10 * 60 * 1000;
 /// Longest address to come back to.
@@ -60,12 +62,14 @@ impl Attempt {
         let sealed = sealing::seal(config, place(self.provider), &serde_json::to_string(self)?);
         let sealed = sealed.map_err(|e| ApiError::internal(e.to_string()))?;
         let age = LIFETIME_MS / 1000;
-        Ok(format!("{COOKIE_NAME}={sealed}; {}; Max-Age={age}", attributes(config)))
+        let (name, attributes) = name_and_attributes(config);
+        Ok(format!("{name}={sealed}; {attributes}; Max-Age={age}"))
     }
 
     /// The attempt that this browser made at this provider, when it is not over.
     pub(super) fn of_browser(config: &Config, headers: &HeaderMap, provider: Provider, now: Timestamp) -> Option<Self> {
-        let sealed = auth::cookies(headers).find(|(name, _)| *name == COOKIE_NAME)?.1;
+        let (ours, _) = name_and_attributes(config);
+        let sealed = auth::cookies(headers).find(|(name, _)| *name == ours)?.1;
         let opened = sealing::open(config, place(provider), sealed).ok()?;
         let attempt: Self = json::read(opened.secret.expose().as_bytes()).ok()?;
         (attempt.provider == provider && attempt.expires_at > now).then_some(attempt)
@@ -74,7 +78,8 @@ impl Attempt {
 
 /// The `Set-Cookie` line that drops it.
 pub(super) fn clear_cookie(config: &Config) -> String {
-    format!("{COOKIE_NAME}=; {}; Max-Age=0", attributes(config))
+    let (name, attributes) = name_and_attributes(config);
+    format!("{name}=; {attributes}; Max-Age=0")
 }
 
 fn place(provider: Provider) -> Place<'static> {
@@ -86,11 +91,11 @@ fn place(provider: Provider) -> Place<'static> {
 }
 
 /// Lax, not strict: the provider's page sends the browser back to us.
-fn attributes(config: &Config) -> &'static str {
-    if config.origin.starts_with("http://") {
-        "Path=/auth/; HttpOnly; SameSite=Lax"
+fn name_and_attributes(config: &Config) -> (&'static str, &'static str) {
+    if auth::over_tls(config) {
+        (HOST_COOKIE_NAME, "Path=/; HttpOnly; SameSite=Lax; Secure")
     } else {
-        "Path=/auth/; HttpOnly; SameSite=Lax; Secure"
+        (COOKIE_NAME, "Path=/auth/; HttpOnly; SameSite=Lax")
     }
 }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use errand_access::By;
 use errand_protocol::api::{ErrorBody, ErrorCode};
 use errand_protocol::ids::{
-    ApiKeyId, BudgetId, InteractionId, InvitationId, PromptId, SessionId, ShareId, SignInId, SnapshotId, UserId,
+    ApiKeyId, BudgetId, GroupId, InteractionId, InvitationId, PromptId, SessionId, ShareId, SignInId, SnapshotId,
+    UserId,
 };
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
@@ -180,6 +181,7 @@ fn id_after(word: &str) -> Option<(SchemaOf, &'static str)> {
         "sign-ins" => (of::<SignInId>, "Which sign-in."),
         "members" | "users" => (of::<UserId>, "Which person."),
         "invitations" => (of::<InvitationId>, "Which invitation."),
+        "groups" => (of::<GroupId>, "Which group."),
         "budgets" => (of::<BudgetId>, "Which budget."),
         "llm" | "{provider}" => return None,
         other => panic!("say in document.rs what stands after /{other}/"),

@@ -1,5 +1,6 @@
-//! Links that share this session with people of its org: making and removing them (the owner's), and redeeming one. A
-//! guest counts while the session's visibility is `link`; the code's hash is all that is kept of it.
+//! Links that share this session with people of its org: making them (the owner's), removing them (the org's admins' too),
+//! and redeeming one. A guest counts while the session's visibility is `link` and the link by which they came is there: its
+//! expiry and its number of uses limit who may come, its removal ends who came. The code's hash is all that is kept of it.
 
 mod store;
 
@@ -35,8 +36,19 @@ pub(super) fn make(write: &Write<'_>) -> Answer {
     let (days, max_uses) = check(&wanted)?;
     let now = clock::now();
     let id: ShareId = write.derived("share")?.unwrap_or_else(|| ids::mint(now));
-    let code = code_of(agent, &id)?;
-    let link = ShareLink {
+    if let Some(known) = store::find(&agent.sql, &id)? {
+        let lasts = known.expires_at.since(known.created_at) == i64::from(days) * DAY_MS;
+        if known.role == wanted.role && known.max_uses == max_uses && lasts {
+            return made(agent, known);
+        }
+        let message = "this idempotency key stands for another share link";
+        return Err(ApiError::new(ErrorCode::Conflict, message));
+    }
+    if store::list(&agent.sql)?.len() >= MAX_LINKS {
+        let message = format!("a session has at most {MAX_LINKS} share links: remove one first");
+        return Err(ApiError::new(ErrorCode::Conflict, message));
+    }
+    let share = ShareLink {
         id,
         role: wanted.role,
         created_at: now,
@@ -44,15 +56,13 @@ pub(super) fn make(write: &Write<'_>) -> Answer {
         uses: 0,
         max_uses,
     };
-    if store::list(&agent.sql)?.len() >= MAX_LINKS {
-        let message = format!("a session has at most {MAX_LINKS} share links: remove one first");
-        return Err(ApiError::new(ErrorCode::Conflict, message));
-    }
-    let share = store::put(&agent.sql, &link, &hash(&code))?;
-    if share.role != link.role || share.max_uses != link.max_uses {
-        let message = "this idempotency key stands for another share link";
-        return Err(ApiError::new(ErrorCode::Conflict, message));
-    }
+    store::put(&agent.sql, &share, &hash(&code_of(agent, &share)?))?;
+    made(agent, share)
+}
+
+/// The code is no credential: it counts only with the sign-in of somebody who belongs to the org.
+fn made(agent: &Agent, share: ShareLink) -> Answer {
+    let code = code_of(agent, &share)?;
     let url = format!("{}/sessions/{}?join={code}", agent.config()?.origin, agent.id()?);
     Ok(Response::from_json(&ShareMade { share, code, url })?.with_status(201))
 }
@@ -72,22 +82,26 @@ fn check(wanted: &CreateShare) -> Result<(u8, u32), ApiError> {
     Ok((days, max_uses))
 }
 
-/// `DELETE …/shares/{id}`. Who redeemed it stays; changing the visibility closes the session to all of them.
+/// `DELETE …/shares/{id}`. Who came by this link alone is no guest any more: what they have open is closed. Should
+/// storing it break off in between, the link is still there to be removed again.
 pub(super) fn remove(write: &Write<'_>, id: &str) -> Answer {
+    let sql = &write.agent.sql;
     let unknown = || ApiError::not_found("share link");
     let id: ShareId = id.parse().map_err(|_| unknown())?;
-    if store::remove(&write.agent.sql, &id)? {
-        Ok(Response::empty()?.with_status(204))
-    } else {
-        Err(unknown())
-    }
+    store::find(sql, &id)?.ok_or_else(unknown)?;
+    write.agent.step(Input::Unshared {
+        by: write.actor.person.clone(),
+        left: store::left_by(sql, &id)?,
+    })?;
+    store::remove(sql, &id)?;
+    Ok(Response::empty()?.with_status(204))
 }
 
 /// `POST …/join {code}`: whoever asks does not see the session yet, so every refusal is that it is not there.
 pub(super) fn join(write: &Write<'_>) -> Answer {
     let (agent, actor) = (write.agent, write.actor);
     let unknown = || ApiError::not_found("session");
-    decide(actor, Action::RedeemShare, &Resource::Org(&actor.org))?;
+    decide(actor, Action::RedeemShare, &Resource::Org(&actor.org)).map_err(|_| unknown())?;
     let here =
         agent.read(|session| session.spec().org == actor.org && session.access().visibility == Visibility::Link)?;
     if !here {
@@ -102,9 +116,10 @@ pub(super) fn join(write: &Write<'_>) -> Answer {
     summary(agent)
 }
 
-/// As good as random to whoever lacks the master key, and the same when the request that made the link is repeated.
-fn code_of(agent: &Agent, id: &ShareId) -> Result<String, ApiError> {
-    let message = format!("share:{}:{id}", agent.id()?);
+/// As good as random to whoever lacks the master key, and the same when the request that made the link is repeated. One
+/// that is made again after it was removed has another.
+fn code_of(agent: &Agent, link: &ShareLink) -> Result<String, ApiError> {
+    let message = format!("share:{}:{}:{}", agent.id()?, link.id, link.created_at.millis());
     let key = &agent.config()?.master_key;
     Ok(crypto::hex(&crypto::hmac_sha256(key.expose(), message.as_bytes())))
 }

@@ -1,10 +1,14 @@
-//! Admission: whether there may be one more session (`admit`). One object decides for an org, so of several requests at
-//! once no more get in than the limits allow. Who asks again for the same session is let in again.
+//! Admission: whether there may be one more session (`admit`), and whether one may go to work (`start`). One object decides
+//! for an org, so of several requests at once no more get in than the limits allow. Who asks again for the same session is
+//! let in again.
+//!
+//! A session that is let in to work has a slot until the index hears that it rests. Only those with a slot count against
+//! one that wants to start: of two that wait, neither keeps the other waiting.
 
 pub(super) mod store;
 
-use errand_access::Limits;
-use errand_protocol::ids::{SessionId, UserId};
+use errand_access::{Limits, Usage};
+use errand_protocol::ids::{Seq, SessionId, UserId};
 use errand_protocol::time::Timestamp;
 use errand_session::sql::{Sql, SqlError};
 use serde::{Deserialize, Serialize};
@@ -29,6 +33,45 @@ pub enum Admission {
     Granted,
     /// Not now: why, and what it waits for.
     Refused(String),
+}
+
+/// `start` → [`Admission`]: a session wants a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StartCommand {
+    /// Which.
+    pub session: SessionId,
+    /// Whose.
+    pub owner: UserId,
+    /// Where its log ends: what the index hears of it from before says nothing about this start.
+    pub head_seq: Seq,
+    /// What is allowed, as the settings say.
+    pub limits: Limits,
+}
+
+/// Decides, and gives the session a slot when it is let in.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn start(sql: &impl Sql, command: &StartCommand) -> Result<Admission, SqlError> {
+    sql.transaction(|| {
+        let (of_person, of_org) = store::others_at_work(sql, &command.session, &command.owner)?;
+        let usage = Usage {
+            person_concurrent: of_person,
+            org_concurrent: of_org,
+            ..Usage::default()
+        };
+        let limits = Limits {
+            person_daily: None,
+            org_daily: None,
+            ..command.limits
+        };
+        if let Some(reason) = limits.refusal(usage) {
+            return Ok(Admission::Refused(reason));
+        }
+        store::take_slot(sql, &command.session, &command.owner, command.head_seq)?;
+        Ok(Admission::Granted)
+    })
 }
 
 /// Decides, and counts the session when it is let in.

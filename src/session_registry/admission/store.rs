@@ -1,8 +1,8 @@
-//! Sessions that were let in lately, and how many there are; all SQL of that. A session is at work unless it rests; one
+//! Sessions that were let in lately, those at work, and how many there are; all SQL of that. A session is at work unless it rests; one
 //! that was let in and is not in the index yet counts as at work for a while.
 
 use errand_access::Usage;
-use errand_protocol::ids::{SessionId, UserId};
+use errand_protocol::ids::{Seq, SessionId, UserId};
 use errand_protocol::time::Timestamp;
 use errand_session::sql::{Sql, SqlError, Value, int};
 
@@ -33,6 +33,40 @@ pub(super) fn note(sql: &impl Sql, session: &SessionId, owner: &UserId, now: Tim
         &[session.as_str().into(), owner.as_str().into(), Value::Int(now.millis())],
     )
     .map(drop)
+}
+
+/// How many other sessions of the person, and of the org, have a slot.
+pub(super) fn others_at_work(sql: &impl Sql, session: &SessionId, owner: &UserId) -> Result<(u32, u32), SqlError> {
+    let rows = sql.exec(
+        "SELECT count(*) FILTER (WHERE owner = ?2), count(*) FROM slots WHERE session <> ?1",
+        &[session.as_str().into(), owner.as_str().into()],
+    )?;
+    let row = rows.first().ok_or_else(|| SqlError::Row("no count".to_owned()))?;
+    let number = |column| Ok(u32::try_from(int(row, column)?).unwrap_or(u32::MAX));
+    Ok((number(0)?, number(1)?))
+}
+
+/// The session goes to work.
+pub(super) fn take_slot(sql: &impl Sql, session: &SessionId, owner: &UserId, head: Seq) -> Result<(), SqlError> {
+    sql.exec(
+        "INSERT INTO slots (session, owner, head_seq) VALUES (?, ?, ?)
+         ON CONFLICT (session) DO UPDATE SET head_seq = max(head_seq, excluded.head_seq)",
+        &[session.as_str().into(), owner.as_str().into(), position(head)],
+    )
+    .map(drop)
+}
+
+/// The index hears that the session rests, since its log ended there.
+pub(in crate::session_registry) fn free_slot(sql: &impl Sql, session: &SessionId, head: Seq) -> Result<(), SqlError> {
+    sql.exec(
+        "DELETE FROM slots WHERE session = ? AND head_seq < ?",
+        &[session.as_str().into(), position(head)],
+    )
+    .map(drop)
+}
+
+fn position(seq: Seq) -> Value {
+    Value::Int(i64::try_from(seq.0).unwrap_or(i64::MAX))
 }
 
 /// How many sessions the person and the org have.

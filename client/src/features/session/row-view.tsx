@@ -185,7 +185,8 @@ function PendingRow({ prompt, sent, context }: { prompt: Prompt; sent: boolean; 
   return (
     <article data-testid="pending-prompt" data-prompt-id={prompt.id} aria-label="Waiting prompt" className="mt-4 rounded-lg border border-dashed border-line-strong bg-surface px-3 py-2">
       <header className="flex items-center gap-1.5 text-xs text-muted">
-        <span className="font-medium text-ink">{prompt.author.name}</span>
+        {/* One that is on its way is one's own, whoever owns the session. */}
+        <span className="font-medium text-ink">{sent ? prompt.author.name : "You"}</span>
         <span>{sent ? "waits to run" : "being sent…"}</span>
         {sent && work ? (
           <span className="-my-0.5 -mr-1.5 ml-auto flex pointer-coarse:-my-2">

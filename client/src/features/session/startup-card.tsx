@@ -321,6 +321,7 @@ const WATCHDOGS: Record<Watchdog, string> = {
   interaction: "Question",
   idle: "Idle sandbox",
   pausing: "Pausing",
+  lifetime: "Time of the sandbox",
   breaker: "Repeated failures",
   snapshot: "Saving the work",
 };

@@ -1,5 +1,5 @@
 /** The list of sessions, in sections, live. */
-import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
+import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Archive, ArchiveRestore, ChevronLeft, CircleAlert } from "lucide-react";
 import { useState, type ReactNode } from "react";
@@ -8,6 +8,7 @@ import { Card, Skeleton } from "@/components/bits";
 import { Button, IconButton } from "@/components/button";
 import { sections } from "@/features/sessions/sections";
 import { archivedQuery, restoreSession, sessionsQuery, upsertSession } from "@/features/sessions/list";
+import { meQuery } from "@/lib/account";
 import { messageOf } from "@/lib/api";
 import { useNow } from "@/lib/clock";
 import { age, repoName } from "@/lib/format";
@@ -118,7 +119,9 @@ function Older({ list }: { list: { hasNextPage: boolean; isFetchingNextPage: boo
 
 function SessionRow({ session, now, action }: { session: Session; now: number; action?: ReactNode }) {
   const word = activityWord(session.activity);
-  const about = session.repo ? repoName(session.repo.url) : "empty workspace";
+  const { data: me } = useQuery(meQuery);
+  const where = session.repo ? repoName(session.repo.url) : "empty workspace";
+  const about = me && me.user.id !== session.owner.id ? `${session.owner.name} · ${where}` : where;
   return (
     <li className="flex items-start">
       <Link

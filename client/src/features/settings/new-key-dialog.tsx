@@ -140,7 +140,7 @@ function ScopeChoice({ chosen, onChoose, error }: { chosen: ReadonlySet<Scope>; 
       <div className="grid gap-x-4 sm:grid-cols-2">
         {scopesFor(me?.role ?? "member").map(({ scope, words }) => (
           <label key={scope} className="flex min-h-8 items-start gap-2 rounded-md py-1 text-sm pointer-coarse:-ml-2.5 pointer-coarse:min-h-11 pointer-coarse:items-center pointer-coarse:pl-2.5">
-            <input type="checkbox" data-testid={`scope-${scope}`} className="mt-0.5 size-4 shrink-0 accent-accent pointer-coarse:size-6" checked={chosen.has(scope)} onChange={() => toggle(scope)} />
+            <input type="checkbox" data-testid={`scope-${scope}`} className="mt-0.5 size-4 shrink-0 accent-accent pointer-coarse:mt-0 pointer-coarse:size-6" checked={chosen.has(scope)} onChange={() => toggle(scope)} />
             <span className="min-w-0">
               <span className="text-mono">{scope}</span>
               <span className="block text-xs text-muted">{words}</span>

@@ -94,6 +94,10 @@ fn session_events() -> Vec<EventBody> {
             role: errand_protocol::access::Role::Member,
             by: ada(),
         },
+        EventBody::SessionUnshared {
+            guests: vec!["usr_bob".parse().unwrap()],
+            by: ada(),
+        },
         EventBody::SessionShared {
             visibility: errand_protocol::access::Visibility::Org,
             by: ada(),
@@ -259,7 +263,7 @@ fn every_event_is_stored_as_it_was_pinned() {
         .iter()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["type"].to_string())
         .collect();
-    assert_eq!(types.len(), 26, "one of each type: {types:?}");
+    assert_eq!(types.len(), 29, "one of each type: {types:?}");
 }
 
 #[test]

@@ -14,11 +14,13 @@
 mod db;
 mod fork;
 mod format;
+mod guests;
 mod harness;
 mod idle;
 mod index;
 mod interactions;
 mod invariants;
+mod lifetime;
 mod make;
 mod open_parts;
 mod prompts;

@@ -62,6 +62,7 @@ pub(crate) fn new_session() -> NewSession {
         }),
         model: "demo/demo".parse().unwrap(),
         fork: None,
+        sandbox: errand_protocol::settings::SandboxWish::default(),
     }
 }
 

@@ -71,9 +71,9 @@ pub(super) fn keys() -> Vec<Op> {
         delete(
             "/api/keys/{id}",
             "revokeApiKey",
-            "Revokes a key. Fine when it is revoked.",
+            "Revokes a key, and those that it made. Fine when it is revoked.",
         )
-        .may(Action::ReadKeys)
+        .may(Action::WriteKeys)
         .nothing(),
     ]
 }

@@ -4,6 +4,7 @@ use errand_access::Action;
 use errand_protocol::accounts::{
     AuditPage, CreateInvitation, InvitationList, InvitationMade, Member, MemberList, PatchMember,
 };
+use errand_protocol::groups::{Group, GroupDetail, GroupList, NameGroup, PutGroupMember};
 use errand_protocol::money::{Budget, BudgetList, NewBudget, PatchBudget, PriceList, UsageHistory, UsageReport};
 use errand_protocol::settings::SettingsPatch;
 use serde_json::json;
@@ -71,6 +72,7 @@ fn dimensions() -> serde_json::Value {
 
 pub(super) fn administration() -> Vec<Op> {
     let mut all = people();
+    all.extend(groups());
     all.extend(settings());
     all.push(audit());
     all
@@ -128,6 +130,51 @@ fn people() -> Vec<Op> {
     ]
 }
 
+fn groups() -> Vec<Op> {
+    vec![
+        get("/api/groups", "listGroups", "One's own groups; to admins all of them.")
+            .may(Action::ListGroups)
+            .answers::<GroupList>(200),
+        post("/api/groups", "createGroup", "Makes a group.")
+            .may(Action::WriteMembers)
+            .keyed()
+            .body::<NameGroup>()
+            .answers::<Group>(201)
+            .or(&[409]),
+        get("/api/groups/{id}", "getGroup", "A group, and who belongs to it.")
+            .may(Action::ReadGroup)
+            .answers::<GroupDetail>(200),
+        patch("/api/groups/{id}", "renameGroup", "Gives a group another name.")
+            .may(Action::WriteMembers)
+            .body::<NameGroup>()
+            .answers::<Group>(200)
+            .or(&[409]),
+        delete(
+            "/api/groups/{id}",
+            "removeGroup",
+            "Removes a group, with what was set for it.",
+        )
+        .may(Action::WriteMembers)
+        .nothing(),
+        put(
+            "/api/groups/{id}/members/{user}",
+            "putGroupMember",
+            "Takes a member of the org into a group, or makes something else of them.",
+        )
+        .may(Action::WriteGroupMembers)
+        .body::<PutGroupMember>()
+        .nothing()
+        .or(&[409]),
+        delete(
+            "/api/groups/{id}/members/{user}",
+            "removeGroupMember",
+            "Takes somebody out of a group. Fine when they are not in it.",
+        )
+        .may(Action::WriteGroupMembers)
+        .nothing(),
+    ]
+}
+
 fn settings() -> Vec<Op> {
     vec![
         get("/api/admin/settings", "getSettings", "What the org says.")
@@ -137,6 +184,21 @@ fn settings() -> Vec<Op> {
             .may(Action::WriteSettings)
             .body::<SettingsPatch>()
             .answers::<SettingsPatch>(200),
+        get(
+            "/api/admin/settings/groups/{id}",
+            "getSettingsOfGroup",
+            "What the org says of one group.",
+        )
+        .may(Action::ReadSettings)
+        .answers::<SettingsPatch>(200),
+        put(
+            "/api/admin/settings/groups/{id}",
+            "setSettingsOfGroup",
+            "Replaces what the org says of one group.",
+        )
+        .may(Action::WriteSettings)
+        .body::<SettingsPatch>()
+        .answers::<SettingsPatch>(200),
         get(
             "/api/admin/settings/users/{id}",
             "getSettingsOfUser",

@@ -245,7 +245,7 @@ pub(super) fn prompts() -> Vec<Op> {
 pub(super) fn sharing() -> Vec<Op> {
     vec![
         get("/api/sessions/{id}/shares", "listShares", "Its share links.")
-            .may(Action::ShareSession)
+            .may(Action::ManageSession)
             .answers::<ShareList>(200),
         write(
             post(
@@ -258,8 +258,12 @@ pub(super) fn sharing() -> Vec<Op> {
         .body::<CreateShare>()
         .answers::<ShareMade>(201),
         write(
-            delete("/api/sessions/{id}/shares/{shareId}", "removeShare", "Removes a link."),
-            Action::ShareSession,
+            delete(
+                "/api/sessions/{id}/shares/{shareId}",
+                "removeShare",
+                "Removes a link; who came by it alone is no guest any more.",
+            ),
+            Action::ManageSession,
         )
         .nothing(),
         write(
