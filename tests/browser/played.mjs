@@ -9,7 +9,8 @@ export const second = (n) => new Date(Date.now() + n * 1000).toISOString();
 export async function openPlayed(browser, client, { device = DESKTOP, scheme, session, path, answers = {}, onSocket = () => {} }) {
   const window = await openWindow(browser, device, scheme);
   const played = new StandIn();
-  Object.assign(played.answers, { [`/api/sessions/${session.id}`]: session }, answers);
+  const nothingSpent = { session: { calls: 0, estimated: 0, sandboxSeconds: 0, cost: 0, tokens: { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, reasoning: 0 } }, turns: [] };
+  Object.assign(played.answers, { [`/api/sessions/${session.id}`]: session, [`/api/sessions/${session.id}/usage`]: nothingSpent }, answers);
   await played.install(window.page, onSocket);
   await window.page.goto(`${client.origin}${path ?? `/sessions/${session.id}`}`);
   if (path === undefined) await window.find('session').waitFor();
