@@ -108,16 +108,16 @@ pub struct SettingsPatch {
 pub struct SandboxWish {
     /// Memory, MiB, 256 to 262144.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(range(min = 256, max = 262144)))]
+    #[cfg_attr(feature = "schema", schemars(range(min = 256, max = 262_144)))]
     pub memory_mib: Option<u32>,
     /// CPU, thousandths of a core, 100 to 64000.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(range(min = 100, max = 64000)))]
+    #[cfg_attr(feature = "schema", schemars(range(min = 100, max = 64_000)))]
     pub cpu_millis: Option<u32>,
     /// How long each may be up, minutes, 5 to 43200; then its turn is stopped, its work kept, and the next prompt gets
     /// another one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(range(min = 5, max = 43200)))]
+    #[cfg_attr(feature = "schema", schemars(range(min = 5, max = 43_200)))]
     pub minutes: Option<u32>,
 }
 
