@@ -7,11 +7,12 @@ mod commands;
 mod output;
 mod start;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-use errand_protocol::ids::TurnId;
-use errand_protocol::runner::{RunnerEvent, RunnerFrame, RunnerSetup};
+use errand_protocol::ids::{PartId, TurnId};
+use errand_protocol::runner::{RunnerEvent, RunnerFrame, RunnerSetup, SandboxEnvironment};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, mpsc, watch};
 
@@ -27,6 +28,7 @@ use crate::git::CheckedOut;
 use crate::ids;
 use crate::link::core::{Action, Exit, Greeting, Input, Link};
 use crate::link::socket::{self, Connection, Heard};
+use crate::mask::{Masks, Stream};
 use crate::snapshot::saver::{Engine, Report, Saver, Wish};
 use crate::snapshot::transfer::Transfer;
 use crate::spool::Spool;
@@ -41,7 +43,7 @@ const LONGEST: Duration = Duration::from_mins(1);
 /// What the tasks around the heart tell it.
 struct Inbox {
     heard: mpsc::Receiver<Heard>,
-    prepared: mpsc::Receiver<Result<Option<CheckedOut>, StartFailure>>,
+    prepared: mpsc::Receiver<Prepared>,
     news: mpsc::Receiver<EngineNews>,
     outcomes: mpsc::Receiver<Outcome>,
     reports: mpsc::Receiver<Report>,
@@ -52,9 +54,21 @@ struct Inbox {
 /// Where the tasks tell it.
 struct Outbox {
     heard: mpsc::Sender<Heard>,
-    prepared: mpsc::Sender<Result<Option<CheckedOut>, StartFailure>>,
+    prepared: mpsc::Sender<Prepared>,
     news: mpsc::Sender<EngineNews>,
     outcomes: mpsc::Sender<Outcome>,
+}
+
+/// How far the start is.
+enum Prepared {
+    /// What the repository's policy gives this sandbox is known, or cannot be had.
+    Given(Box<Result<SandboxEnvironment, String>>),
+    /// The workspace is there; with what is checked out in it when it was just made.
+    Filled(Result<Option<CheckedOut>, StartFailure>),
+    /// The set-up script has printed this.
+    Said(String),
+    /// The set-up script has run.
+    SetUp(Result<(), StartFailure>),
 }
 
 struct App {
@@ -67,6 +81,12 @@ struct App {
     dialled: u64,
     token: watch::Sender<String>,
     setup: Option<RunnerSetup>,
+    /// What the repository's policy gave.
+    given: SandboxEnvironment,
+    /// What is to be masked in all that is reported.
+    masks: watch::Sender<Masks>,
+    /// Open parts whose text comes in pieces.
+    masked: BTreeMap<PartId, Stream>,
     bridge: Option<Bridge>,
     http: reqwest::Client,
     tell: Outbox,
@@ -96,6 +116,7 @@ pub async fn run(config: Config) -> io::Result<Exit> {
     let (reports_in, reports) = mpsc::channel(INBOX);
     let (wishes, wanted) = mpsc::channel(INBOX);
     let running = watch::Sender::new(None);
+    let masks = watch::Sender::new(Masks::default());
     let token = watch::Sender::new(config.token.clone());
     let http = http_client(&config)?;
     if let Some(file) = config.egress.clone() {
@@ -107,6 +128,7 @@ pub async fn run(config: Config) -> io::Result<Exit> {
         transfer: Transfer::new(&config, http.clone(), token.subscribe()),
         engine: running.subscribe(),
         token: token.subscribe(),
+        masks: masks.subscribe(),
         reports: reports_in,
         index: Mutex::new(()),
     };
@@ -131,6 +153,9 @@ pub async fn run(config: Config) -> io::Result<Exit> {
         connection: None,
         dialled: 0,
         setup: None,
+        given: SandboxEnvironment::default(),
+        masks,
+        masked: BTreeMap::new(),
         bridge: None,
         tell: Outbox {
             heard: heard_in,

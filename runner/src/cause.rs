@@ -19,6 +19,21 @@ pub struct StartFailure {
 }
 
 impl StartFailure {
+    /// What the repository's policy gives could not be had.
+    pub fn environment(detail: &str) -> Self {
+        Self {
+            step: StartStep::Cloning,
+            cause: Cause::new(
+                "policy_unavailable",
+                format!(
+                    "What the repository's policy gives the sandbox could not be had: {}. Nothing was started without it.",
+                    plain(detail)
+                ),
+            ),
+            retryable: true,
+        }
+    }
+
     /// The work could not be brought back, and is not given up.
     pub fn restore(detail: &str) -> Self {
         Self {

@@ -94,6 +94,7 @@ impl Reported {
             | RunnerEvent::SnapshotSaved { .. }
             | RunnerEvent::SnapshotFailed { .. }
             | RunnerEvent::SnapshotRestored { .. }
+            | RunnerEvent::SetupOutput { .. }
             | RunnerEvent::EgressRefused(_)
             | RunnerEvent::EngineRestarted { .. } => {}
         }

@@ -27,6 +27,10 @@ pub struct State {
     pub cloned: bool,
     /// A clone began: what is in the workspace until `cloned` is ours to remove.
     pub cloning: bool,
+    /// The set-up script that was run in this workspace, as a fingerprint.
+    pub set_up: Option<u64>,
+    /// The environment that the engine was given, as a fingerprint.
+    pub given: Option<u64>,
     /// The engine's session.
     pub engine_session: Option<String>,
     /// The engine that was last started.

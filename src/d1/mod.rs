@@ -8,6 +8,8 @@ pub mod groups;
 pub mod identities;
 pub mod invitations;
 pub mod members;
+pub mod repositories;
+pub mod secrets;
 pub mod sessions;
 pub mod settings;
 pub mod users;

@@ -23,6 +23,8 @@ pub struct ApiError {
     pub details: Option<serde_json::Value>,
     /// For the log only.
     pub source: Option<String>,
+    /// The methods that the address knows, for the header `Allow` of a 405.
+    pub allow: Option<&'static str>,
 }
 
 impl ApiError {
@@ -33,6 +35,7 @@ impl ApiError {
             message: message.into(),
             details: None,
             source: None,
+            allow: None,
         }
     }
 
@@ -57,6 +60,14 @@ impl ApiError {
     /// 404: no such thing, or not the caller's.
     pub fn not_found(what: &str) -> Self {
         Self::new(ErrorCode::NotFound, format!("there is no such {what}"))
+    }
+
+    /// 405: the address knows these methods only.
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        let message = "this address does not know that method";
+        let mut error = Self::new(ErrorCode::MethodNotAllowed, message);
+        error.allow = Some(allow);
+        error
     }
 
     /// 413: over a limit of `errand_protocol::limits`.
@@ -97,8 +108,12 @@ impl ApiError {
     /// When the platform refuses to make a response.
     pub fn into_worker_response(self, request_id: &str) -> worker::Result<worker::Response> {
         self.log(request_id);
-        let status = self.code.status();
-        worker::Response::from_json(&self.into_body(request_id)).map(|response| response.with_status(status))
+        let (status, allow) = (self.code.status(), self.allow);
+        let response = worker::Response::from_json(&self.into_body(request_id))?.with_status(status);
+        if let Some(methods) = allow {
+            response.headers().set("allow", methods)?;
+        }
+        Ok(response)
     }
 
     /// As the router answers it.
@@ -134,7 +149,12 @@ impl ApiError {
                 }
             }),
         };
-        json_response(status, &body)
+        let mut response = json_response(status, &body);
+        if let Some(methods) = self.allow {
+            let methods = http::HeaderValue::from_static(methods);
+            response.headers_mut().insert(http::header::ALLOW, methods);
+        }
+        response
     }
 
     fn into_body(self, request_id: &str) -> ErrorBody {
@@ -183,6 +203,7 @@ impl From<ErrorDetail> for ApiError {
             message: detail.message,
             details: detail.details,
             source: None,
+            allow: None,
         }
     }
 }

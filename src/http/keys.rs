@@ -9,6 +9,7 @@ use errand_protocol::accounts::{ApiKey, ApiKeyList, ApiKeyMade, CreateApiKey};
 use errand_protocol::api::ErrorCode;
 use errand_protocol::ids::ApiKeyId;
 use http::{HeaderMap, StatusCode, Uri};
+use serde::Deserialize;
 
 use super::error::{ApiError, json_response};
 use super::idempotency::id_of_request;
@@ -30,14 +31,26 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// `GET /api/keys?all=`.
 #[worker::send]
 pub(super) async fn list(State(app): State<App>, actor: Actor, uri: Uri) -> Result<Response, ApiError> {
-    let all = uri
-        .query()
-        .is_some_and(|query| query.split('&').any(|pair| pair == "all=true"));
+    let all = wants_all(&uri)?;
     let action = if all { Action::AdministerKeys } else { Action::ReadKeys };
     allow::in_org(&actor, action)?;
     let of = (!all).then_some(&actor.person.id);
     let keys = api_keys::list(&app.config, &actor.org, of).await?;
     Ok(json_response(StatusCode::OK, &ApiKeyList { keys }))
+}
+
+fn wants_all(uri: &Uri) -> Result<bool, ApiError> {
+    #[derive(Deserialize)]
+    struct ListQuery {
+        all: Option<String>,
+    }
+    let query = axum::extract::Query::<ListQuery>::try_from_uri(uri);
+    let ListQuery { all } = query.map_err(|_| ApiError::bad_request("all can be said once"))?.0;
+    match all.as_deref() {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(ApiError::invalid("all", "all must be true or false")),
+    }
 }
 
 /// `POST /api/keys`.

@@ -73,7 +73,7 @@ async fn relay(app: &App, id: &str, request: Request) -> Result<Response, ApiErr
     let to = upstream::endpoint(known.dialect, path, parts.uri.query());
     let to = to.ok_or_else(|| ApiError::not_found("address"))?;
     if parts.method != http::Method::POST {
-        return Err(ApiError::new(ErrorCode::MethodNotAllowed, "only POST"));
+        return Err(ApiError::method_not_allowed("POST"));
     }
     let bytes = json::read(body, MAX_BYTES).await?;
     let (model, known) = wanted_model(app, provider, &to, &bytes)?;

@@ -4,6 +4,7 @@
 pub(crate) mod allow;
 pub(crate) mod audit;
 pub mod auth;
+mod environment;
 pub mod error;
 mod forward;
 mod groups;
@@ -18,8 +19,10 @@ mod money;
 mod oauth;
 #[cfg(test)]
 mod openapi;
+mod repositories;
 pub(crate) mod revoke;
 mod router;
+mod secrets;
 mod sessions;
 mod settings;
 mod sign_in;

@@ -6,7 +6,8 @@ use errand_protocol::api::ErrorCode;
 
 use super::error::ApiError;
 use super::{
-    App, audit, forward, groups, health, keys, llm, members, money, oauth, sessions, settings, sign_in, snapshots,
+    App, audit, environment, forward, groups, health, keys, llm, members, money, oauth, repositories, secrets,
+    sessions, settings, sign_in, snapshots,
 };
 
 /// All routes. Static files and the client's own addresses never reach the Worker; anything else is 404.
@@ -62,10 +63,19 @@ pub(super) fn router(app: App) -> Router {
         .route("/api/sessions", get(sessions::list).post(sessions::create))
         .route("/api/sessions/{id}", any(forward::to_session))
         .route("/api/sessions/{id}/snapshot", get(snapshots::last))
+        .route("/api/sessions/{id}/egress/allow", post(repositories::allow_host))
         .route("/api/sessions/{id}/{*rest}", any(forward::to_session))
         .route("/api/usage", get(money::usage))
         .route("/api/usage/history", get(money::history))
+        .route("/api/secrets", get(secrets::list_own))
+        .route("/api/secrets/{name}", put(secrets::put_own).delete(secrets::remove_own))
         // For those who answer for the org.
+        .route("/api/admin/repositories", get(repositories::get).put(repositories::put))
+        .route("/api/admin/secrets", get(secrets::list_of_org))
+        .route(
+            "/api/admin/secrets/{name}",
+            put(secrets::put_of_org).delete(secrets::remove_of_org),
+        )
         .route("/api/admin/budgets", get(money::budgets).post(money::make_budget))
         .route(
             "/api/admin/budgets/{id}",
@@ -78,6 +88,7 @@ pub(super) fn router(app: App) -> Router {
             "/runner/{id}/snapshots/{snapshot}",
             get(snapshots::get).put(snapshots::put),
         )
+        .route("/runner/{id}/environment", get(environment::get))
         .route("/llm/{provider}/{*path}", any(llm::proxy))
         .fallback(|| async { ApiError::not_found("address") })
         .method_not_allowed_fallback(|| async {

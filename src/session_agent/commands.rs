@@ -5,9 +5,9 @@ use errand_access::Actor;
 use errand_protocol::event::Event;
 use errand_protocol::ids::{Generation, OrgId, SessionId, SnapshotId, TurnId};
 use errand_protocol::sandbox::RepoSpec;
-use errand_protocol::session::{ForkOrigin, Session};
+use errand_protocol::session::{ForkOrigin, Person, Session};
 use errand_protocol::settings::SandboxWish;
-use errand_protocol::text::{ModelId, PromptText, Title};
+use errand_protocol::text::{ModelId, PromptText, RepoUrl, Title};
 use errand_session::fork::Fork;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,46 @@ pub struct LlmAccess {
     pub org: OrgId,
     /// Of its token.
     pub generation: Generation,
+}
+
+/// `environment-access` → [`EnvironmentSubject`]: whether the sandbox of this generation may have what its repository's
+/// policy gives it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvironmentAccess {
+    /// Of its token.
+    pub org: OrgId,
+    /// Of its token.
+    pub generation: Generation,
+}
+
+/// Answer of `environment-access`: on what a policy depends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvironmentSubject {
+    /// Whose session it is.
+    pub owner: Person,
+    /// What it works on.
+    pub repo: Option<RepoUrl>,
+}
+
+/// `egress-access` → [`EgressSubject`], to those who may change what the session's repository may reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EgressAccess {
+    /// Who asks.
+    pub actor: Actor,
+}
+
+/// Answer of `egress-access`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EgressSubject {
+    /// What it works on.
+    pub repo: Option<RepoUrl>,
+}
+
+/// `policy-changed` → `null`, once the session's sandbox goes by the policy that the database has now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyChanged {
+    /// Whose policy; that of another org is none of this session's.
+    pub org: OrgId,
 }
 
 /// `last-snapshot` → [`SnapshotRef`], to those who may take the work away.

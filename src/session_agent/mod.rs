@@ -20,6 +20,7 @@ mod fork;
 mod forked;
 mod llm;
 mod pacer;
+mod policy;
 mod reads;
 mod remote;
 mod revocation;

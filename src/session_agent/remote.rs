@@ -36,11 +36,21 @@ impl Agent {
         });
     }
 
-    async fn provider_outcome(&self, call: &SandboxCall) -> Result<SandboxStatus, SandboxError> {
+    async fn provider_outcome(self: &Rc<Self>, call: &SandboxCall) -> Result<SandboxStatus, SandboxError> {
         if matches!(call, SandboxCall::Ensure { .. }) {
             self.admitted().await?;
         }
-        let (method, path, body) = self.provider_request(call).map_err(|e| transient(&e.message))?;
+        // Read before a sandbox is made, whatever it takes: none is made without it.
+        let egress = match call {
+            SandboxCall::Ensure { .. } => Some(self.egress_policy().await.map_err(|error| {
+                log::warn!("policy: {}", error.source.unwrap_or(error.message));
+                transient("The repository's policy cannot be read.")
+            })?),
+            SandboxCall::Inspect { .. } | SandboxCall::Suspend { .. } | SandboxCall::Delete { .. } => None,
+        };
+        let made_with = egress.clone();
+        let request = self.provider_request(call, egress.unwrap_or_default());
+        let (method, path, body) = request.map_err(|e| transient(&e.message))?;
         let config = self.config().map_err(|e| transient(&e.message))?;
         let answer = sandbox_host::call(config, method, &path, &body, PROVIDER_LIMIT).await;
         let answer = answer.map_err(|error| {
@@ -51,6 +61,9 @@ impl Agent {
             return Ok(gone(name_of(call)));
         }
         if (200..300).contains(&answer.status) {
+            if let Some(policy) = made_with {
+                self.look_again(policy);
+            }
             return json::read(&answer.body).map_err(|_| transient("The sandbox host answered nonsense."));
         }
         Err(json::read::<SandboxErrorBody>(&answer.body).map_or_else(
@@ -73,7 +86,11 @@ impl Agent {
         })
     }
 
-    fn provider_request(&self, call: &SandboxCall) -> Result<(Method, String, Vec<u8>), ApiError> {
+    fn provider_request(
+        &self,
+        call: &SandboxCall,
+        egress: EgressPolicy,
+    ) -> Result<(Method, String, Vec<u8>), ApiError> {
         let path = format!("/v1/sandboxes/{}", name_of(call));
         Ok(match call {
             SandboxCall::Ensure {
@@ -99,7 +116,7 @@ impl Agent {
                     env,
                     labels,
                     limits,
-                    egress: EgressPolicy::default(),
+                    egress,
                 };
                 (Method::Put, path, serde_json::to_vec(&spec)?)
             }

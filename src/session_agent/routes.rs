@@ -4,13 +4,12 @@
 use std::rc::Rc;
 
 use errand_access::Actor;
-use errand_protocol::api::ErrorCode;
 use errand_protocol::viewer::Command;
 use worker::{Method, Request, Response};
 
 use super::access::action_of;
 use super::writes::Write;
-use super::{Agent, create, fork, forked, llm, reads, shares, snapshots};
+use super::{Agent, create, fork, forked, llm, policy, reads, shares, snapshots};
 use crate::http::error::ApiError;
 use crate::http::idempotency;
 use crate::http::json::parse_json;
@@ -28,6 +27,9 @@ pub(super) async fn serve(agent: &Rc<Agent>, mut request: Request) -> Answer {
         ["access-changed"] => agent.access_changed(&rpc::read_command(&mut request).await?),
         ["snapshot-access"] => snapshots::access(agent, &rpc::read_command(&mut request).await?),
         ["llm-access"] => llm::access(agent, &rpc::read_command(&mut request).await?),
+        ["environment-access"] => policy::environment_access(agent, &rpc::read_command(&mut request).await?),
+        ["egress-access"] => policy::egress_access(agent, &rpc::read_command(&mut request).await?),
+        ["policy-changed"] => policy::changed(agent, &rpc::read_command(&mut request).await?).await,
         ["last-snapshot"] => snapshots::last(agent, &rpc::read_command(&mut request).await?),
         ["fork-find"] => forked::find(agent, rpc::read_command(&mut request).await?),
         ["fork-begin"] => forked::begin(agent, rpc::read_command(&mut request).await?).await,
@@ -118,15 +120,15 @@ async fn change(
 
 /// No such address, or not with that method.
 fn unknown(rest: &[&str]) -> ApiError {
-    match rest {
-        []
-        | [
-            "ws" | "events" | "transcript" | "startup" | "prompts" | "abort" | "retry" | "pause" | "resume" | "archive"
-            | "restore" | "fork" | "shares" | "join",
-        ]
-        | ["prompts" | "interactions" | "shares", _] => {
-            ApiError::new(ErrorCode::MethodNotAllowed, "this address does not know that method")
-        }
-        _ => ApiError::not_found("address"),
-    }
+    let methods = match rest {
+        [] => "GET, PATCH, DELETE",
+        ["ws" | "events" | "transcript" | "startup"] => "GET",
+        ["shares"] => "GET, POST",
+        ["prompts" | "abort" | "retry" | "pause" | "resume" | "archive" | "restore" | "fork" | "join"]
+        | ["interactions", _] => "POST",
+        ["prompts", _] => "PATCH, DELETE",
+        ["shares", _] => "DELETE",
+        _ => return ApiError::not_found("address"),
+    };
+    ApiError::method_not_allowed(methods)
 }

@@ -80,6 +80,14 @@ pub struct TypicalCommand {
     pub resumed: bool,
 }
 
+/// `at-work` → `Vec<SessionId>`: sessions that have a sandbox, or are about to, and work on a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AtWorkCommand {
+    /// Its [`RepoUrl::key`].
+    pub repo: String,
+}
+
 /// `changes` → [`ChangePage`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

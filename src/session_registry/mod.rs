@@ -25,8 +25,8 @@ use serde::Serialize;
 use worker::{DurableObject, Env, Request, Response, State, durable_object, wasm_bindgen};
 
 use self::commands::{
-    ChangedCommand, ChangesCommand, ListCommand, Listening, RecentReposCommand, SampleCommand, SubscribeCommand,
-    Subscribed, TypicalCommand,
+    AtWorkCommand, ChangedCommand, ChangesCommand, ListCommand, Listening, RecentReposCommand, SampleCommand,
+    SubscribeCommand, Subscribed, TypicalCommand,
 };
 use self::cursor::Cursor;
 use crate::config::Config;
@@ -108,6 +108,10 @@ impl SessionRegistry {
             "/typical" => {
                 let TypicalCommand { repo, resumed } = rpc::read_command(request).await?;
                 write(&starts::typical(&starts::store::last(sql, &repo, resumed)?))
+            }
+            "/at-work" => {
+                let AtWorkCommand { repo } = rpc::read_command(request).await?;
+                write(&store::at_work(sql, &repo)?)
             }
             "/changes" => {
                 let ChangesCommand { owner, after } = rpc::read_command(request).await?;

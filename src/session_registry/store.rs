@@ -9,7 +9,7 @@
 
 use errand_protocol::access::Visibility;
 use errand_protocol::api::RepoInfo;
-use errand_protocol::ids::UserId;
+use errand_protocol::ids::{SessionId, UserId};
 use errand_protocol::session::Session;
 use errand_protocol::text::RepoUrl;
 use errand_session::sql::{Row, Sql, SqlError, Value, int, json, text};
@@ -161,6 +161,25 @@ pub(super) fn apply(sql: &impl Sql, session: &Session) -> Result<Applied, SqlErr
         )?;
         Ok(Applied { rev, changed: true })
     })
+}
+
+/// Sessions that do not rest and work on the repository with this key, in any way to write its address.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn at_work(sql: &impl Sql, repo: &str) -> Result<Vec<SessionId>, SqlError> {
+    let rows = sql.exec(
+        "SELECT id, repo_url FROM sessions WHERE archived = 0 AND repo_url IS NOT NULL
+            AND json_extract(summary, '$.phase') NOT IN ('idle', 'paused', 'error', 'terminated')",
+        &[],
+    )?;
+    let mut found = Vec::new();
+    for row in &rows {
+        let url: Option<RepoUrl> = text(row, 1)?.parse().ok();
+        let id: Option<SessionId> = text(row, 0)?.parse().ok();
+        found.extend(id.filter(|_| url.is_some_and(|url| url.key() == repo)));
+    }
+    Ok(found)
 }
 
 /// One page of the list. Summaries are stored as the JSON that goes out, so they are passed on as they are.

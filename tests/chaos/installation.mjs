@@ -40,6 +40,7 @@ export const TIMINGS = {
 /** Processes of a sandbox by their command lines. */
 export const IN_SANDBOX = {
   keeper: /errand-host __keep/,
+  egress: /errand-host __egress/,
   namespace: /^\S*bwrap /,
   runner: /^\S*errand-runner/,
   engine: /opencode\S* serve/,

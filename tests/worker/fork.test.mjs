@@ -150,7 +150,7 @@ test('what nobody goes on with is removed after a while, and its id is free agai
     const key = `${org}/sessions/${id}/snapshots/snp_1`;
     await FILES.put(key, 'copied work');
     const origin = { sessionId: newSessionId(), turnId: 'trn_1' };
-    assert.equal((await tell('fork-begin', { actor: { person: ada.user, org }, origin })).status, 200);
+    assert.equal((await tell('fork-begin', { actor: { person: ada.user, org, role: 'owner', credential: { kind: 'sign_in', id: 'sgn_1' } }, origin })).status, 200);
     assert.equal((await ada.api('/api/sessions', { method: 'POST', body: { id } })).status, 409);
     await until(async () => (await ada.api('/api/sessions', { method: 'POST', body: { id, prompt: 'x' } })).status === 201, 'the id to be free');
     assert.equal(await FILES.head(key), null);
@@ -176,7 +176,7 @@ test('a fork that was left half made is nobody’s session, and is made whole by
   const { session, first, second, snapshot } = await twoTurns();
   const id = newSessionId();
   const { SESSION_AGENT } = await worker.env();
-  const actor = { person: me.user, org: (await (await me.api('/api/auth/me')).json()).org.id };
+  const actor = { person: me.user, org: (await (await me.api('/api/auth/me')).json()).org.id, role: 'owner', credential: { kind: 'sign_in', id: 'sgn_1' } };
   const origin = { sessionId: session, turnId: first };
   const tell = (command, body) => SESSION_AGENT.get(SESSION_AGENT.idFromName(id)).fetch(`https://do/${command}`, { method: 'POST', body: JSON.stringify(body) });
   const [event] = (await eventsOf(session)).filter(({ type }) => type === 'prompt.queued');

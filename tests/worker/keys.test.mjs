@@ -245,6 +245,9 @@ describe('a key', () => {
     await assertError(await colleague.api('/api/keys?all=true'), 403, 'forbidden');
     await assertError(await colleague.api(`/api/keys/${key.apiKey.id}`, { method: 'DELETE' }), 404, 'not_found');
     assert.ok((await ids(admin, '?all=true')).includes(key.apiKey.id));
+    for (const [query, status, code] of [['all=yes', 422, 'invalid'], ['all=true&all=true', 400, 'bad_request']]) {
+      await assertError(await admin.api(`/api/keys?${query}`), status, code);
+    }
     assert.equal(await status(admin.api(`/api/keys/${key.apiKey.id}`, { method: 'DELETE' })), 204);
     await assertError(await key.api('/api/sessions'), 401, 'unauthenticated');
   });

@@ -29,6 +29,7 @@ export const CELLS = {
   work: cells('       401  404      404    404    403   403   ok    403    ok     ok     403      404       401'),
   oversee: cells('    401  404      404    404    ok    ok    ok    403    403    ok     403      404       401'),
   own: cells('        401  404      404    404    403   403   ok    403    403    ok     403      404       401'),
+  answers: cells('    401  404      404    404    ok    ok    403   403    403    ok     403      404       401'),
   join: cells('       401  404      ok     ok     ok    ok    ok    ok     ok     404    404      404       401'),
   // Of an org: a stranger may do it in their own.
   everybody: cells('  401  ok       ok     ok     ok    ok    ok    ok     ok     ok     ok       ok        401'),
@@ -36,6 +37,7 @@ export const CELLS = {
   looks: cells('      401  ok       ok     ok     ok    ok    ok    ok     ok     ok     403      403       401'),
   lists: cells('      401  ok       ok     ok     ok    ok    ok    ok     ok     ok     403      ok        401'),
   works: cells('      401  ok       403    ok     ok    ok    ok    ok     ok     ok     403      403       401'),
+  worksInPerson: cells('401 ok      403    ok     ok    ok    ok    ok     ok     403    403      403       401'),
   administers: cells('401  ok       403    403    ok    ok    403   403    403    ok     403      403       401'),
   // Of a group of the org to which only the looker (as a member) and the helper (as its admin) belong.
   inGroup: cells('    401  404      404    404    ok    ok    404   ok     ok     ok     403      403       401'),
@@ -49,6 +51,7 @@ export const CELLS = {
 const BUDGET = { dimension: 'org', period: 'month', limit: 1_000_000_000 };
 const GROUP = { ids: { id: 'group' } };
 const MADE = (body) => ({ body, ids: { id: 'session' } });
+const SECRET = { body: { value: 'some value' }, ids: { name: 'NAME' } };
 const SANDBOX = { ids: { id: 'session' } };
 
 export const ROUTES = [
@@ -99,6 +102,15 @@ export const ROUTES = [
   ['PUT', '/api/admin/settings/users/{id}', 'administers', 'admin:write', { body: {} }],
   ['GET', '/api/admin/audit', 'administers', 'admin:read'],
 
+  ['GET', '/api/secrets', 'worksInPerson'],
+  ['PUT', '/api/secrets/{name}', 'worksInPerson', null, SECRET],
+  ['DELETE', '/api/secrets/{name}', 'worksInPerson', null, { ids: SECRET.ids }],
+  ['GET', '/api/admin/secrets', 'administers', 'admin:write'],
+  ['PUT', '/api/admin/secrets/{name}', 'administers', 'admin:write', SECRET],
+  ['DELETE', '/api/admin/secrets/{name}', 'administers', 'admin:write', { ids: SECRET.ids }],
+  ['GET', '/api/admin/repositories', 'administers', 'admin:read'],
+  ['PUT', '/api/admin/repositories', 'administers', 'admin:write', { body: { url: '/srv/policy' } }],
+
   ['GET', '/api/repos', 'lists', 'sessions:read'],
   ['GET', '/api/events', 'looks', 'sessions:read'],
   ['GET', '/api/events/ws', 'looks', 'sessions:read'],
@@ -133,6 +145,7 @@ export const ROUTES = [
   ['PATCH', '/api/sessions/{id}', 'oversee', 'sessions:write', MADE({ title: 'Other' })],
   ['POST', '/api/sessions/{id}/archive', 'oversee', 'sessions:write', MADE()],
   ['POST', '/api/sessions/{id}/restore', 'oversee', 'sessions:write', MADE()],
+  ['POST', '/api/sessions/{id}/egress/allow', 'answers', 'admin:write', MADE({ host: 'a.example' })],
   ['POST', '/api/sessions/{id}/shares', 'own', 'sessions:write', MADE({ role: 'viewer' })],
   ['DELETE', '/api/sessions/{id}/shares/{id}', 'oversee', 'sessions:write', MADE()],
   ['POST', '/api/sessions/{id}/join', 'join', null, { body: { code: 'code' }, ids: { id: 'open' } }],
@@ -140,6 +153,7 @@ export const ROUTES = [
   ['GET', '/runner/{id}', 'sandbox', null, SANDBOX],
   ['GET', '/runner/{id}/snapshots/{snapshot}', 'sandbox', null, SANDBOX],
   ['PUT', '/runner/{id}/snapshots/{snapshot}', 'sandbox', null, { ...SANDBOX, body: { a: 'snapshot' } }],
+  ['GET', '/runner/{id}/environment', 'sandbox', null, SANDBOX],
   ['ANY', '/llm/{provider}/{*path}', 'sandbox', null, { path: '/llm/demo/v1/chat/completions', method: 'POST', body: { model: 'scripted', messages: [] } }],
 
   // Last: it ends the session of the rows before.

@@ -43,3 +43,16 @@ test('0006 keeps API keys, and the old Worker can still write them', () => {
   insert('key_2');
   assert.deepEqual(db.prepare('SELECT id, made_by FROM api_keys ORDER BY id').all().map((row) => ({ ...row })), [{ id: 'key_1', made_by: null }, { id: 'key_2', made_by: null }]);
 });
+
+test('0004 adds repositories and secrets beside what there is', () => {
+  const { db, apply } = databaseAt('0004');
+  db.exec("INSERT INTO users VALUES ('usr_1', 'ada', 'Ada', 'ada@x.invalid', 1)");
+  db.exec("INSERT INTO orgs VALUES ('org_1', 'ada', 1)");
+  apply('0004_secrets.sql');
+  db.exec("INSERT INTO repositories VALUES ('org_1', 'git.example/a/b', 'https://git.example/a/b', '{}', NULL, '[]', 1, 1, 'usr_1')");
+  const secret = (scope) => db.exec(`INSERT INTO secrets VALUES ('org_1', '${scope}', 'org_1', 'A', 's1.x', 1, 'usr_1')`);
+  secret('org');
+  assert.throws(() => secret('org'), /UNIQUE/);
+  assert.throws(() => secret('world'), /CHECK/);
+  assert.equal(db.prepare('SELECT count(*) AS n FROM users').get().n, 1);
+});

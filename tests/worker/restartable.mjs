@@ -29,6 +29,8 @@ export async function startRestartable({ vars = {} } = {}) {
   return {
     ...client,
     start: () => program.start(),
+    /** What it has printed since it was first started. */
+    output: () => program.output,
     async kill() {
       client.hangUp();
       await program.end('SIGKILL');

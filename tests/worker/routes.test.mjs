@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 
-import { assertError, json, models, startServer, startWorker } from './harness.mjs';
+import { assertError, json, MODEL, models, startServer, startWorker } from './harness.mjs';
 
 let worker;
 let host;
@@ -91,6 +91,24 @@ test('an address that does not exist is a JSON 404 under every prefix of the Wor
 test('a method that an address does not know is a JSON 405', async () => {
   for (const [method, path] of [['DELETE', '/api/auth/me'], ['PUT', '/api/sessions'], ['POST', '/health'], ['GET', '/auth/logout'], ['POST', '/runner/ses_1'], ['PROPFIND', '/api/config']]) {
     await assertError(await worker.fetch(path, { method }), 405, 'method_not_allowed');
+  }
+});
+
+test('a 405 says which methods there are', async () => {
+  const { api } = await worker.signIn();
+  const { id } = await (await api('/api/sessions', { method: 'POST', body: { model: MODEL } })).json();
+  for (const [method, path, methods] of [
+    ['POST', '/health', 'GET,HEAD'],
+    ['PUT', '/api/keys', 'GET,HEAD,POST'],
+    ['PUT', `/api/sessions/${id}`, 'GET, PATCH, DELETE'],
+    ['GET', `/api/sessions/${id}/abort`, 'POST'],
+    ['POST', `/api/sessions/${id}/transcript`, 'GET'],
+    ['GET', `/api/sessions/${id}/prompts/prm_1`, 'PATCH, DELETE'],
+    ['PUT', `/api/sessions/${id}/shares`, 'GET, POST'],
+  ]) {
+    const answer = await api(path, { method });
+    assert.equal(answer.headers.get('allow'), methods, `${method} ${path}`);
+    await assertError(answer, 405, 'method_not_allowed');
   }
 });
 

@@ -113,7 +113,15 @@ generation: Generation,
 /**
  * What, and what is done about it.
  */
-cause: Cause, } | { "type": "sandbox.egress_refused", 
+cause: Cause, } | { "type": "sandbox.setup_output", 
+/**
+ * Which sandbox.
+ */
+generation: Generation, 
+/**
+ * A piece.
+ */
+text: string, } | { "type": "sandbox.egress_refused", 
 /**
  * The name, or the address when it was used instead of a name.
  */

@@ -21,6 +21,8 @@ pub enum Action {
     EndSession,
     /// Change who sees it.
     ShareSession,
+    /// Let its repository's sandboxes reach one more host.
+    AllowEgress,
     /// Open or change its pull request.
     OpenPull,
     /// Be its sandbox: the runner's link, snapshots, the LLM and git proxies.
@@ -132,7 +134,7 @@ pub(crate) struct Needs {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::ReadSession,
         Self::DownloadWork,
         Self::ForkSession,
@@ -140,6 +142,7 @@ impl Action {
         Self::ManageSession,
         Self::EndSession,
         Self::ShareSession,
+        Self::AllowEgress,
         Self::OpenPull,
         Self::ActAsSandbox,
         Self::ListSessions,
@@ -209,6 +212,7 @@ impl Action {
             Self::ManageSession => (About::Session(St::Overseer), R::Member, B::Scope(S::SessionsWrite)),
             Self::EndSession => (About::Session(St::Overseer), R::Member, B::Scope(S::SessionsWrite)),
             Self::ShareSession => (About::Session(St::Owner), R::Member, B::Scope(S::SessionsWrite)),
+            Self::AllowEgress => (About::Session(St::Overseer), R::Admin, B::Scope(S::AdminWrite)),
             Self::OpenPull => (About::Session(St::Participant), R::Member, B::Scope(S::PullsWrite)),
             Self::ActAsSandbox => (About::OwnSandbox, R::Viewer, B::Person),
             Self::ListSessions | Self::ListenToFeed => (About::Org, R::Viewer, B::Scope(S::SessionsRead)),

@@ -136,6 +136,7 @@ impl World {
             | A::ManageSession
             | A::EndSession
             | A::ShareSession
+            | A::AllowEgress
             | A::OpenPull
             | A::ActAsSandbox => None,
             A::ReadGroup | A::WriteGroupMembers => Some(self.group(Some(GroupRole::Member))),
@@ -216,6 +217,7 @@ fn a_private_session_is_its_owners_and_admins_may_look_and_end_it() {
         ...+++-+-.++ ManageSession
         ...+++-+-.++ EndSession
         ...--+-+-.+- ShareSession
+        ...++----.-+ AllowEgress
         ...--+-+-.+- OpenPull
         ............ ActAsSandbox
     ",
@@ -245,6 +247,7 @@ fn a_session_of_the_org_is_worked_on_by_its_members_and_seen_by_its_viewers() {
         .--+++-+-.++ ManageSession
         .--+++-+-.++ EndSession
         .----+-+-.+- ShareSession
+        .--++----.-+ AllowEgress
         .-++++-+-.++ OpenPull
         ............ ActAsSandbox
     ",

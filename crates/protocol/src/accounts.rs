@@ -168,6 +168,7 @@ pub struct CreateInvitation {
     pub email: Option<Label>,
     /// For how many days, 1 to 30; otherwise 7.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 30)))]
     pub days: Option<u8>,
 }
 
@@ -252,6 +253,7 @@ pub struct CreateApiKey {
     pub repo: Option<RepoUrl>,
     /// For how many days, 1 to 366; otherwise until it is revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 366)))]
     pub days: Option<u16>,
 }
 

@@ -125,6 +125,7 @@ pub struct ErrorDetail {
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct DevSignIn {
     /// 1–39 characters of `[a-z0-9-]`.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[a-z0-9-]{1,39}$")))]
     pub login: String,
 }
 

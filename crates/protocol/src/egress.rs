@@ -14,6 +14,8 @@ pub const MAX_HOST_BYTES: usize = 253;
 /// are, whatever the policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mode", rename_all = "snake_case", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub enum EgressPolicy {
     /// The public internet.
     #[default]
@@ -26,15 +28,15 @@ pub enum EgressPolicy {
 }
 
 impl EgressPolicy {
-    /// Whether everything that `other` allows is allowed by this one as well.
-    pub fn covers(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Open, _) => true,
-            (Self::Allowlist { .. }, Self::Open) => false,
-            (Self::Allowlist { hosts }, Self::Allowlist { hosts: others }) => {
-                others.iter().all(|other| hosts.iter().any(|host| host.covers(other)))
-            }
+    /// This policy with one more host; `None` when it allows it already.
+    pub fn with(&self, host: HostRule) -> Option<Self> {
+        let Self::Allowlist { hosts } = self else { return None };
+        if hosts.iter().any(|known| known.covers(&host)) {
+            return None;
         }
+        let mut hosts = hosts.clone();
+        hosts.push(host);
+        Some(Self::Allowlist { hosts })
     }
 }
 
@@ -42,6 +44,8 @@ impl EgressPolicy {
 /// itself), `github.com:22`. Without a port, 80 and 443.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(with = "String"))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, type = "string"))]
 pub struct HostRule {
     /// The name in lower case, without `*.`.
     name: String,

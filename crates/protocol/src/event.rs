@@ -99,6 +99,14 @@ pub enum EventBody {
         /// What, and what is done about it.
         cause: Cause,
     },
+    /// What the repository's set-up script printed; pieces follow each other without anything between them.
+    #[serde(rename = "sandbox.setup_output")]
+    SandboxSetupOutput {
+        /// Which sandbox.
+        generation: Generation,
+        /// A piece.
+        text: String,
+    },
     /// The sandbox was not let through to a host. Told once for each host and port, and at most some times a minute.
     #[serde(rename = "sandbox.egress_refused")]
     SandboxEgressRefused {

@@ -2,7 +2,7 @@
 //!
 //! Owns: ids, timestamps, words of [`access`], the session's vocabulary ([`session`], [`transcript`], [`interaction`],
 //! [`startup`]), its log ([`event`]), the frames of the two WebSockets ([`viewer`], [`runner`]), the sandbox contract
-//! ([`sandbox`], [`egress`]), the REST bodies ([`api`]), money ([`money`]), the live feed ([`bus`]), close codes and size limits.
+//! ([`sandbox`], [`egress`]), the REST bodies ([`api`]), repositories' policies and secrets ([`repository`]), money ([`money`]), the live feed ([`bus`]), close codes and size limits.
 //!
 //! Does not: decide anything. No I/O, no clock, no randomness, no rule of the domain beyond "is this value well
 //! formed". Types are parsed once, at the edge, into values that cannot be malformed (`try_from`).
@@ -23,6 +23,7 @@ pub mod ids;
 pub mod interaction;
 pub mod limits;
 pub mod money;
+pub mod repository;
 pub mod runner;
 pub mod sandbox;
 pub mod session;

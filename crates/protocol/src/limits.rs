@@ -18,6 +18,10 @@ pub const MAX_CLIENT_FRAME_BYTES: usize = 1024 * 1024;
 pub const MAX_RUNNER_FRAME_BYTES: usize = 1_500_000;
 /// Largest tool input, output or diff that a runner puts into one part, in bytes; longer ones keep head and tail.
 pub const MAX_PART_FIELD_BYTES: usize = 256 * 1024;
+/// Output of a set-up script in one event, in bytes.
+pub const MAX_SETUP_PIECE_BYTES: usize = 8 * 1024;
+/// Output of a set-up script that is told, in bytes; what comes after that is counted only.
+pub const MAX_SETUP_OUTPUT_BYTES: usize = 256 * 1024;
 /// Events in one page of the log, at most.
 pub const MAX_EVENT_PAGE: u32 = 500;
 /// Events that a viewer gets when it attaches without a position.

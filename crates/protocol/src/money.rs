@@ -91,6 +91,7 @@ pub struct Price {
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct PriceList {
     /// In any order.
+    #[cfg_attr(feature = "schema", schemars(length(max = 500)))]
     pub prices: Vec<Price>,
 }
 
@@ -164,6 +165,7 @@ pub struct NewBudget {
     pub dimension: Dimension,
     /// Of which one; absent: of each one by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 2048)))]
     pub subject: Option<String>,
     /// For how long.
     pub period: Period,

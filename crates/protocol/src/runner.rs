@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::egress::EgressRefusal;
 use crate::ids::{Generation, InteractionId, MessageId, PartId, PromptId, SessionId, SnapshotId, SpoolId, TurnId};
 use crate::interaction::{Answer, Ask};
+use crate::repository::{SecretName, SecretValue, SetupScript};
 use crate::sandbox::RepoSpec;
 use crate::session::{Cause, FileChange, StartStep, Todo, TurnOutcome, Usage};
 use crate::text::{Branch, ModelId, PromptText};
@@ -271,6 +272,12 @@ pub enum RunnerEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         loss: Option<String>,
     },
+    /// What the repository's set-up script printed, piece by piece; secrets are masked.
+    #[serde(rename = "setup.output")]
+    SetupOutput {
+        /// A piece, at most [`crate::limits::MAX_SETUP_PIECE_BYTES`].
+        text: String,
+    },
     /// The sandbox was not let through to a host.
     #[serde(rename = "egress.refused")]
     EgressRefused(EgressRefusal),
@@ -447,6 +454,20 @@ pub struct GitAuthor {
     pub name: String,
     /// Address.
     pub email: String,
+}
+
+/// Answer of `GET /runner/:sessionId/environment`, to the sandbox token: what the repository's policy gives this sandbox.
+/// It is the agent's to see, but for nobody who only reads the session.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SandboxEnvironment {
+    /// What to run in a new workspace before the agent starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup: Option<SetupScript>,
+    /// Environment variables of that script and of the agent.
+    #[serde(default)]
+    pub secrets: BTreeMap<SecretName, SecretValue>,
 }
 
 /// The sandbox's only credential (DESIGN §4). `Debug` does not print it.

@@ -9,7 +9,7 @@
 //! | `GET /v1/sandboxes?label=k=v` | → 200 [`SandboxList`] |
 //! | `POST /v1/sandboxes/{name}/suspend` | stops its processes, keeps workspace and state for a later `resume` → 200 [`SandboxStatus`]; unknown → state `gone` |
 //! | `DELETE /v1/sandboxes/{name}` | → 204, also when absent |
-//! | `PUT /v1/sandboxes/{name}/egress` | [`EgressPolicy`], which must allow all that the present one allows → 200 [`SandboxStatus`]; unknown → state `gone` |
+//! | `PUT /v1/sandboxes/{name}/egress` | [`EgressPolicy`]: what it may reach from now on; connections that are open stay → 200 [`SandboxStatus`]; unknown → state `gone` |
 //! | `POST /v1/sandboxes/{name}/extend` | → `unsupported` where sandboxes do not expire |
 //! | `GET /v1/health` | → 200 [`HostHealth`] (unsigned) |
 

@@ -46,9 +46,11 @@ pub struct CreateShare {
     pub role: Role,
     /// For how many days, 1 to 30; otherwise 7.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 30)))]
     pub days: Option<u8>,
     /// How many people may redeem it, 1 to 1000; otherwise 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1000)))]
     pub max_uses: Option<u32>,
 }
 

@@ -273,11 +273,62 @@ impl RepoUrl {
         path.starts_with('/').then_some(path)
     }
 
+    /// The same text for all the ways to write one repository's address: what an org says of it must hold for each.
+    /// Scheme, letter case of a web address, default ports, `.git`, slashes, dots and escapes that mean nothing are left out.
+    pub fn key(&self) -> String {
+        if let Some(path) = self.local_path() {
+            return key_of_path(path);
+        }
+        let rest = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
+        let rest = rest.split(['?', '#']).next().unwrap_or_default();
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let host = host
+            .strip_suffix(":443")
+            .or_else(|| host.strip_suffix(":80"))
+            .unwrap_or(host);
+        let path = key_of_path(&unescaped(path));
+        format!("{}{path}", host.trim_end_matches('.')).to_lowercase()
+    }
+
     /// The last part of the address without `.git`, for titles and lists.
     pub fn short_name(&self) -> &str {
         let name = self.0.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
         name.strip_suffix(".git").unwrap_or(name)
     }
+}
+
+fn key_of_path(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split(['/', '\\']) {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    let mut key: String = parts.iter().flat_map(|part| ["/", part]).collect();
+    while let Some(shorter) = key.strip_suffix("/.git").or_else(|| key.strip_suffix(".git")) {
+        let length = shorter.len();
+        key.truncate(length);
+    }
+    key
+}
+
+/// `%41` is another way to write `A`. What is no escape stays, and so does what is not UTF-8 afterwards.
+fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digit = |at: usize| after.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+        if let (b'%', Some(high), Some(low)) = (first, digit(0), digit(1)) {
+            bytes.push(u8::try_from(high * 16 + low).unwrap_or_default());
+            rest = after.get(2..).unwrap_or_default();
+        } else {
+            bytes.push(*first);
+            rest = after;
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 
 impl ModelId {
@@ -328,6 +379,29 @@ mod tests {
             assert!(bad.parse::<RepoUrl>().is_err(), "{bad}");
         }
         assert_eq!("https://h/a/calc.git/".parse::<RepoUrl>().unwrap().short_name(), "calc");
+    }
+
+    #[test]
+    fn all_ways_to_write_an_address_have_one_key() {
+        let key = |url: &str| url.parse::<RepoUrl>().unwrap().key();
+        for other in [
+            "https://github.com/Acme/Calc",
+            "https://github.com/acme/calc/",
+            "https://GitHub.com./acme/calc.git",
+            "http://github.com:80/acme//calc.git/",
+            "https://github.com:443/acme/./calc",
+            "https://github.com/acme/x/../calc",
+            "https://github.com/acme/c%61lc",
+            "https://github.com/acme%2Fcalc",
+            "https://github.com/acme/calc?x=1#y",
+        ] {
+            assert_eq!(key(other), "github.com/acme/calc", "{other}");
+        }
+        assert_eq!(key("file:///srv/Repo/.git"), "/srv/Repo");
+        assert_eq!(key("/srv//Repo.git/"), "/srv/Repo");
+        assert_ne!(key("/srv/repo"), key("/srv/Repo"), "a disk tells them apart");
+        assert_ne!(key("https://github.com:8443/a/b"), key("https://github.com/a/b"));
+        assert_ne!(key("https://a.example/b/c"), key("https://b.example/b/c"));
     }
 
     #[test]

@@ -113,6 +113,7 @@ impl Survey {
             | EventBody::SandboxReady { .. }
             | EventBody::SandboxTrouble { .. }
             | EventBody::SandboxEgressRefused { .. }
+            | EventBody::SandboxSetupOutput { .. }
             | EventBody::SandboxSnapshot { .. }
             | EventBody::GitCloned { .. } => false,
         }

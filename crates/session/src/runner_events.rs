@@ -3,6 +3,7 @@
 use errand_protocol::egress::{EgressRefusal, MAX_HOST_BYTES};
 use errand_protocol::event::EventBody;
 use errand_protocol::ids::TurnId;
+use errand_protocol::limits::MAX_SETUP_PIECE_BYTES;
 use errand_protocol::runner::{AgentFrame, RunnerEvent};
 use errand_protocol::session::Cause;
 use errand_protocol::text::Title;
@@ -48,6 +49,7 @@ impl Step<'_, '_> {
                 if self.inherited() => {}
             RunnerEvent::Step { step } => self.start_step(step),
             RunnerEvent::Cloned { branch, commit } => self.log(EventBody::GitCloned { branch, commit }),
+            RunnerEvent::SetupOutput { text } => self.setup_output(text),
             RunnerEvent::EgressRefused(refusal) => self.egress_refused(refusal),
             RunnerEvent::Ready { engine } => self.engine_ready(engine),
             RunnerEvent::StartFailed {
@@ -204,9 +206,17 @@ impl Step<'_, '_> {
             | RunnerEvent::SnapshotSaved { .. }
             | RunnerEvent::SnapshotFailed { .. }
             | RunnerEvent::SnapshotRestored { .. }
+            | RunnerEvent::SetupOutput { .. }
             | RunnerEvent::EgressRefused(_)
             | RunnerEvent::EngineRestarted { .. } => {}
         }
+    }
+
+    /// Pieces have a limit; a runner that is not what it should be might not keep to it.
+    fn setup_output(&mut self, mut text: String) {
+        text.truncate(text.floor_char_boundary(MAX_SETUP_PIECE_BYTES));
+        let generation = self.s.core.generation;
+        self.log(EventBody::SandboxSetupOutput { generation, text });
     }
 
     /// The host of a sandbox tells names within their limit; a runner that is not what it should be might not.

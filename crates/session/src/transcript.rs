@@ -76,6 +76,7 @@ impl Fold {
             | EventBody::SandboxReady { .. }
             | EventBody::SandboxTrouble { .. }
             | EventBody::SandboxEgressRefused { .. }
+            | EventBody::SandboxSetupOutput { .. }
             | EventBody::SandboxSnapshot { .. }
             | EventBody::PromptMoved { .. }
             | EventBody::GitCloned { .. }

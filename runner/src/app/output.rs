@@ -2,12 +2,14 @@
 
 use std::io;
 
+use errand_protocol::ids::PartId;
 use errand_protocol::runner::{RunnerEvent, RunnerFrame};
 use errand_protocol::transcript::{Part, PartBody};
 
 use super::App;
 use crate::bridge::mapper::Output;
 use crate::clock;
+use crate::mask::{Masks, Stream};
 use crate::snapshot::saver::Wish;
 use crate::streams;
 
@@ -16,20 +18,40 @@ impl App {
         for output in outputs {
             match output {
                 Output::Event(event) => self.report(event),
-                Output::Append(part, text) => self.streams.append(&part, &text),
+                Output::Append(part, text) => {
+                    let shown = self.masked(&part, |masks, stream| stream.feed(masks, &text));
+                    self.streams.append(&part, &shown.unwrap_or(text));
+                }
                 Output::Set(part, text) => {
+                    let shown = self.masked(&part, |masks, stream| stream.set(masks, &text));
                     let written = self.spool.last();
+                    let text = shown.unwrap_or(text);
                     self.streams.follow(&part, &text, written, streams::TOOL_EVERY);
                 }
-                Output::Lost(part) => self.streams.close(&part),
+                Output::Lost(part) => self.close_part(&part),
             }
         }
+    }
+
+    /// What can be shown of an open part's text; `None` when there is nothing to look for.
+    fn masked(&mut self, part: &PartId, show: impl FnOnce(&Masks, &mut Stream) -> String) -> Option<String> {
+        let masks = self.masks.borrow();
+        if masks.is_empty() {
+            return None;
+        }
+        Some(show(&masks, self.masked.entry(part.clone()).or_default()))
+    }
+
+    fn close_part(&mut self, part: &PartId) {
+        self.streams.close(part);
+        self.masked.remove(part);
     }
 
     pub(super) fn report(&mut self, event: RunnerEvent) {
         if self.leaving() {
             return;
         }
+        let event = self.masks.borrow().event(event);
         let mut opened = None;
         if let RunnerEvent::PartStarted { part, .. } = &event
             && self.spool.reported().open_part(&part.id).is_none()
@@ -45,7 +67,8 @@ impl App {
         }
         | RunnerEvent::PartRemoved { part_id: id, .. } = &event
         {
-            self.streams.close(id);
+            let id = id.clone();
+            self.close_part(&id);
         }
         let mut over = None;
         if let RunnerEvent::TurnFinished { turn_id, .. } = &event {

@@ -1,19 +1,25 @@
-//! The start: the workspace is prepared once, while the relay and the engine come up.
+//! The start: what the policy gives is asked for; then the workspace is prepared once, while the relay and the engine come
+//! up; then the set-up script runs; then the engine is given the workspace.
 
 use std::collections::BTreeSet;
 use std::io;
 
-use errand_protocol::runner::{RunnerEvent, RunnerSetup};
+use errand_protocol::repository::SetupScript;
+use errand_protocol::runner::{RunnerEvent, RunnerSetup, SandboxEnvironment};
 use errand_protocol::session::StartStep;
 
-use super::App;
+use tokio::sync::mpsc;
+
+use super::{App, Prepared};
 use crate::bridge::driver::Bridge;
 use crate::cause::{StartFailure, plain};
 use crate::config::Config;
 use crate::engine::settings;
 use crate::engine::supervisor::{Supervisor, Workspace};
+use crate::environment;
 use crate::git::{self, CheckedOut};
 use crate::relay::{self, Relay};
+use crate::setup::Setup;
 use crate::snapshot::restore::{self, Outcome};
 use crate::snapshot::transfer::Transfer;
 use crate::state::{ConversationNote, StateFile};
@@ -86,7 +92,7 @@ impl Preparation {
 }
 
 impl App {
-    /// The first welcome: the workspace is prepared while the engine starts.
+    /// The first welcome: what the repository's policy gives is asked for, then all begins.
     pub(super) fn begin(&mut self, setup: RunnerSetup) {
         self.bridge = Some(Bridge::new(
             self.config.clone(),
@@ -95,52 +101,117 @@ impl App {
             self.working_on(),
             self.tell.outcomes.clone(),
         ));
+        if !self.state.get().cloned {
+            self.report(RunnerEvent::Step {
+                step: StartStep::Cloning,
+            });
+        }
+        self.setup = Some(setup);
+        let (config, http, token) = (self.config.clone(), self.http.clone(), self.token.subscribe());
+        let done = self.tell.prepared.clone();
+        tokio::spawn(async move {
+            let given = environment::ask(&config, &http, &token).await;
+            let _ = done.send(Prepared::Given(Box::new(given))).await;
+        });
+    }
+
+    pub(super) fn prepared(&mut self, prepared: Prepared) -> io::Result<()> {
+        match prepared {
+            Prepared::Given(given) => match *given {
+                Ok(given) => self.given(given),
+                Err(said) => self.start_failed(StartFailure::environment(&said)),
+            },
+            Prepared::Filled(Ok(checked_out)) => {
+                if let Some(CheckedOut { branch, commit }) = checked_out {
+                    self.report(RunnerEvent::Cloned { branch, commit });
+                }
+                self.set_up();
+            }
+            Prepared::Said(text) => self.report(RunnerEvent::SetupOutput { text }),
+            Prepared::SetUp(Ok(())) => {
+                let script = self.script();
+                let noted = self.state.update(|state| state.set_up = script.map(|(_, print)| print));
+                if let Err(error) = noted {
+                    tracing::error!(%error, "the set-up could not be noted");
+                }
+                self.workspace_ready();
+            }
+            Prepared::Filled(Err(failure)) | Prepared::SetUp(Err(failure)) => self.start_failed(failure),
+        }
+        self.settle()
+    }
+
+    /// What the policy gives is known: the workspace is prepared while the engine starts.
+    fn given(&mut self, given: SandboxEnvironment) {
+        let Some(setup) = self.setup.clone() else { return };
+        self.masks.send_replace(environment::masks(&given));
+        self.given = given;
+        if let Err(error) = self.start_engine(&setup) {
+            return self.start_failed(StartFailure::engine(&error.to_string()));
+        }
         let noted = self.state.get();
         let work = Preparation {
             config: self.config.clone(),
             state: self.state.clone(),
             transfer: Transfer::new(&self.config, self.http.clone(), self.token.subscribe()),
-            setup: setup.clone(),
+            setup,
         };
         let done = self.tell.prepared.clone();
-        if !noted.cloned {
-            self.report(RunnerEvent::Step {
-                step: StartStep::Cloning,
-            });
-        }
-        if let Err(error) = self.start_engine(&setup) {
-            let StartFailure { step, cause, retryable } = StartFailure::engine(&error.to_string());
-            self.report(RunnerEvent::StartFailed { step, cause, retryable });
-            return;
-        }
-        self.setup = Some(setup);
         tokio::spawn(async move {
-            let prepared = if noted.cloned {
+            let filled = if noted.cloned {
                 Ok(None)
             } else {
                 work.run(noted.cloning).await.map(Some)
             };
-            let _ = done.send(prepared).await;
+            let _ = done.send(Prepared::Filled(filled)).await;
         });
     }
 
-    pub(super) fn prepared(&mut self, prepared: Result<Option<CheckedOut>, StartFailure>) -> io::Result<()> {
-        match prepared {
-            Ok(checked_out) => {
-                if let Some(CheckedOut { branch, commit }) = checked_out {
-                    self.report(RunnerEvent::Cloned { branch, commit });
+    /// The set-up script and its fingerprint.
+    fn script(&self) -> Option<(SetupScript, u64)> {
+        let script = self.given.setup.clone()?;
+        let print = environment::fingerprint(&[(script.as_str().to_owned(), String::new())]);
+        Some((script, print))
+    }
+
+    /// Runs the set-up script unless this workspace was set up by it before.
+    fn set_up(&mut self) {
+        let set_up = self.state.get().set_up;
+        let Some((script, _)) = self.script().filter(|(_, print)| set_up != Some(*print)) else {
+            return self.workspace_ready();
+        };
+        self.report(RunnerEvent::Step { step: StartStep::Setup });
+        let (output, mut said) = mpsc::channel(1);
+        let setup = Setup::new(
+            self.config.clone(),
+            script,
+            environment::variables(&self.given),
+            self.masks.borrow().clone(),
+            output,
+        );
+        let done = self.tell.prepared.clone();
+        // By one way, so that its last words come before its end.
+        tokio::spawn(async move {
+            let pass_on = async {
+                while let Some(text) = said.recv().await {
+                    let _ = done.send(Prepared::Said(text)).await;
                 }
-                self.report(RunnerEvent::Step {
-                    step: StartStep::Engine,
-                });
-                self.workspace.send_replace(Workspace::Ready);
-            }
-            Err(StartFailure { step, cause, retryable }) => {
-                self.workspace.send_replace(Workspace::Failed);
-                self.report(RunnerEvent::StartFailed { step, cause, retryable });
-            }
-        }
-        self.settle()
+            };
+            let (ran, ()) = tokio::join!(setup.run(), pass_on);
+            let _ = done.send(Prepared::SetUp(ran)).await;
+        });
+    }
+
+    fn workspace_ready(&mut self) {
+        self.report(RunnerEvent::Step {
+            step: StartStep::Engine,
+        });
+        self.workspace.send_replace(Workspace::Ready);
+    }
+
+    fn start_failed(&mut self, StartFailure { step, cause, retryable }: StartFailure) {
+        self.workspace.send_replace(Workspace::Failed);
+        self.report(RunnerEvent::StartFailed { step, cause, retryable });
     }
 
     /// The engine's process starts at once; it is given the workspace when that is ready.
@@ -148,8 +219,14 @@ impl App {
         std::fs::create_dir_all(&self.config.workspace)?;
         let noted = self.state.get().relay;
         let (listener, relay) = relay::open(noted.clone())?;
-        let may_adopt = noted.as_ref() == Some(&relay);
-        self.state.update(|state| state.relay = Some(relay.clone()))?;
+        let variables = environment::variables(&self.given);
+        let given = Some(environment::fingerprint(&variables));
+        // One that was given other secrets goes on with those, and prints what is not known here.
+        let may_adopt = noted.as_ref() == Some(&relay) && self.state.get().given == given;
+        self.state.update(|state| {
+            state.relay = Some(relay.clone());
+            state.given = given;
+        })?;
         let paths: BTreeSet<_> = setup.providers.values().map(|provider| provider.path.clone()).collect();
         let serve = Relay {
             http: self.http.clone(),
@@ -160,6 +237,7 @@ impl App {
         let supervisor = Supervisor {
             config: self.config.clone(),
             content: settings::content(setup, &relay),
+            given: variables,
             title: setup.title.clone(),
             state: self.state.clone(),
             http: self.http.clone(),

@@ -30,6 +30,7 @@ const POLL: Duration = Duration::from_millis(10);
 pub async fn start(
     config: &Config,
     content: &Value,
+    given: &[(String, String)],
     remember: impl Fn(&EngineNote) -> io::Result<()>,
 ) -> io::Result<(EngineNote, Child)> {
     settings::lay_out(config)?;
@@ -47,6 +48,7 @@ pub async fn start(
         .arg(port.to_string())
         .current_dir(&config.workspace)
         .env_clear()
+        .envs(given.iter().map(|(name, value)| (name, value)))
         .envs(settings::environment(config, content, &note))
         .stdin(Stdio::null())
         .stderr(output.try_clone()?)

@@ -2,7 +2,7 @@
 //!
 //! The environment is the set that was proven to start and work without any network but the model
 //! (`ARCHITECTURE.md`, "The engine"). The model's address is the runner's relay on the loopback, its key opens only
-//! that relay: nothing here is worth stealing.
+//! that relay: nothing here is worth stealing. What is, the repository's policy gave to the agent on purpose.
 
 use std::path::Path;
 
@@ -65,7 +65,7 @@ fn provider_entry(name: &str, provider: &ProviderSetup, relay: &RelayNote) -> Va
     })
 }
 
-/// The engine's environment; it gets nothing else.
+/// The engine's own environment; besides this it gets the secrets of the repository's policy, and nothing else.
 pub fn environment(config: &Config, content: &Value, note: &EngineNote) -> Vec<(&'static str, String)> {
     let dir = |name: &str| config.state.join(name).display().to_string();
     let on = || "1".to_owned();

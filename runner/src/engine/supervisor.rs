@@ -64,6 +64,8 @@ pub struct Supervisor {
     pub config: Config,
     /// The engine's configuration.
     pub content: Value,
+    /// Secrets that the repository's policy gives to the agent, as environment variables.
+    pub given: Vec<(String, String)>,
     /// Title that a person chose.
     pub title: Option<String>,
     /// The runner's notes.
@@ -141,7 +143,7 @@ impl Supervisor {
             process::end(&note);
         }
         let remember = |note: &EngineNote| self.state.update(|state| state.engine = Some(note.clone()));
-        let (note, child) = process::start(&self.config, &self.content, remember).await?;
+        let (note, child) = process::start(&self.config, &self.content, &self.given, remember).await?;
         Ok(Running {
             note,
             child: Some(child),

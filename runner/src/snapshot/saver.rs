@@ -21,6 +21,7 @@ use crate::cause;
 use crate::config::Config;
 use crate::engine::api::Api;
 use crate::ids;
+use crate::mask::Masks;
 use crate::state::{Saved, StateFile};
 
 /// Turns whose files are kept, at most.
@@ -69,6 +70,8 @@ pub struct Saver {
     pub engine: watch::Receiver<Option<Engine>>,
     /// The token, so that it is in no snapshot.
     pub token: watch::Receiver<String>,
+    /// What the repository's policy gave to the agent, so that it is in none either.
+    pub masks: watch::Receiver<Masks>,
     /// Where reports go.
     pub reports: mpsc::Sender<Report>,
     /// One git command at a time changes the shadow's index.
@@ -267,6 +270,7 @@ impl Saver {
                 let mut secrets = vec![self.token.borrow().clone()];
                 secrets.extend(notes.engine.map(|engine| engine.password));
                 secrets.extend(notes.relay.map(|relay| relay.key));
+                secrets.extend_from_slice(self.masks.borrow().needles());
                 conversation::save(&engine.api, &engine.root, dir, &secrets)
                     .await
                     .map_err(|error| error.to_string())

@@ -57,6 +57,10 @@ pub struct Log {
     /// Statuses that the next downloads are answered with.
     pub get_statuses: VecDeque<u16>,
     pub uploads: usize,
+    /// What the repository's policy gives, as JSON.
+    pub environment: String,
+    /// Statuses that the next questions for it are answered with.
+    pub environment_statuses: VecDeque<u16>,
     /// The last request to the model that was not for a title.
     pub llm_body: String,
     connection: Option<mpsc::UnboundedSender<Out>>,
@@ -110,6 +114,8 @@ impl Agent {
             put_statuses: VecDeque::new(),
             get_statuses: VecDeque::new(),
             uploads: 0,
+            environment: "{}".to_owned(),
+            environment_statuses: VecDeque::new(),
             llm_body: String::new(),
             connection: None,
         }));
@@ -236,6 +242,9 @@ impl Server {
         if let Some(id) = path.strip_prefix(&format!("{own}/snapshots/")) {
             return self.snapshot(id.to_owned(), &bearer, request).await;
         }
+        if path == format!("{own}/environment") {
+            return self.environment(&bearer);
+        }
         if path != own {
             return text(StatusCode::NOT_FOUND, "no such path");
         }
@@ -265,6 +274,15 @@ impl Server {
             derive_accept_key(key.as_bytes()).parse().unwrap(),
         );
         response
+    }
+
+    fn environment(&self, bearer: &str) -> Response<Body> {
+        let mut log = self.log.lock().unwrap();
+        if bearer != log.token {
+            return text(StatusCode::UNAUTHORIZED, "not the token");
+        }
+        let status = log.environment_statuses.pop_front().unwrap_or(200);
+        text(StatusCode::from_u16(status).unwrap(), &log.environment)
     }
 
     async fn snapshot(&self, id: String, bearer: &str, request: Request<Incoming>) -> Response<Body> {

@@ -12,6 +12,7 @@
 #![allow(unreachable_pub, reason = "a test program exports nothing")]
 
 mod agent;
+mod policy;
 mod pressure;
 mod snapshots;
 mod steer;

@@ -11,7 +11,7 @@ use errand_protocol::sandbox::{
 use crate::dirs::{self, Record, SandboxDir};
 use crate::egress::settings::Origin;
 
-/// Tokens are made anew for each call, so they do not make another spec; nor does a policy that was widened meanwhile.
+/// Tokens are made anew for each call, so they do not make another spec; nor does a policy that was changed meanwhile.
 pub(crate) fn same_or_conflict(
     dir: &SandboxDir,
     record: &Record,
@@ -23,8 +23,8 @@ pub(crate) fn same_or_conflict(
         spec.egress = EgressPolicy::default();
         spec
     };
-    let widened = || dir.egress().is_some_and(|settings| settings.policy == spec.egress);
-    let same_egress = record.spec.egress == spec.egress || widened();
+    let changed = || dir.egress().is_some_and(|settings| settings.policy == spec.egress);
+    let same_egress = record.spec.egress == spec.egress || changed();
     if dir.deleting() {
         return Err(disk(&io::Error::other(format!(
             "{} is still being removed",
@@ -70,15 +70,6 @@ pub(crate) fn control_planes(spec: &SandboxSpec, told: &[Origin]) -> Result<Vec<
     Err(invalid(&format!(
         "{url} is none of the control planes that this host was told (--control-plane)"
     )))
-}
-
-/// The policy of a sandbox that lives is widened, and never narrowed: what runs in it relies on it.
-pub(crate) fn check_wider(policy: &EgressPolicy, present: &EgressPolicy) -> Result<(), SandboxError> {
-    if policy.covers(present) {
-        return Ok(());
-    }
-    let message = "what a sandbox may reach can only be widened while it lives";
-    Err(refusal(SandboxErrorKind::Conflict, message))
 }
 
 /// A name that can be a directory's.

@@ -10,7 +10,7 @@
 //! | `exit.json` | how it ended; never removed, so a sandbox never starts twice |
 //! | `successor` | the sandbox that took the files over |
 //! | `deleting` | removal was asked for and goes on after a restart |
-//! | `egress.json` | what the sandbox's proxy goes by; rewritten when the policy is widened |
+//! | `egress.json` | what the sandbox's proxy goes by; rewritten when the policy is changed |
 //! | `egress/refused.jsonl` | what was refused; the sandbox sees it read-only |
 //! | `runner.log`, `runner.log.1` | the runner's output, bounded |
 //! | `workspace`, `state`, `tmp`, `home`, `etc` | the sandbox's own files |

@@ -14,9 +14,7 @@ use errand_protocol::sandbox::{
 use errand_protocol::time::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use crate::checks::{
-    check_egress, check_name, check_spec, check_wider, control_planes, disk, invalid, same_or_conflict,
-};
+use crate::checks::{check_egress, check_name, check_spec, control_planes, disk, invalid, same_or_conflict};
 use crate::dirs::{self, Exit, Record, SandboxDir};
 use crate::egress::settings::{Origin, Published, Settings};
 use crate::isolation::Platform;
@@ -258,8 +256,8 @@ impl Host {
         result.map_err(|error| disk(&error))
     }
 
-    /// Lets a sandbox reach more than before; counts for connections from then on.
-    pub async fn widen(self: &Arc<Self>, name: &str, policy: EgressPolicy) -> Result<SandboxStatus, SandboxError> {
+    /// Changes what a sandbox may reach; counts for connections from then on.
+    pub async fn set_egress(self: &Arc<Self>, name: &str, policy: EgressPolicy) -> Result<SandboxStatus, SandboxError> {
         check_name(name)?;
         check_egress(&policy, self.config.platform.egress())?;
         let one = self.lock_of(name);
@@ -267,7 +265,6 @@ impl Host {
         let dir = SandboxDir::new(&self.config.state, name);
         // Without a network of its own it has all that it could be given.
         if let Some(mut settings) = dir.egress() {
-            check_wider(&policy, &settings.policy)?;
             settings.policy = policy;
             dir.set_egress(&settings).map_err(|error| disk(&error))?;
         }

@@ -33,7 +33,7 @@ pub fn router(host: Arc<Host>, verifier: Verifier) -> Router {
         .route("/v1/sandboxes", get(list))
         .route("/v1/sandboxes/{name}", get(inspect).put(ensure).delete(delete))
         .route("/v1/sandboxes/{name}/suspend", post(suspend))
-        .route("/v1/sandboxes/{name}/egress", put(widen))
+        .route("/v1/sandboxes/{name}/egress", put(set_egress))
         .route("/v1/sandboxes/{name}/extend", post(extend))
         .fallback(|| async { failure(StatusCode::NOT_FOUND, invalid("there is no such call")) })
         .method_not_allowed_fallback(|| async {
@@ -126,12 +126,12 @@ async fn suspend(State(host): State<Arc<Host>>, Path(name): Path<String>) -> Res
     answer(StatusCode::OK, host.suspend(&name).await)
 }
 
-async fn widen(State(host): State<Arc<Host>>, Path(name): Path<String>, body: Bytes) -> Response {
+async fn set_egress(State(host): State<Arc<Host>>, Path(name): Path<String>, body: Bytes) -> Response {
     let policy: EgressPolicy = match serde_json::from_slice(&body) {
         Ok(policy) => policy,
         Err(error) => return error_response(invalid(&format!("the policy cannot be read: {error}"))),
     };
-    answer(StatusCode::OK, host.widen(&name, policy).await)
+    answer(StatusCode::OK, host.set_egress(&name, policy).await)
 }
 
 async fn extend() -> Response {

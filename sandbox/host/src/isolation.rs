@@ -111,6 +111,7 @@ fn own_network(bubblewrap: &Path) -> Result<(), String> {
 fn isolated_true(command: &mut Command) -> Result<(), String> {
     let output = command
         .args(launch::namespace_arguments())
+        .args(launch::proc_mounts())
         .args(launch::system_mounts(Path::new("/")))
         .arg("true")
         .env_clear()

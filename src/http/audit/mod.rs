@@ -32,6 +32,8 @@ struct Who {
     address: Option<String>,
     /// Instead of method and address.
     action: Option<&'static str>,
+    /// What it is about, when the address does not say so.
+    target: Option<String>,
 }
 
 impl Slot {
@@ -45,11 +47,19 @@ impl Slot {
         self.put(actor, address, Some("sign-in"));
     }
 
+    /// The request is about this, which its address does not say. Nothing secret.
+    pub(super) fn about(&self, target: &str) {
+        if let Some(who) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            who.target = Some(target.chars().take(MAX_TARGET).collect());
+        }
+    }
+
     fn put(&self, actor: &Actor, address: Option<String>, action: Option<&'static str>) {
         let who = Who {
             actor: actor.clone(),
             address,
             action,
+            target: None,
         };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(who);
     }
@@ -69,7 +79,7 @@ impl Slot {
             user_name: who.actor.person.name,
             credential: who.actor.credential.id().as_str().to_owned(),
             action: who.action.map_or(action, str::to_owned),
-            target,
+            target: who.target.unwrap_or(target),
             outcome: outcome(status),
             address: who.address,
             request_id: request_id.to_owned(),

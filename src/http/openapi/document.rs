@@ -8,6 +8,7 @@ use errand_protocol::ids::{
     ApiKeyId, BudgetId, GroupId, InteractionId, InvitationId, PromptId, SessionId, ShareId, SignInId, SnapshotId,
     UserId,
 };
+use errand_protocol::repository::SecretName;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
@@ -52,7 +53,7 @@ fn info() -> Value {
         "license": { "name": "MIT", "identifier": "MIT" },
         "description": "JSON in camelCase, times by RFC 3339. Errors are `{\"error\": {code, message, details?, requestId}}` with a \
             closed set of codes. What one may not see is 404. Fields that are not there are left out of answers; \
-            unknown fields of requests are refused. Answers of later versions may have more fields, and lists of \
+            unknown fields of requests are refused. Whole numbers are written without a fraction. Answers of later versions may have more fields, and lists of \
             events more types: skip what you do not know. Every answer has the header `x-request-id`. A request that a \
             browser authenticates by its cookie may change something only from Errand's own pages. Requests with an \
             API key are counted: `RateLimit-*` say what is left, 429 has `Retry-After`.",
@@ -181,6 +182,7 @@ fn id_after(word: &str) -> Option<(SchemaOf, &'static str)> {
         "sign-ins" => (of::<SignInId>, "Which sign-in."),
         "members" | "users" => (of::<UserId>, "Which person."),
         "invitations" => (of::<InvitationId>, "Which invitation."),
+        "secrets" => (of::<SecretName>, "Its name."),
         "groups" => (of::<GroupId>, "Which group."),
         "budgets" => (of::<BudgetId>, "Which budget."),
         "llm" | "{provider}" => return None,

@@ -65,6 +65,7 @@ impl Schemas {
         }
         correct(document, &rename);
         let mut given = Value::Object(given);
+        bounds(&mut given);
         texts(&mut given, "description", &|text| Some(plain(text)));
         document["components"]["schemas"] = given;
     }
@@ -112,6 +113,25 @@ fn texts(value: &mut Value, key: &str, change: &impl Fn(&str) -> Option<String>)
         for inner in values {
             texts(inner, key, change);
         }
+    }
+}
+
+/// Says how large whole numbers can be where the generator says only of which kind they are.
+fn bounds(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            let most = match map.get("format").and_then(Value::as_str) {
+                Some("uint32") => Some(u64::from(u32::MAX)),
+                Some("uint64") => Some(u64::MAX),
+                Some(_) | None => None,
+            };
+            if let Some(most) = most {
+                map.entry("maximum").or_insert(most.into());
+            }
+            map.values_mut().for_each(bounds);
+        }
+        Value::Array(values) => values.iter_mut().for_each(bounds),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

@@ -1,5 +1,5 @@
 //! What the proxy of one sandbox goes by, and what it decides from that. Pure; the file is `egress.json` in the
-//! sandbox's directory, read anew for each connection, so that a policy that is widened counts at once.
+//! sandbox's directory, read anew for each connection, so that a policy that is changed counts at once.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;

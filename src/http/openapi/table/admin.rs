@@ -28,7 +28,7 @@ pub(super) fn usage() -> Vec<Op> {
         )
         .may(Action::ReadUsage)
         .query("dimension", dimensions(), "By what; otherwise `user`.")
-        .query("subject", text(2048), "Of which one; otherwise oneself.")
+        .query("subject", text(), "Of which one; otherwise oneself.")
         .query("days", whole(1, 366), "How many days back; otherwise 30.")
         .answers::<UsageHistory>(200),
         get("/api/admin/budgets", "listBudgets", "The org's budgets.")
@@ -231,10 +231,10 @@ fn audit() -> Op {
         json!({ "type": "string", "pattern": "^[A-Za-z0-9]{26}$" }),
         "What the page before gave; of a CSV in the header `x-next-cursor`.",
     )
-    .query("user", text(2048), "By whom: an id.")
-    .query("action", text(2048), "What, as entries say it.")
-    .query("target", text(2048), "Of what: an id.")
-    .query("outcome", text(2048), "How it ended, as entries say it.")
+    .query("user", text(), "By whom: an id.")
+    .query("action", text(), "What, as entries say it.")
+    .query("target", text(), "Of what: an id.")
+    .query("outcome", text(), "How it ended, as entries say it.")
     .query("from", time(), "From when on.")
     .query("to", time(), "Until when.")
     .query("format", word(&["json", "csv"]), "As what; otherwise `json`.")

@@ -4,6 +4,7 @@
 mod accounts;
 mod admin;
 mod open;
+mod repositories;
 mod sandboxes;
 mod sessions;
 
@@ -22,6 +23,7 @@ pub(super) fn groups() -> Vec<(&'static str, Vec<Op>)> {
         ("One session", sessions::one_session()),
         ("Its prompts", sessions::prompts()),
         ("Sharing it", sessions::sharing()),
+        ("Repositories and secrets", repositories::repositories()),
         ("Usage", admin::usage()),
         ("Administration", admin::administration()),
         ("Sandboxes", sandboxes::sandboxes()),
@@ -33,9 +35,9 @@ fn whole(least: u64, most: u64) -> Value {
     json!({ "type": "integer", "minimum": least, "maximum": most })
 }
 
-/// A text of at most so many characters.
-fn text(most: u64) -> Value {
-    json!({ "type": "string", "maxLength": most })
+/// Any text.
+fn text() -> Value {
+    json!({ "type": "string" })
 }
 
 /// One of these words.

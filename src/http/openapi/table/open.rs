@@ -54,8 +54,8 @@ pub(super) fn signing_in() -> Vec<Op> {
 }
 
 fn to_provider(op: Op) -> Op {
-    op.query("return", text(512), "Where to go afterwards: a path of Errand's own.")
-        .query("invitation", text(200), "The code of an invitation.")
+    op.query("return", text(), "Where to go afterwards: a path of Errand's own.")
+        .query("invitation", text(), "The code of an invitation.")
         .gives(303, "On to the provider.", Vec::new())
         .header("location", "Where to.")
         .or(&[404])
@@ -63,9 +63,9 @@ fn to_provider(op: Op) -> Op {
 
 /// Browsers get errors as pages.
 fn from_provider(op: Op) -> Op {
-    op.query("state", text(2048), "As it was sent to the provider.")
-        .query("code", text(2048), "What the provider gave.")
-        .query("error", text(2048), "Why it gave none.")
+    op.query("state", text(), "As it was sent to the provider.")
+        .query("code", text(), "What the provider gave.")
+        .query("error", text(), "Why it gave none.")
         .gives(303, "Signed in, and on to where one came from.", Vec::new())
         .header("location", "Where to.")
         .header("set-cookie", "The sign-in.")

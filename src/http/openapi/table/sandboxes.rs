@@ -1,5 +1,7 @@
 //! What sandboxes ask, with their token.
 
+use errand_protocol::runner::SandboxEnvironment;
+
 use super::super::op::{Content, Op, get, post, put};
 
 pub(super) fn sandboxes() -> Vec<Op> {
@@ -29,6 +31,14 @@ pub(super) fn sandboxes() -> Vec<Op> {
         .upload("application/gzip")
         .nothing()
         .or(&[409, 503]),
+        get(
+            "/runner/{id}/environment",
+            "getEnvironment",
+            "What the repository's policy gives the sandbox: a set-up script, secrets.",
+        )
+        .sandbox()
+        .answers::<SandboxEnvironment>(200)
+        .or(&[409]),
         post(
             "/llm/{provider}/{path}",
             "callModel",

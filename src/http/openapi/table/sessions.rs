@@ -28,7 +28,7 @@ pub(super) fn sessions() -> Vec<Op> {
             100,
             "How many; otherwise 50.",
         )
-        .query("q", text(2000), "Words in their titles or repositories.")
+        .query("q", text(), "Words in their titles or repositories.")
         .query(
             "archived",
             word(&["true", "false"]),
