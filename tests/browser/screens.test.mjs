@@ -74,6 +74,14 @@ const greetStarting = (socket) => {
 };
 const ERROR = resting({ phase: 'error', activity: 'error', cause: LOST, queue: 1 });
 
+const NOTICE = { budget: 'bdg_1', what: 'The budget of each person for a day', limit: 5_000_000, spent: 4_990_000, until: second(40_000) };
+const BUDGET_ASK = { id: 'int_b', turnId: 'trn_none', openedAt: second(-9), deadline: second(40_000), kind: 'budget', notice: NOTICE };
+const BUDGET_EVENTS = [
+  { seq: 41, at: second(-20), type: 'budget.reached', notice: NOTICE },
+  { seq: 42, at: second(-9), type: 'interaction.opened', interaction: BUDGET_ASK },
+];
+const RESTS = resting({ headSeq: 42, phase: 'paused', activity: 'awaiting_input', budget: 'used_up' });
+const SPENT = { session: { calls: 9, estimated: 0, sandboxSeconds: 700, cost: 4_990_000, tokens: { input: 1, output: 1, cacheRead: 0, cacheWrite: 0, reasoning: 0 } }, turns: [] };
 const REFUSED = [
   { seq: 29, at: second(-3), type: 'sandbox.egress_refused', host: 'registry.npmjs.org', port: 443, reason: 'not_allowed' },
   { seq: 30, at: second(-2), type: 'sandbox.egress_refused', host: '169.254.169.254', port: 80, reason: 'private' },
@@ -308,6 +316,15 @@ const SCREENS = {
     ...page('/settings/audit', { ...ORG, '/api/admin/audit': () => refusal(403, 'forbidden', 'this takes the role admin or above') }),
     go: ({ page }) => page.getByText('The audit log did not load').waitFor(),
   },
+  'models': { ...page('/settings/models', ORG), go: ({ find }) => find('model').first().waitFor() },
+  'model-key': {
+    ...page('/settings/models', ORG),
+    go: async ({ find }) => {
+      await find('org-key-provider').selectOption('*');
+      await find('org-key-store').click();
+      await find('org-key-url').waitFor();
+    },
+  },
   'secrets': {
     ...page('/settings/secrets', ORG),
     go: async ({ find }) => {
@@ -331,6 +348,28 @@ const SCREENS = {
       await find('group-people').first().click();
       await find('group-member').first().waitFor();
     },
+  },
+  'new-with-models': {
+    session: summary(), path: '/', answers: { ...LISTS, ...ORG, '/api/repos': REPOS },
+    go: async ({ window, find }) => {
+      await window.newSession();
+      await find('estimate').waitFor();
+      await find('new-session-effort').selectOption('high');
+    },
+  },
+  'budget-stop': {
+    session: RESTS, answers: { ...ORG, [`/api/sessions/${RESTS.id}/usage`]: SPENT },
+    onSocket: (socket) => socket.say(greeting(RESTS, { headSeq: 42, interactions: [BUDGET_ASK] }), { type: 'events', events: [...longLog(1, 40), ...BUDGET_EVENTS] }),
+    go: async ({ find }) => {
+      await find('budget-card').waitFor();
+      await find('extend-limit').fill('3');
+      await find('session-cost').waitFor();
+    },
+  },
+  'budget-stop-member': {
+    session: RESTS, answers: { ...asRole('member'), [`/api/sessions/${RESTS.id}/usage`]: SPENT },
+    onSocket: (socket) => socket.say(greeting(RESTS, { headSeq: 42, interactions: [BUDGET_ASK] }), { type: 'events', events: [...longLog(1, 40), ...BUDGET_EVENTS] }),
+    go: ({ find }) => find('budget-card').getByText('An admin of the org can extend it').waitFor(),
   },
   'egress-refused': {
     session: busy(), answers: ORG,

@@ -87,6 +87,7 @@ const settingsRoutes = [
   createRoute({ ...page, path: "/sign-ins", component: lazyRouteComponent(settingsPages, "SignInsPage") }),
   createRoute({ ...page, path: "/usage", component: lazyRouteComponent(settingsPages, "UsagePage") }),
   createRoute({ ...page, path: "/keys", component: lazyRouteComponent(settingsPages, "KeysPage") }),
+  createRoute({ ...page, path: "/models", component: lazyRouteComponent(settingsPages, "ModelsPage") }),
   createRoute({ ...page, path: "/secrets", component: lazyRouteComponent(settingsPages, "SecretsPage") }),
   createRoute({ ...page, path: "/members", component: lazyRouteComponent(settingsPages, "MembersPage") }),
   createRoute({ ...page, path: "/org", component: lazyRouteComponent(settingsPages, "OrgPage") }),

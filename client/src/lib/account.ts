@@ -4,7 +4,6 @@ import { ApiError, call } from "@/lib/api";
 import { atLeast } from "@/lib/may";
 import type { Installation } from "@/protocol/Installation";
 import type { Me } from "@/protocol/Me";
-import type { ModelInfo } from "@/protocol/ModelInfo";
 import type { OrgList } from "@/protocol/OrgList";
 import type { OrgRole } from "@/protocol/OrgRole";
 
@@ -29,18 +28,6 @@ export const installationQuery = queryOptions({
   queryFn: ({ signal }) => call<Installation>("GET", "/api/config", undefined, signal),
   staleTime: 60_000,
 });
-
-/** A model's name where a badge cannot stand, as in a list to choose from. */
-export function modelLabel(model: ModelInfo): string {
-  return model.demo && !/\bdemo\b/i.test(model.name) ? `${model.name} (demo)` : model.name;
-}
-
-/** The model as the installation describes it; of an unknown one only what its id says. */
-export function useModel(id: string): ModelInfo {
-  const { data } = useQuery(installationQuery);
-  const known = data?.models.find((model) => model.id === id);
-  return known ?? { id, name: id.split("/").slice(1).join("/") || id, demo: id.startsWith("demo/") };
-}
 
 /** Whether the one who looks has at least this role in their org; `false` until it is known. */
 export function useAtLeast(role: OrgRole): boolean {

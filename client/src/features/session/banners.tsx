@@ -53,6 +53,10 @@ export function Banners({ session, store, link }: { session: Session; store: Ses
         >
           Archived {clock(session.archivedAt, now)}: out of the list, nothing is lost.
         </Line>
+      ) : session.budget === "used_up" ? (
+        <Line testId="rests" icon={<CirclePause size={13} aria-hidden />}>
+          Resting: a budget is used up. What waits goes on once it is extended or begins anew.
+        </Line>
       ) : session.phase === "paused" ? (
         <Line
           testId="paused"

@@ -8,8 +8,8 @@ import { useCallback, useEffect, useImperativeHandle, useLayoutEffect, useRef, u
 import { DemoBadge } from "@/components/bits";
 import { Button, IconButton } from "@/components/button";
 import { cx } from "@/lib/cx";
-import { installationQuery, modelLabel, useModel } from "@/lib/account";
 import { keyName } from "@/lib/actions";
+import { modelLabel, modelsQuery, splitEffort, useModel } from "@/lib/models";
 import { keep, kept } from "@/lib/storage";
 import type { Prompt } from "@/protocol/Prompt";
 import type { PromptMode } from "@/protocol/PromptMode";
@@ -226,29 +226,47 @@ function EditingBar({ base, present, onTake, onStop }: {
 }
 
 function ModelChoice({ session, chosen, onChoose }: { session: string; chosen: string | undefined; onChoose: (id: string | undefined) => void }) {
-  const { data } = useQuery(installationQuery);
-  const current = useModel(chosen ?? session);
+  const { data } = useQuery(modelsQuery);
+  const wanted = chosen ?? session;
+  const { model, effort } = splitEffort(wanted);
+  const current = useModel(wanted);
   const models = data?.models ?? [];
+  const efforts = models.find(({ id }) => id === model)?.efforts ?? [];
+  const choose = (id: string) => onChoose(id === session ? undefined : id);
   return (
     <span className="flex min-w-0 items-center gap-1.5 text-xs text-muted">
       {models.length < 2 ? (
         <span className={cx("truncate", current.demo && "max-sm:sr-only")}>{current.name}</span>
       ) : (
-        <select
-          aria-label="Model for this prompt"
-          data-testid="composer-model"
-          value={chosen ?? session}
-          onChange={(event) => onChoose(event.target.value === session ? undefined : event.target.value)}
-          className="h-7 max-w-44 truncate rounded-md bg-transparent text-xs text-muted hover:bg-hover pointer-coarse:h-11"
-        >
-          {models.map((model) => (
-            <option key={model.id} value={model.id}>
-              {modelLabel(model)}
+        <select aria-label="Model for this prompt" data-testid="composer-model" value={model} onChange={(event) => choose(event.target.value)} className={cx(CHOICE, "max-w-44")}>
+          {models.some(({ id }) => id === model) ? null : <option value={model}>{current.name}</option>}
+          {models.map((one) => (
+            <option key={one.id} value={one.id} disabled={one.locked}>
+              {modelLabel(one)}
             </option>
           ))}
         </select>
       )}
       {current.demo ? <DemoBadge /> : null}
+      {efforts.length === 0 ? null : (
+        <select
+          aria-label="How much it thinks"
+          data-testid="composer-effort"
+          value={effort ?? ""}
+          onChange={({ target }) => choose(target.value === "" ? model : `${model}@${target.value}`)}
+          className={cx(CHOICE, "max-sm:hidden")}
+        >
+          <option value="">thinks as usual</option>
+          {efforts.map((one) => (
+            <option key={one} value={one}>
+              {`thinks ${EFFORTS[one]}`}
+            </option>
+          ))}
+        </select>
+      )}
     </span>
   );
 }
+
+const CHOICE = "h-7 truncate rounded-md bg-transparent text-xs text-muted hover:bg-hover pointer-coarse:h-11";
+const EFFORTS = { low: "little", medium: "some", high: "much" } as const;

@@ -2,6 +2,7 @@
  * What the transcript is made of, and how one batch of changes is written into it. Which event changes what is said in
  * `fold.ts`. A page of the log may begin anywhere, so whatever an event names and nobody has seen is made as a shell.
  */
+import type { BudgetNotice } from "@/protocol/BudgetNotice";
 import type { Cause } from "@/protocol/Cause";
 import type { Delta } from "@/protocol/Delta";
 import type { EgressReason } from "@/protocol/EgressReason";
@@ -32,6 +33,8 @@ export interface Notice {
     | { readonly kind: "retry"; readonly attempt: number; readonly message: string; readonly nextAt: string }
     | { readonly kind: "stopping"; readonly by?: string }
     | { readonly kind: "failed"; readonly cause: Cause }
+    | { readonly kind: "budget"; readonly usedUp: boolean; readonly notice: BudgetNotice }
+    | { readonly kind: "pushed"; readonly branch: string; readonly commit: string }
     | { readonly kind: "refused"; readonly host: string; readonly port: number; readonly reason: EgressReason }
     | { readonly kind: "terminated" };
 }
@@ -57,8 +60,11 @@ export interface Turn {
   readonly end?: TurnEnd;
 }
 
-/** A turn, or a notice that stands outside any. */
-export type Block = { readonly kind: "turn"; readonly turn: Turn } | { readonly kind: "notice"; readonly notice: Notice };
+/** A turn, or what stands outside any: a notice, and what is asked while the session rests. */
+export type Block =
+  | { readonly kind: "turn"; readonly turn: Turn }
+  | { readonly kind: "notice"; readonly notice: Notice }
+  | { readonly kind: "asked"; readonly asked: Asked };
 
 /** The start of a sandbox, step by step. */
 export interface Startup {
@@ -266,7 +272,7 @@ export class Draft {
   /** What was said since a prompt was asked, as items of its turn: the prompt stands above what happened for it. */
   private takeNotices(since: string | undefined): Turn["items"] {
     if (since === undefined) return [];
-    const from = this.fold.blocks.findLastIndex((block) => block.kind === "turn" || block.notice.at < since) + 1;
+    const from = this.fold.blocks.findLastIndex((block) => block.kind !== "notice" || block.notice.at < since) + 1;
     const taken = this.fold.blocks.slice(from).flatMap((block) => (block.kind === "notice" ? [block] : []));
     if (taken.length > 0) this.fold.blocks = this.fold.blocks.slice(0, from);
     return taken;
@@ -300,12 +306,22 @@ export class Draft {
   }
 
   ask(interaction: Interaction): void {
+    if (interaction.kind === "budget") return this.askAlone(interaction);
     const turn = this.turn(interaction.turnId);
     if (turn.asked.some((asked) => asked.interaction.id === interaction.id)) return;
     turn.asked = [...turn.asked, { interaction }];
   }
 
+  /** Of no turn: asked while the session rests. */
+  private askAlone(interaction: Interaction): void {
+    const known = this.fold.blocks.some((block) => block.kind === "asked" && block.asked.interaction.id === interaction.id);
+    if (!known) this.fold.blocks = [...this.fold.blocks, { kind: "asked", asked: { interaction } }];
+  }
+
   settle(interactionId: string, resolution: Resolution): void {
+    this.fold.blocks = this.fold.blocks.map((block) =>
+      block.kind === "asked" && block.asked.interaction.id === interactionId ? { kind: "asked", asked: { ...block.asked, resolution } } : block,
+    );
     for (const block of this.fold.blocks.toReversed()) {
       if (block.kind !== "turn") continue;
       if (!block.turn.asked.some((asked) => asked.interaction.id === interactionId)) continue;

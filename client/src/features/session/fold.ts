@@ -100,6 +100,9 @@ function apply(draft: Draft, event: Event): void {
     case "sandbox.ready":
     case "sandbox.trouble":
     case "sandbox.egress_refused":
+    case "budget.warned":
+    case "budget.reached":
+    case "git.pushed":
     case "git.cloned":
       return applyNotice(draft, event);
     default:
@@ -113,7 +116,8 @@ type NoticeEvent = Extract<
   {
     type:
       | "turn.aborting" | "turn.retrying" | "session.phase" | "sandbox.step"
-      | "sandbox.ready" | "sandbox.trouble" | "sandbox.egress_refused" | "git.cloned";
+      | "sandbox.ready" | "sandbox.trouble" | "sandbox.egress_refused" | "git.cloned"
+      | "git.pushed" | "budget.warned" | "budget.reached";
   }
 >;
 
@@ -139,6 +143,11 @@ function applyNotice(draft: Draft, event: NoticeEvent): void {
       return;
     case "sandbox.trouble":
       return draft.notice({ seq, at, body: { kind: "trouble", cause: event.cause } });
+    case "budget.warned":
+    case "budget.reached":
+      return draft.notice({ seq, at, body: { kind: "budget", usedUp: event.type === "budget.reached", notice: event.notice } });
+    case "git.pushed":
+      return draft.notice({ seq, at, body: { kind: "pushed", branch: event.branch, commit: event.commit } });
     case "sandbox.egress_refused": {
       const { host, port, reason } = event;
       return draft.notice({ seq, at, body: { kind: "refused", host, port, reason } });

@@ -5,6 +5,7 @@ import { Card, Kbd } from "@/components/bits";
 import { Button } from "@/components/button";
 import { DiffView } from "@/components/diff/diff-view";
 import { CONTROL } from "@/components/fields";
+import { BudgetCard } from "@/features/session/budget-card";
 import type { Asked } from "@/features/session/draft";
 import { usePowers } from "@/features/session/powers";
 import type { SessionStore } from "@/features/session/session-store";
@@ -12,6 +13,7 @@ import { useActions, type Action } from "@/lib/actions";
 import { useNow } from "@/lib/clock";
 import { cx } from "@/lib/cx";
 import { clock, workspacePath } from "@/lib/format";
+import { dollars } from "@/lib/money";
 import type { Answer } from "@/protocol/Answer";
 import type { Interaction } from "@/protocol/Interaction";
 import type { PermissionReply } from "@/protocol/PermissionReply";
@@ -29,7 +31,7 @@ export function AskedRow({ asked, store, sending }: { asked: Asked; store: Sessi
   const { work } = usePowers();
   if (asked.resolution) return <Settled asked={asked} />;
   const { interaction } = asked;
-  if (interaction.kind === "budget") return <AskedForMore interaction={interaction} />;
+  if (interaction.kind === "budget") return <BudgetCard ask={interaction} sessionId={store.id} />;
   if (!work) return <AskedOthers interaction={interaction} />;
   const answer = (given: Answer) => store.send({ type: "answer", interactionId: interaction.id, answer: given });
   return interaction.kind === "permission" ? (
@@ -287,6 +289,8 @@ export function settledWords(asked: Asked): string {
   if (!resolution || resolution.how === "cancelled") return "No longer asked: the turn went on or ended without an answer";
   const who = resolution.how === "answered" ? resolution.by.name : "Nobody answered in time";
   const { answer } = resolution;
+  if (answer.type === "extend") return `${who} extended the budget to ${dollars(answer.limit)}`;
+  if (interaction.kind === "budget") return resolution.how === "expired" ? "The budget’s time was up; the work was taken up again" : `${who} took the work up again`;
   if (resolution.how === "expired") return `${who}: ${interaction.kind === "permission" ? "refused" : "dismissed"}`;
   if (answer.type === "permission") {
     const verb = { once: "allowed once", always: "always allows", reject: "refused" }[answer.reply];
@@ -299,7 +303,7 @@ export function settledWords(asked: Asked): string {
 
 /** What it is about, in one line. */
 function aboutWords(interaction: Interaction): string {
-  if (interaction.kind === "budget") return `${interaction.notice.what} is used up. Waiting prompts are kept; an admin can extend it.`;
+  if (interaction.kind === "budget") return interaction.notice.what;
   return interaction.kind === "permission"
     ? (interaction.command ?? interaction.path ?? interaction.patterns.join(", "))
     : interaction.questions.map((question) => question.question).join(" ");

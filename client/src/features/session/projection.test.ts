@@ -27,6 +27,23 @@ describe("rows", () => {
     expect(kinds(project(state(turnEvents()), []))).toEqual(["beginning", "prompt", "part", "part", "footer"]);
   });
 
+  const notice = { budget: "bdg_1", what: "The org’s budget", limit: 10_000, spent: 10_000 };
+  const ask = { id: "int_1", turnId: "trn_none", openedAt: AT, deadline: AT, kind: "budget", notice } as const;
+  const stopped = [...turnEvents(), event(13, { type: "budget.reached", notice }), event(14, { type: "interaction.opened", interaction: ask })];
+
+  it("of a budget that is used up stand after the turn that it cut, and stay when it is extended", () => {
+    const open = project(state(stopped, { interactions: [ask] }), []);
+    expect(kinds(open)).toEqual(["beginning", "prompt", "part", "part", "footer", "notice", "asked"]);
+    const extended = { type: "interaction.resolved", interactionId: "int_1", how: "answered", answer: { type: "extend", limit: 20_000 }, by: ada } as const;
+    const rows = project(state([...stopped, event(15, extended), event(16, { type: "prompt.queued", prompt: prompt("prm_2") })], { queue: [prompt("prm_2")] }), []);
+    expect(kinds(rows).slice(4)).toEqual(["footer", "notice", "asked", "pending"]);
+    expect(rows.find((row) => row.kind === "asked")).toMatchObject({ asked: { resolution: { how: "answered" } } });
+  });
+
+  it("of a question that only the greeting tells are there as well", () => {
+    expect(kinds(project(state([], { interactions: [ask], firstSeq: 1 }), []))).toEqual(["beginning", "asked"]);
+  });
+
   it("hide empty text and reasoning", () => {
     const rows = project(withParts(part("prt_1", 0, { type: "text", text: " \n" }), part("prt_2", 1, { type: "reasoning", text: "" })), []);
     expect(kinds(rows)).toEqual(["beginning", "prompt"]);

@@ -110,6 +110,10 @@ export function project(state: SessionState, outbox: readonly Sent[]): readonly 
   if (!session) return [];
   const rows: Row[] = [{ kind: "beginning", key: "beginning", more: state.firstSeq > 1 }];
   fold.blocks.forEach((block, at) => {
+    if (block.kind === "asked") {
+      rows.push({ kind: "asked", key: `asked-${block.asked.interaction.id}`, turnId: block.asked.interaction.turnId, asked: block.asked });
+      return;
+    }
     if (block.kind === "notice") {
       const last = at === fold.blocks.length - 1;
       if (last && block.notice.body.kind === "failed" && session.phase === "error") return;

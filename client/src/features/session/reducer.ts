@@ -184,6 +184,8 @@ function live(state: SessionState, event: Event): SessionState {
       return { ...state, todos: event.todos };
     case "session.titled":
       return { ...state, session: state.session && { ...state.session, title: event.title } };
+    case "git.pushed":
+      return { ...state, session: state.session && { ...state.session, pushed: { branch: event.branch, commit: event.commit } } };
     case "session.archived": {
       if (!state.session) return state;
       const { archivedAt: _since, ...rest } = state.session;

@@ -16,10 +16,11 @@ import { StartupCard } from "@/features/session/startup-card";
 import { RefusedHost } from "@/features/session/refused-host";
 import { SubtaskCard, ToolCard, ToolGroup } from "@/features/session/tool-card";
 import { TurnFooter } from "@/features/session/turn-footer";
-import { useModel } from "@/lib/account";
 import { useNow } from "@/lib/clock";
 import { cx } from "@/lib/cx";
 import { between, clock, duration } from "@/lib/format";
+import { useModel } from "@/lib/models";
+import { dollars } from "@/lib/money";
 import type { Cause } from "@/protocol/Cause";
 import type { Part } from "@/protocol/Part";
 import type { Prompt } from "@/protocol/Prompt";
@@ -285,7 +286,7 @@ function Working({ aborting, onWhy }: { aborting: boolean; onWhy: () => void }) 
 function NoticeRow({ notice, last, sessionId }: { notice: Notice; last: boolean; sessionId: string }) {
   const { body } = notice;
   if (body.kind === "refused") return <RefusedHost sessionId={sessionId} {...body} />;
-  const warn = body.kind === "trouble" || body.kind === "retry" || body.kind === "failed";
+  const warn = body.kind === "trouble" || body.kind === "retry" || body.kind === "failed" || body.kind === "budget";
   const Icon = warn ? TriangleAlert : body.kind === "stopping" || body.kind === "terminated" ? CircleStop : Info;
   return (
     <p data-testid="notice" data-kind={body.kind} className="flex min-h-7 items-start gap-1.5 px-1 py-1 text-sm text-muted">
@@ -309,6 +310,13 @@ function RetryWords({ body, live }: { body: Extract<Notice["body"], { kind: "ret
 
 function noticeWords(body: Exclude<Notice["body"], { kind: "retry" | "refused" }>): string {
   switch (body.kind) {
+    case "budget": {
+      const { what, spent, limit } = body.notice;
+      const stands = `${what}: ${dollars(spent)} of ${dollars(limit)} is spent.`;
+      return body.usedUp ? `${stands} The agent is asked for a hand-over note; then the session rests.` : `${stands} At the limit the session rests.`;
+    }
+    case "pushed":
+      return `Pushed to ${body.branch} at ${body.commit.slice(0, 7)}`;
     case "trouble":
     case "failed":
       return body.cause.message;

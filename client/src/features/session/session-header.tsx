@@ -1,6 +1,6 @@
 /** The head of a session's page: title, what it does, where it works, what can be done with it. */
 import { Link } from "@tanstack/react-router";
-import { Building2, ChevronLeft, GitBranch, Link2, Lock } from "lucide-react";
+import { Building2, ChevronLeft, GitBranch, Link2, Lock, TriangleAlert } from "lucide-react";
 import { useState, type KeyboardEvent } from "react";
 import { ActivityIcon, activityWord } from "@/components/activity";
 import { DemoBadge } from "@/components/bits";
@@ -9,10 +9,12 @@ import { Connection } from "@/components/connection";
 import { usePowers } from "@/features/session/powers";
 import { SessionMenu, type SessionMenuProps } from "@/features/session/session-menu";
 import type { SessionStore } from "@/features/session/session-store";
-import { useModel } from "@/lib/account";
+import { useSpending } from "@/features/session/use-spending";
 import { cx } from "@/lib/cx";
 import { repoName } from "@/lib/format";
 import type { LinkState } from "@/lib/live-socket";
+import { useModel } from "@/lib/models";
+import { dollars } from "@/lib/money";
 import type { Person } from "@/protocol/Person";
 import type { Session } from "@/protocol/Session";
 import type { Visibility } from "@/protocol/Visibility";
@@ -51,6 +53,7 @@ export function SessionHeader({ session, store, link, behind, presence, menu }: 
               <span className="truncate">
                 {repoName(session.repo.url)}
                 {session.repo.branch === undefined ? "" : ` · ${session.repo.branch}`}
+                {session.pushed === undefined ? "" : ` → ${session.pushed.branch}`}
               </span>
             </span>
           ) : null}
@@ -59,6 +62,7 @@ export function SessionHeader({ session, store, link, behind, presence, menu }: 
             <span className="truncate">{model.name}</span>
           </span>
           {model.demo ? <DemoBadge /> : null}
+          <Cost session={session} turnRuns={menu.circumstances.turnRuns} />
         </div>
       </div>
       {presence.length > 1 ? (
@@ -77,6 +81,24 @@ export function SessionHeader({ session, store, link, behind, presence, menu }: 
       ) : null}
       <SessionMenu session={session} store={store} onRename={() => setRenaming(true)} {...menu} />
     </header>
+  );
+}
+
+/** What it cost so far; with a mark once a budget is nearly used up. */
+function Cost({ session, turnRuns }: { session: Session; turnRuns: boolean }) {
+  const spent = useSpending(session.id, turnRuns)?.session.cost ?? 0;
+  const { budget } = session;
+  if (spent === 0 && budget === undefined) return null;
+  const words = budget === "used_up" ? "A budget is used up" : budget === "soft" ? "A budget is nearly used up" : "What this session cost so far";
+  return (
+    <span data-testid="session-cost" data-budget={budget} title={words} className={cx("flex shrink-0 items-center gap-1 tabular-nums", budget === "used_up" ? "text-red" : budget === "soft" && "text-amber")}>
+      <span aria-hidden className="max-sm:hidden">
+        ·
+      </span>
+      {budget === undefined ? null : <TriangleAlert size={12} aria-hidden />}
+      {spent === 0 ? null : dollars(spent)}
+      <span className="sr-only">{words}</span>
+    </span>
   );
 }
 

@@ -9,6 +9,7 @@ import type { Turn } from "@/features/session/draft";
 import { usePowers } from "@/features/session/powers";
 import type { RowContext } from "@/features/session/row-view";
 import { ChangedFile } from "@/features/session/tool-card";
+import { useTurnCost } from "@/features/session/use-spending";
 import { between, cost, count, duration, plural } from "@/lib/format";
 import { newId } from "@/lib/ids";
 
@@ -21,13 +22,14 @@ const OUTCOMES = {
 /** See the head of the file. */
 export function TurnFooter({ turn, context }: { turn: Turn; context: RowContext }) {
   const { end } = turn;
+  const booked = useTurnCost(context.store.id, turn.id);
   if (!end) return null;
   const { words, icon } = OUTCOMES[end.outcome];
   const tokens = end.usage.input + end.usage.output + end.usage.reasoning;
   const facts = [
     turn.startedAt === undefined ? undefined : duration(between(turn.startedAt, end.at)),
     tokens === 0 ? undefined : `${count(tokens)} tokens`,
-    cost(end.usage.cost),
+    cost(booked ?? end.usage.cost),
     end.files.length === 0 ? undefined : `${plural(end.files.length, "file")} changed`,
   ].filter((fact) => fact !== undefined);
   return (

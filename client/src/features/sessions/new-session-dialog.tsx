@@ -7,12 +7,14 @@ import { Button } from "@/components/button";
 import { Combobox } from "@/components/combobox";
 import { Dialog } from "@/components/dialog";
 import { CONTROL, Field, Select, TextInput } from "@/components/fields";
+import { EstimateLine } from "@/features/sessions/estimate-line";
 import { createSession, upsertSession } from "@/features/sessions/list";
-import { installationQuery, modelLabel } from "@/lib/account";
+import { installationQuery } from "@/lib/account";
 import { keyName } from "@/lib/actions";
 import { messageOf } from "@/lib/api";
 import { cx } from "@/lib/cx";
 import { newId } from "@/lib/ids";
+import { modelLabel, modelsQuery } from "@/lib/models";
 import { repoProblem, reposQuery } from "@/lib/repos";
 import { keep, kept } from "@/lib/storage";
 import type { CreateSession } from "@/protocol/CreateSession";
@@ -34,6 +36,7 @@ export function NewSessionDialog({ open, onOpenChange, onCreated }: NewSessionPr
 }
 
 const DRAFT = "errand.draft.new";
+const EFFORTS = { low: "Thinks little", medium: "Thinks some", high: "Thinks much" } as const;
 
 function NewSessionForm({ onCreated }: { onCreated: (session: Session) => void }) {
   const client = useQueryClient();
@@ -49,6 +52,7 @@ function NewSessionForm({ onCreated }: { onCreated: (session: Session) => void }
   const repo = known.find((candidate) => candidate.url === address);
   const branch = branchTyped ?? repo?.branch ?? "";
   const prompt = promptTyped ?? repo?.suggestion ?? "";
+  const [effort, setEffort] = useState("");
   const [tried, setTried] = useState(false);
   const id = useRef(newId("ses"));
   // The mutation says a moment later that it is pending: too late for the second press of two.
@@ -78,14 +82,16 @@ function NewSessionForm({ onCreated }: { onCreated: (session: Session) => void }
       id: id.current,
       prompt,
       ...(address === "" ? {} : { repo: { url: address, ...(named === "" ? {} : { branch: named }) } }),
-      ...(model === "" ? {} : { model }),
+      ...(chosen === undefined || (model === "" && effort === "") ? {} : { model: effort === "" ? chosen.id : `${chosen.id}@${effort}` }),
     });
   };
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key === "Enter" && (event.metaKey || event.ctrlKey) && !event.nativeEvent.isComposing) submit();
   };
-  const models = installation?.models ?? [];
-  const chosen = models.find((m) => m.id === model) ?? models[0];
+  const { data: list } = useQuery(modelsQuery);
+  const models = list?.models ?? [];
+  const chosen = models.find((m) => m.id === (model === "" ? list?.default : model));
+  const locked = list !== undefined && list.default === undefined && model === "";
   return (
     <form onSubmit={submit} onKeyDown={onKeyDown} noValidate className="flex flex-col gap-3">
       <Field label="What should be done?" error={wrongPrompt}>
@@ -141,7 +147,11 @@ function NewSessionForm({ onCreated }: { onCreated: (session: Session) => void }
           )}
         </Field>
       </div>
-      <Field label="Model" hint={chosen?.demo ? "The demo model follows a script; it is not a real model." : undefined}>
+      <Field
+        label="Model"
+        hint={chosen?.demo ? "The demo model follows a script; it is not a real model." : undefined}
+        error={locked ? "No model can be used: store a key of its provider under Settings, Models and keys." : undefined}
+      >
         {({ id: field, describedBy }) => (
           <div className="flex items-center gap-2">
             <Select
@@ -149,19 +159,35 @@ function NewSessionForm({ onCreated }: { onCreated: (session: Session) => void }
               data-testid="new-session-model"
               aria-describedby={describedBy}
               value={chosen?.id ?? ""}
-              onChange={(event) => setModel(event.target.value)}
+              onChange={(event) => {
+                setModel(event.target.value);
+                setEffort("");
+              }}
               disabled={models.length === 0}
             >
+              {chosen ? null : <option value="">None</option>}
               {models.map((m) => (
-                <option key={m.id} value={m.id}>
+                <option key={m.id} value={m.id} disabled={m.locked}>
                   {modelLabel(m)}
+                  {m.id === list?.default ? " · default" : ""}
                 </option>
               ))}
             </Select>
             {chosen?.demo ? <DemoBadge /> : null}
+            {chosen === undefined || chosen.efforts.length === 0 ? null : (
+              <Select aria-label="How much it thinks" data-testid="new-session-effort" value={effort} onChange={(event) => setEffort(event.target.value)} className="max-w-44">
+                <option value="">Thinks as usual</option>
+                {chosen.efforts.map((one) => (
+                  <option key={one} value={one}>
+                    {EFFORTS[one]}
+                  </option>
+                ))}
+              </Select>
+            )}
           </div>
         )}
       </Field>
+      {repo === undefined ? null : <EstimateLine repo={repo.url} model={chosen?.id} />}
       {installation?.isolation === "none" ? (
         <Card tone="amber" icon={<CircleAlert size={16} />} title="No isolation on this machine">
           Code in the sandbox can read your files. {installation.warning}

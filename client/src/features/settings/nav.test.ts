@@ -3,7 +3,7 @@ import { settingsPageAt, settingsPages } from "@/features/settings/nav";
 
 it("each role has its pages, and more with each role", () => {
   const titles = (role: "viewer" | "member" | "admin" | "owner") => settingsPages(role).map(({ title }) => title);
-  expect(titles("viewer")).toEqual(["Sign-ins and orgs", "Usage"]);
+  expect(titles("viewer")).toEqual(["Sign-ins and orgs", "Usage", "Models and keys"]);
   expect(titles("member")).toContain("API keys");
   expect(titles("member")).not.toContain("Audit log");
   expect(titles("owner")).toEqual(titles("admin"));

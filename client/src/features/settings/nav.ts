@@ -1,5 +1,5 @@
 /** The pages of the settings: where each is, whom it is for, and in which group it stands. */
-import { Building2, ChartColumn, FileKey2, FolderGit2, KeyRound, MonitorSmartphone, Receipt, ScrollText, Users, Wallet, type LucideIcon } from "lucide-react";
+import { Building2, ChartColumn, Cpu, FileKey2, FolderGit2, KeyRound, MonitorSmartphone, Receipt, ScrollText, Users, Wallet, type LucideIcon } from "lucide-react";
 import { atLeast } from "@/lib/may";
 import type { OrgRole } from "@/protocol/OrgRole";
 
@@ -7,7 +7,7 @@ import type { OrgRole } from "@/protocol/OrgRole";
 export interface SettingsPageLink {
   readonly to:
     | "/settings/sign-ins" | "/settings/keys" | "/settings/usage" | "/settings/members" | "/settings/org"
-    | "/settings/budgets" | "/settings/prices" | "/settings/audit" | "/settings/secrets" | "/settings/repositories";
+    | "/settings/budgets" | "/settings/prices" | "/settings/audit" | "/settings/models" | "/settings/secrets" | "/settings/repositories";
   readonly title: string;
   /** Whose settings these are. */
   readonly of: "you" | "org";
@@ -20,6 +20,7 @@ const PAGES: readonly SettingsPageLink[] = [
   { to: "/settings/sign-ins", title: "Sign-ins and orgs", of: "you", least: "viewer", icon: MonitorSmartphone },
   { to: "/settings/usage", title: "Usage", of: "you", least: "viewer", icon: ChartColumn },
   { to: "/settings/keys", title: "API keys", of: "you", least: "member", icon: KeyRound },
+  { to: "/settings/models", title: "Models and keys", of: "you", least: "viewer", icon: Cpu },
   { to: "/settings/secrets", title: "Secrets", of: "you", least: "member", icon: FileKey2 },
   { to: "/settings/members", title: "People", of: "org", least: "admin", icon: Users },
   { to: "/settings/org", title: "Defaults and limits", of: "org", least: "admin", icon: Building2 },

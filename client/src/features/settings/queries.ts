@@ -5,10 +5,12 @@ import type { ApiKeyList } from "@/protocol/ApiKeyList";
 import type { AuditPage } from "@/protocol/AuditPage";
 import type { BudgetList } from "@/protocol/BudgetList";
 import type { Dimension } from "@/protocol/Dimension";
+import type { GitCredentialList } from "@/protocol/GitCredentialList";
 import type { GroupDetail } from "@/protocol/GroupDetail";
 import type { GroupList } from "@/protocol/GroupList";
 import type { InvitationList } from "@/protocol/InvitationList";
 import type { MemberList } from "@/protocol/MemberList";
+import type { ModelKeyList } from "@/protocol/ModelKeyList";
 import type { PriceList } from "@/protocol/PriceList";
 import type { RepositoryList } from "@/protocol/RepositoryList";
 import type { SecretList } from "@/protocol/SecretList";
@@ -42,6 +44,11 @@ export const groupsQuery = read<GroupList>("/api/groups");
 /** One group with its people. */
 export const groupQuery = (id: string) => read<GroupDetail>(`/api/groups/${id}`);
 
+/** Whose model keys: one's own, or the org's. */
+export type KeyScope = "own" | "org";
+/** Stored keys of providers, without the keys. */
+export const modelKeysQuery = (scope: KeyScope) => read<ModelKeyList>(scope === "own" ? "/api/model-keys" : "/api/admin/model-keys");
+
 /** Whose secrets: one's own, the org's, or a repository's. */
 export type SecretScope = { readonly of: "own" | "org" } | { readonly of: "repository"; readonly url: string };
 
@@ -56,6 +63,8 @@ export function secretPath(scope: SecretScope, name?: string): string {
 export const secretsQuery = (scope: SecretScope) => read<SecretList>(secretPath(scope));
 /** What the org says of its repositories. */
 export const repositoriesQuery = read<RepositoryList>("/api/admin/repositories");
+/** The org's credentials for git hosts, without the secrets. */
+export const gitCredentialsQuery = read<GitCredentialList>("/api/admin/git-credentials");
 /** The org's budgets. */
 export const budgetsQuery = read<BudgetList>("/api/admin/budgets");
 /** The org's own prices. */

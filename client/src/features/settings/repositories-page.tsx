@@ -7,6 +7,7 @@ import { Combobox } from "@/components/combobox";
 import { CONTROL, Field } from "@/components/fields";
 import { Loaded } from "@/components/loaded";
 import { Badge, Problem, Row, Rows, SavedMark, SettingsPage } from "@/features/settings/bits";
+import { GitHosts } from "@/features/settings/git-hosts";
 import { repositoriesQuery } from "@/features/settings/queries";
 import { policyDraft, policyOf, type PolicyDraft } from "@/features/settings/policy-draft";
 import { Secrets } from "@/features/settings/secrets";
@@ -51,6 +52,7 @@ export function RepositoriesPage() {
           );
         }}
       </Loaded>
+      <GitHosts />
     </SettingsPage>
   );
 }

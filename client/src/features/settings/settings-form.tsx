@@ -8,6 +8,8 @@ import { Button } from "@/components/button";
 import { Field, Select, TextInput } from "@/components/fields";
 import { Problem, SavedMark } from "@/features/settings/bits";
 import { LEFT_OPEN, limitDraft, limitOf, type LimitDraft } from "@/features/settings/limit-draft";
+import { AllowedModels, DefaultModel } from "@/features/settings/model-fields";
+import { policyFrom, policyText } from "@/features/settings/model-policy";
 import { call } from "@/lib/api";
 import { useWrite } from "@/lib/write";
 import type { SettingsPatch } from "@/protocol/SettingsPatch";
@@ -16,6 +18,8 @@ import type { Visibility } from "@/protocol/Visibility";
 type LimitName =
   | "personConcurrentSessions" | "personDailySessions" | "orgConcurrentSessions" | "orgDailySessions"
   | "sandboxMemoryMib" | "sandboxCpuMillis" | "sandboxMinutes";
+/** Empty: left open. */
+type YesNo = "" | "yes" | "no";
 type Level = "org" | "group" | "user";
 const EVERY: readonly Level[] = ["org", "group", "user"];
 
@@ -41,8 +45,12 @@ export function SettingsForm({ said, path, queryKey, level }: { said: SettingsPa
   const limits = LIMITS.filter(({ levels }) => levels.includes(level));
   const [visibility, setVisibility] = useState<Visibility | "">(said.defaultVisibility ?? "");
   const [drafts, setDrafts] = useState<Partial<Record<LimitName, LimitDraft>>>(() => Object.fromEntries(limits.map(({ name }) => [name, limitDraft(said[name])])));
+  const [model, setModel] = useState(said.defaultModel ?? "");
+  const [policy, setPolicy] = useState(() => policyText(said.allowedModels));
+  const [coAuthor, setCoAuthor] = useState<YesNo>(said.coAuthorTrailer === undefined ? "" : said.coAuthorTrailer ? "yes" : "no");
   const [dirty, setDirty] = useState(false);
   const save = useWrite((body: SettingsPatch) => call<SettingsPatch>("PUT", path, body), { refresh: [queryKey], onDone: () => setDirty(false) });
+  const models = policyFrom(policy);
   const problem = limits.map(({ name }) => limitOf(drafts[name] ?? LEFT_OPEN)).find((read) => "problem" in read);
   const change = (name: LimitName, draft: LimitDraft) => {
     setDrafts({ ...drafts, [name]: draft });
@@ -50,8 +58,8 @@ export function SettingsForm({ said, path, queryKey, level }: { said: SettingsPa
   };
   const submit = (event: SyntheticEvent) => {
     event.preventDefault();
-    if (problem) return;
-    const { defaultVisibility: _before, ...rest } = said;
+    if (problem || "problem" in models) return;
+    const { defaultVisibility: _visibility, defaultModel: _model, allowedModels: _models, coAuthorTrailer: _trailer, ...rest } = said;
     const kept: SettingsPatch = Object.fromEntries(Object.entries(rest).filter(([name]) => !limits.some((limit) => limit.name === name)));
     const read = limits.map(({ name }) => [name, limitOf(drafts[name] ?? LEFT_OPEN)] as const);
     const set = read.flatMap(([name, value]) => ("limit" in value ? [[name, value.limit] as const] : []));
@@ -59,6 +67,9 @@ export function SettingsForm({ said, path, queryKey, level }: { said: SettingsPa
       ...kept,
       ...Object.fromEntries(set),
       ...(visibility === "" ? {} : { defaultVisibility: visibility }),
+      ...(model === "" ? {} : { defaultModel: model }),
+      ...(coAuthor === "" ? {} : { coAuthorTrailer: coAuthor === "yes" }),
+      ...(models.allowed === undefined ? {} : { allowedModels: models.allowed }),
     });
   };
   return (
@@ -85,12 +96,49 @@ export function SettingsForm({ said, path, queryKey, level }: { said: SettingsPa
           </Select>
         )}
       </Field>
+      <DefaultModel
+        value={model}
+        before={BEFORE[level]}
+        onChange={(id) => {
+          setModel(id);
+          setDirty(true);
+        }}
+      />
+      {level === "org" ? (
+        <AllowedModels
+          value={policy}
+          problem={"problem" in models ? models.problem : undefined}
+          onChange={(text) => {
+            setPolicy(text);
+            setDirty(true);
+          }}
+        />
+      ) : null}
+      <Field label="Commits name Errand as a co-author" hint="Their author is whoever asked for the work.">
+        {({ id, describedBy }) => (
+          <Select
+            id={id}
+            aria-describedby={describedBy}
+            data-testid="co-author"
+            className="max-w-80"
+            value={coAuthor}
+            onChange={({ target }) => {
+              setCoAuthor(target.value === "yes" || target.value === "no" ? target.value : "");
+              setDirty(true);
+            }}
+          >
+            <option value="">{BEFORE[level]}</option>
+            <option value="yes">Yes</option>
+            <option value="no">No</option>
+          </Select>
+        )}
+      </Field>
       {limits.map(({ name, label, hint }) => (
         <LimitField key={name} name={name} label={label} hint={hint} before={BEFORE[level]} draft={drafts[name] ?? LEFT_OPEN} onChange={(draft) => change(name, draft)} />
       ))}
       <Problem words={save.error} />
       <div className="flex items-center gap-3">
-        <Button look="primary" type="submit" data-testid="save-settings" disabled={!dirty || save.pending || problem !== undefined}>
+        <Button look="primary" type="submit" data-testid="save-settings" disabled={!dirty || save.pending || problem !== undefined || "problem" in models}>
           {save.pending ? "Saving…" : "Save"}
         </Button>
         <SavedMark saved={save.done && !dirty} />

@@ -10,9 +10,10 @@ import { budgetTitle, PERIOD_WORDS, subjectWords } from "@/features/settings/bud
 import { Spent } from "@/features/settings/budgets-page";
 import { historyQuery, membersQuery, usageQuery } from "@/features/settings/queries";
 import { meQuery, useAtLeast } from "@/lib/account";
-import { count, plural } from "@/lib/format";
+import { count, duration, plural } from "@/lib/format";
 import { dollars } from "@/lib/money";
 import type { Dimension } from "@/protocol/Dimension";
+import type { SandboxStops } from "@/protocol/SandboxStops";
 import type { Spending } from "@/protocol/Spending";
 import type { SpendingOf } from "@/protocol/SpendingOf";
 import type { UsageReport } from "@/protocol/UsageReport";
@@ -80,6 +81,8 @@ function Report({ report }: { report: UsageReport }) {
           {BY.map(({ dimension, title }) => (
             <Breakdown key={dimension} dimension={dimension} title={title} rows={report.by[dimension] ?? []} nameOf={nameOf} onPick={(subject) => setOf({ dimension, subject })} />
           ))}
+          {/* eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- an empty list is left out of the answer */}
+          <Stops stops={report.stops ?? []} />
         </div>
       ) : null}
     </>
@@ -94,7 +97,7 @@ function useNames(admin: boolean): (userId: string) => string | undefined {
 }
 
 function Total({ title, spending, testId }: { title: string; spending: Spending; testId: string }) {
-  const { tokens, calls, estimated, cost } = spending;
+  const { tokens, calls, estimated, cost, sandboxSeconds } = spending;
   const all = tokens.input + tokens.output + tokens.cacheRead + tokens.cacheWrite + tokens.reasoning;
   return (
     <section aria-label={title} data-testid={testId} className="rounded-lg border bg-raised px-3 py-2.5">
@@ -103,6 +106,7 @@ function Total({ title, spending, testId }: { title: string; spending: Spending;
       <p className="text-xs text-muted tabular-nums">
         {plural(calls, "model call")} · {count(all)} tokens
         {estimated === 0 ? "" : ` · ${plural(estimated, "call")} counted by estimate`}
+        {sandboxSeconds === 0 ? "" : ` · sandboxes for ${duration(sandboxSeconds * 1000)}`}
       </p>
     </section>
   );
@@ -178,6 +182,37 @@ function Breakdown({ dimension, title, rows, nameOf, onPick }: { dimension: Dime
           </table>
         </div>
       )}
+    </Section>
+  );
+}
+
+/** Why sandboxes were stopped, and how long they were kept. */
+function Stops({ stops }: { stops: readonly SandboxStops[] }) {
+  if (stops.length === 0) return null;
+  return (
+    <Section title="Sandboxes that ended">
+      <div className="overflow-x-auto rounded-lg border bg-raised">
+        <table data-testid="stops" className="w-full text-sm tabular-nums">
+          <thead className="sr-only">
+            <tr>
+              <th scope="col">why</th>
+              <th scope="col">how many</th>
+              <th scope="col">how long</th>
+            </tr>
+          </thead>
+          <tbody>
+            {stops.map(({ reason, count: many, seconds }) => (
+              <tr key={reason} className="border-b last:border-b-0">
+                <th scope="row" className="w-full px-3 py-1.5 text-left font-normal">
+                  {reason.replaceAll("_", " ")}
+                </th>
+                <td className="px-2 py-1.5 text-right text-xs whitespace-nowrap text-muted">{many}</td>
+                <td className="px-3 py-1.5 text-right whitespace-nowrap">{duration(seconds * 1000)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
     </Section>
   );
 }
