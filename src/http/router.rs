@@ -6,8 +6,8 @@ use errand_protocol::api::ErrorCode;
 
 use super::error::ApiError;
 use super::{
-    App, audit, environment, forward, git, git_credentials, groups, health, keys, llm, members, model_keys, money, oauth,
-    repositories, secrets, sessions, settings, sign_in, snapshots,
+    App, audit, environment, forward, git, git_credentials, groups, health, keys, llm, members, model_keys, money,
+    oauth, repositories, secrets, sessions, settings, sign_in, snapshots,
 };
 
 /// All routes. Static files and the client's own addresses never reach the Worker; anything else is 404.

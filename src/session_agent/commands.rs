@@ -100,6 +100,8 @@ pub struct GitPushed {
     pub generation: Generation,
     /// What it changed.
     pub pushed: Vec<Pushed>,
+}
+
 /// Answer of `llm-access`, and of `budget`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LlmGrant {

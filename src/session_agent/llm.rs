@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use errand_access::{Action, Actor};
-use errand_protocol::api::{ErrorCode, PostAnswer};
+use errand_protocol::api::PostAnswer;
 use errand_protocol::ids::InteractionId;
 use errand_protocol::interaction::{Answer as Said, Ask};
 use errand_protocol::money::{Budget, BudgetNotice};

@@ -128,7 +128,7 @@ async fn change(
 fn unknown(rest: &[&str]) -> ApiError {
     let methods = match rest {
         [] => "GET, PATCH, DELETE",
-        ["ws" | "events" | "transcript" | "startup"] => "GET",
+        ["ws" | "events" | "transcript" | "startup" | "usage"] => "GET",
         ["shares"] => "GET, POST",
         ["prompts" | "abort" | "retry" | "pause" | "resume" | "archive" | "restore" | "fork" | "join"]
         | ["interactions", _] => "POST",
@@ -137,15 +137,4 @@ fn unknown(rest: &[&str]) -> ApiError {
         _ => return ApiError::not_found("address"),
     };
     ApiError::method_not_allowed(methods)
-    match rest {
-        []
-        | [
-            "ws" | "events" | "transcript" | "startup" | "usage" | "prompts" | "abort" | "retry" | "pause" | "resume"
-            | "archive" | "restore" | "fork" | "shares" | "join",
-        ]
-        | ["prompts" | "interactions" | "shares", _] => {
-            ApiError::new(ErrorCode::MethodNotAllowed, "this address does not know that method")
-        }
-        _ => ApiError::not_found("address"),
-    }
 }

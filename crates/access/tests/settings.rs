@@ -147,6 +147,8 @@ prop_compose! {
     ) -> SettingsPatch {
         let [concurrent, daily, org_concurrent, org_daily, memory, cpu, minutes] = limits;
         SettingsPatch {
+            default_model: None,
+            allowed_models: None,
             default_visibility: visibility,
             co_author_trailer: None,
             person_concurrent_sessions: concurrent,

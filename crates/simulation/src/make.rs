@@ -160,7 +160,9 @@ pub fn notice(number: u32, now: i64) -> BudgetNotice {
         what: "The budget".to_owned(),
         limit: Micros(1_000),
         spent: Micros(950),
-        until: number.is_multiple_of(2).then(|| time(now + 1 + i64::from(number % 7_200_000))),
+        until: number
+            .is_multiple_of(2)
+            .then(|| time(now + 1 + i64::from(number % 7_200_000))),
     }
 }
 

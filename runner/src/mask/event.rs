@@ -146,6 +146,8 @@ impl Masks {
                     self.question(question);
                 }
             }
+            // The session asks it; nothing of it comes from a sandbox.
+            Ask::Budget { .. } => {}
         }
     }
 

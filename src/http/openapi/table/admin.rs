@@ -40,8 +40,8 @@ pub(super) fn usage() -> Vec<Op> {
             "What turns on a repository cost and took lately.",
         )
         .may(Action::CreateSession)
-        .query("repo", text(2048), "Its address; otherwise an empty workspace.")
-        .query("model", text(200), "With which model; otherwise with any.")
+        .query("repo", text(), "Its address; otherwise an empty workspace.")
+        .query("model", text(), "With which model; otherwise with any.")
         .answers::<Estimate>(200),
         get("/api/admin/budgets", "listBudgets", "The org's budgets.")
             .may(Action::ReadOrgUsage)
