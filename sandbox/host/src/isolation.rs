@@ -73,6 +73,7 @@ fn working_bubblewrap() -> Result<PathBuf, String> {
         find_program("bwrap").ok_or("bubblewrap is not installed (Debian, Ubuntu: apt install bubblewrap)")?;
     let output = Command::new(&program)
         .args(launch::namespace_arguments())
+        .args(launch::proc_mounts())
         .args(launch::system_mounts(Path::new("/")))
         .arg("true")
         .env_clear()

@@ -2,7 +2,8 @@
 //!
 //! In namespaces the sandbox sees the system's programs and libraries read-only, a few harmless files of `/etc`,
 //! its own directories under fixed paths, and nothing else of the host's files. Its processes run without
-//! capabilities as user 1000, which outside is the host's own user; `/proc` and `/dev` are its own.
+//! capabilities as user 1000, which outside is the host's own user; `/proc` and `/dev` are its own, and what of `/proc` is the
+//! kernel's is read-only or hidden.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -39,6 +40,34 @@ const ETC: [&str; 15] = [
     "/etc/services",
 ];
 const ETC_SSL: [&str; 2] = ["/etc/ssl/certs", "/etc/ssl/openssl.cnf"];
+
+/// What of `/proc` is the kernel's own and writable by the host's user, who is root where the host runs as root: one line in
+/// `sys/kernel/core_pattern` and the kernel runs the agent's program outside. Shown read-only.
+const PROC_READ_ONLY: [&str; 6] = ["sys", "irq", "bus", "fs", "driver", "tty"];
+/// Files of `/proc` that tell of the whole machine, or change it, and that the same user may open. Not shown.
+const PROC_HIDDEN: [&str; 19] = [
+    "config.gz",
+    "iomem",
+    "ioports",
+    "kallsyms",
+    "kcore",
+    "keys",
+    "kmsg",
+    "kpagecgroup",
+    "kpagecount",
+    "kpageflags",
+    "latency_stats",
+    "mtrr",
+    "pagetypeinfo",
+    "sched_debug",
+    "slabinfo",
+    "sysrq-trigger",
+    "timer_list",
+    "timer_stats",
+    "vmallocinfo",
+];
+/// Directories of the same kind.
+const PROC_EMPTY: [&str; 3] = ["acpi", "asound", "scsi"];
 
 /// What is the same for every sandbox of a host.
 #[derive(Debug, Clone)]
@@ -85,6 +114,7 @@ pub fn prepare(
     let runner = Path::new(PROGRAMS).join("errand-runner");
     let mut argv = vec![text(bubblewrap)];
     argv.extend(namespace_arguments().map(str::to_owned));
+    argv.extend(proc_mounts());
     argv.extend(system_mounts(&dir.path().join("etc")));
     argv.extend(own_mounts(dir, programs));
     if let Some(repo) = repo {
@@ -101,6 +131,23 @@ pub fn namespace_arguments() -> impl Iterator<Item = &'static str> {
     "--unshare-user --unshare-pid --unshare-ipc --unshare-uts --unshare-cgroup-try --disable-userns --new-session \
      --uid 1000 --gid 1000 --hostname errand --cap-drop ALL --proc /proc --dev /dev"
         .split_whitespace()
+}
+
+/// Takes out of the sandbox's `/proc` what is not its own.
+pub fn proc_mounts() -> Vec<String> {
+    let there = |name: &&&str| Path::new("/proc").join(name).exists();
+    let at = |name: &str| format!("/proc/{name}");
+    let mut args = Vec::new();
+    for name in PROC_READ_ONLY.iter().filter(there) {
+        args.extend(words(["--ro-bind", &at(name), &at(name)]));
+    }
+    for name in PROC_HIDDEN.iter().filter(there) {
+        args.extend(words(["--ro-bind", "/dev/null", &at(name)]));
+    }
+    for name in PROC_EMPTY.iter().filter(there) {
+        args.extend(words(["--tmpfs", &at(name), "--remount-ro", &at(name)]));
+    }
+    args
 }
 
 /// The system's programs, libraries and harmless settings, read-only; `etc` holds our own files for `/etc`.
