@@ -68,7 +68,7 @@ describe('a person who insists', () => {
     await page.getByText('The fork was not made').waitFor();
     await window.find('fork-submit').dblclick();
     await until(() => answer !== undefined, 'the second call');
-    assert.equal(await window.find('fork-submit').isDisabled(), true);
+    await window.find('fork-submit').and(page.locator(':disabled')).waitFor();
     answer();
     await page.waitForURL(`**/sessions/${bodies[0].id}`);
     assert.equal(bodies.length, 2);

@@ -70,6 +70,21 @@ fn the_hosts_files_and_processes_are_out_of_sight() {
     assert!(out.contains("CapEff:\t0000000000000000"), "{out}");
 }
 
+/// They are opened and never written: a sandbox that could would change this machine.
+#[test]
+fn the_kernels_settings_cannot_be_changed_from_inside() {
+    let lab = Lab::new(
+        "{ for f in kernel/core_pattern kernel/modprobe vm/drop_caches fs/file-max; do \
+           ( : >> /proc/sys/$f ) 2>/dev/null && echo \"opens $f\"; done; \
+           cat /proc/sys/kernel/ostype; head -c 1 /proc/kallsyms 2>/dev/null | wc -c; } > $ERRAND_WORKSPACE/out 2>&1",
+    );
+    let Some(out) = run(&lab, &spec(&[])) else {
+        return;
+    };
+    assert!(!out.contains("opens"), "{out}");
+    assert_eq!(out, "Linux\n0\n");
+}
+
 #[test]
 fn the_paths_inside_are_fixed_and_its_own_places_are_writable() {
     let lab = Lab::new(
