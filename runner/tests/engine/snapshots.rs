@@ -441,3 +441,25 @@ async fn a_snapshot_that_cannot_be_restored_is_a_loss_and_not_the_end() {
     );
     assert_eq!(outcome(&world.ask("[[bash]]").await), done());
 }
+
+#[tokio::test]
+async fn a_start_that_was_broken_off_while_the_conversation_came_back_is_begun_anew_and_sees_changes() {
+    let mut first = on_the_sample().await;
+    let (_, id) = work(&mut first, "echo a > a.txt\n").await;
+    let mut world = on_an_empty_disk(&first, &id, None, []).await;
+    crate::world::until(|| {
+        let state = world.state().get();
+        state.snapshot.conversation.is_some() && state.engine.is_some()
+    })
+    .await;
+    world.kill_runner();
+    world.kill_engine();
+    world.start_runner();
+    assert_eq!(restored_as(&world, &id).await, None);
+    let finished = world.ask("[[write:{\"path\":\"b.txt\",\"content\":\"b\"}]]").await;
+    let RunnerEvent::TurnFinished { files, .. } = finished else {
+        panic!()
+    };
+    let changed: Vec<String> = files.iter().map(|file| format!("{file:?}")).collect();
+    assert!(changed.iter().any(|file| file.contains("b.txt")), "{changed:?}");
+}
