@@ -89,9 +89,6 @@ function apply(draft: Draft, event: Event): void {
     case "session.unshared":
     case "prompt.moved":
     case "sandbox.snapshot":
-    case "git.pushed":
-    case "budget.warned":
-    case "budget.reached":
       return;
     case "turn.aborting":
     case "turn.retrying":

@@ -41,16 +41,6 @@ export function AskedRow({ asked, store, sending }: { asked: Asked; store: Sessi
   );
 }
 
-/** A budget is used up, and somebody who may has to extend it. */
-function AskedForMore({ interaction }: { interaction: Interaction }) {
-  return (
-    <Card tone="plain" role="group" testId="asked-budget" icon={<CircleHelp size={16} aria-hidden />} title="A budget is used up">
-      <span dir="auto">{aboutWords(interaction)}</span>
-      <Deadline at={interaction.deadline} then="it is tried again" />
-    </Card>
-  );
-}
-
 /** To those who look on: what is asked, and that others answer it. */
 function AskedOthers({ interaction }: { interaction: Interaction }) {
   return (
@@ -296,7 +286,6 @@ export function settledWords(asked: Asked): string {
     const verb = { once: "allowed once", always: "always allows", reject: "refused" }[answer.reply];
     return answer.message === undefined ? `${who} ${verb}` : `${who} ${verb}: ${answer.message}`;
   }
-  if (answer.type === "extend") return `${who} extended the budget`;
   if (answer.type === "dismiss") return `${who} dismissed the question`;
   return `${who} answered: ${answer.answers.map((labels) => labels.join(", ")).join("; ")}`;
 }
