@@ -93,7 +93,7 @@ describe('a used-up budget', () => {
     const listed = async () => (await api(made.me, 'GET', '/api/sessions')).sessions[0];
     await until(async () => (await listed()).cause?.code === 'budget', 'lists and the feed say so too');
     const startup = await api(made.me, 'GET', `/api/sessions/${made.session}/startup`);
-    assert.deepEqual(startup.waiting.remedy, { kind: 'answer', interactionId: asked.id });
+    assert.deepEqual(startup.waiting.remedy, { type: 'answer', interactionId: asked.id });
   });
 
   test('goes on when somebody who may extends it, and not when somebody else asks', async () => {
