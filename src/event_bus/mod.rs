@@ -35,7 +35,7 @@ use crate::http::error::ApiError;
 use crate::platform::sql::DoSql;
 use crate::platform::{clock, rpc};
 use crate::session_registry::commands::{
-    ChangePage, ChangedCommand, ChangesCommand, Listening, SubscribeCommand, Subscribed,
+    Change, ChangePage, ChangedCommand, ChangesCommand, Listening, SubscribeCommand, Subscribed,
 };
 
 /// Listeners of one person at a time: tabs, devices, scripts.
@@ -233,10 +233,10 @@ impl Bus {
     }
 
     async fn deliver_once(&self, org: &OrgId) -> Result<(), ApiError> {
-        let owner = self.user()?;
+        let user = self.user()?;
         while let Some(after) = self.listeners.furthest_behind(&self.state, org) {
             let command = ChangesCommand {
-                owner: owner.clone(),
+                user: user.clone(),
                 after,
             };
             let page: ChangePage = self.ask(org, "changes", &command, "feed").await?;
@@ -315,6 +315,12 @@ fn resume_from(request: &Request) -> Result<Option<u64>, ApiError> {
 fn frames(page: ChangePage) -> Result<Vec<(u64, String)>, ApiError> {
     page.changes
         .into_iter()
-        .map(|(rev, session)| Ok((rev, serde_json::to_string(&BusFrame::Session { rev, session })?)))
+        .map(|(rev, change)| {
+            let frame = match change {
+                Change::Session(session) => BusFrame::Session { rev, session: *session },
+                Change::Removed(session_id) => BusFrame::Removed { rev, session_id },
+            };
+            Ok((rev, serde_json::to_string(&frame)?))
+        })
         .collect()
 }

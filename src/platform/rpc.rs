@@ -7,7 +7,7 @@ use std::time::Duration;
 use errand_access::Actor;
 use errand_protocol::access::Visibility;
 use errand_protocol::api::{CreateSession, ErrorBody};
-use errand_protocol::ids::{Generation, OrgId, SessionId};
+use errand_protocol::ids::{Generation, OrgId, SessionId, UserId};
 use errand_protocol::session::Session;
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
@@ -62,6 +62,9 @@ pub struct ApplyCommand {
 
 /// Sends `body` to an object and reads its answer.
 ///
+    /// With whom its share links share it now.
+    #[serde(default)]
+    pub guests: Vec<UserId>,
 /// # Errors
 /// The object's own error, or internal when it cannot be reached or answers something else.
 pub async fn post<B: Serialize, R: DeserializeOwned>(

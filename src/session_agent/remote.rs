@@ -171,9 +171,12 @@ impl Agent {
     async fn tell_registry(&self, session: Summary) -> bool {
         let request_id = ids::request_id(clock::now());
         let told: Result<serde_json::Value, ApiError> = async {
-            let org = self.read(|s| s.spec().org.clone())?;
+            let (org, guests) = self.read(|s| {
+                let guests = s.access().guests().keys().cloned().collect();
+                (s.spec().org.clone(), guests)
+            })?;
             let stub = self.config()?.registry(&org)?;
-            rpc::post(&stub, "apply", &ApplyCommand { session }, &request_id).await
+            rpc::post(&stub, "apply", &ApplyCommand { session, guests }, &request_id).await
         }
         .await;
         if let Err(error) = &told {

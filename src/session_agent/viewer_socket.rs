@@ -78,7 +78,7 @@ impl Agent {
         let presence = self.presence();
         sockets::send(
             &pair.server,
-            &self.read(|session| session.hello(first_seq, presence.clone()))?,
+            &self.read(|session| session.hello(first_seq, Some(&actor.person.id), presence.clone()))?,
         );
         for page in events.chunks(EVENTS_PER_FRAME) {
             sockets::send(&pair.server, &ServerFrame::Events { events: page.to_vec() });

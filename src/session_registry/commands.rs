@@ -40,7 +40,7 @@ pub struct ListCommand {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Which {
-    /// The reader's own.
+    /// The reader's own, and those that a share link shares with them.
     Mine,
     /// Those, and what the org's members may see.
     Shared,
@@ -93,17 +93,27 @@ pub struct AtWorkCommand {
 #[serde(rename_all = "camelCase")]
 pub struct ChangesCommand {
     /// Whose sessions.
-    pub owner: UserId,
+    pub user: UserId,
     /// Changes after this position.
     pub after: u64,
+}
+
+/// What became of a session, as one person sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// It is new or changed.
+    Session(Box<Session>),
+    /// It is no longer shared with them.
+    Removed(SessionId),
 }
 
 /// Changes in ascending order, one per session: its latest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangePage {
-    /// Position and session.
-    pub changes: Vec<(u64, Session)>,
+    /// Each with its position.
+    pub changes: Vec<(u64, Change)>,
     /// A reader of this page has everything up to here.
     pub upto: u64,
     /// Whether there are more.

@@ -1,7 +1,7 @@
 //! SessionRegistry: one Durable Object per org, named by the org's id. It owns the index of the org's sessions (their
-//! latest summaries) and is the single writer of `D1.sessions`.
+//! latest summaries and whom share links brought) and is the single writer of `D1.sessions`.
 //!
-//! SessionAgents `apply` their summary; out of order and repeated is fine. A change is told to the owner's EventBus
+//! SessionAgents `apply` their summary; out of order and repeated is fine. A change is told to the EventBus of its owner and its guests
 //! when that listens, by ringing: the bus fetches what is new, so a lost or late ring loses nothing. D1 is written by
 //! the alarm, at most once a second, again with back-off when it fails. It also remembers what starts of sandboxes took
 //! ([`starts`]), and decides whether there may be one more session ([`admission`]).
@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use errand_protocol::ids::{OrgId, UserId};
+use futures_util::future::join_all;
 use serde::Serialize;
 use worker::{DurableObject, Env, Request, Response, State, durable_object, wasm_bindgen};
 
@@ -114,17 +115,17 @@ impl SessionRegistry {
                 write(&store::at_work(sql, &repo)?)
             }
             "/changes" => {
-                let ChangesCommand { owner, after } = rpc::read_command(request).await?;
-                write(&store::changes(sql, &owner, after)?)
+                let ChangesCommand { user, after } = rpc::read_command(request).await?;
+                write(&store::feed::changes(sql, &user, after)?)
             }
             "/subscribe" => {
                 let SubscribeCommand { user } = rpc::read_command(request).await?;
-                store::subscribe(sql, &user)?;
+                store::feed::subscribe(sql, &user)?;
                 write(&Subscribed { rev: store::rev(sql)? })
             }
             "/unsubscribe" => {
                 let SubscribeCommand { user } = rpc::read_command(request).await?;
-                store::unsubscribe(sql, &user)?;
+                store::feed::unsubscribe(sql, &user)?;
                 write(&())
             }
             "/health" => write(&store::rev(sql)?),
@@ -137,7 +138,6 @@ impl SessionRegistry {
     }
 
     async fn apply(&self, sql: &DoSql, command: ApplyCommand, id: &str) -> Result<Response, ApiError> {
-        let owner = command.session.owner.id.clone();
         let applied = store::apply(sql, &command.session)?;
         if applied.changed && command.session.phase.resting() {
             admission::store::free_slot(sql, &command.session.id, command.session.head_seq)?;
@@ -147,12 +147,14 @@ impl SessionRegistry {
             if storage.get_alarm().await?.is_none() {
                 storage.set_alarm(COALESCE).await?;
             }
-            self.ring(sql, owner, id).await;
+            let mut concerned = store::feed::set_guests(sql, &command.session.id, &command.guests)?;
+            concerned.push(command.session.owner.id);
+            join_all(concerned.into_iter().map(|user| self.ring(sql, user, id))).await;
         }
         write(&applied)
     }
 
-    /// Tells the owner's EventBus that there is something new, when it listens. One ring at a time per person; what
+    /// Tells a person's EventBus that there is something new, when it listens. One ring at a time per person; what
     /// changes meanwhile rings once more.
     async fn ring(&self, sql: &DoSql, user: UserId, id: &str) {
         if let Some(again) = self.ringing.borrow_mut().get_mut(&user) {
@@ -173,14 +175,14 @@ impl SessionRegistry {
     }
 
     async fn ring_once(&self, sql: &DoSql, user: &UserId, id: &str) -> Result<(), ApiError> {
-        if !store::listens(sql, user)? {
+        if !store::feed::listens(sql, user)? {
             return Ok(());
         }
         let config = Config::from_env(&self.env)?;
         let command = ChangedCommand { org: self.org()? };
         let answer: Listening = rpc::post(&config.event_bus(user)?, "changed", &command, id).await?;
         if !answer.listening {
-            store::unsubscribe(sql, user)?;
+            store::feed::unsubscribe(sql, user)?;
         }
         Ok(())
     }

@@ -2,10 +2,13 @@
 //!
 //! `sessions` is the index: the latest summary of each session, with the position (`rev`) of its last change. Positions
 //! count changes of the whole org, so a reader that has everything up to a position asks for what is after it.
-//! `listeners` are the people whose EventBus wants to be told. `state` has single values. `starts` is [`super::starts`]',
+//! `listeners` are the people whose EventBus wants to be told, `guests` those whom share links brought ([`feed`]).
+//! `state` has single values. `starts` is [`super::starts`]',
 //! `admissions` [`super::admission`]'s.
 //!
 //! **Invariant:** a summary is replaced only by a newer one of the same session, and every replacement gets a new `rev`.
+
+pub(super) mod feed;
 
 use errand_protocol::access::Visibility;
 use errand_protocol::api::RepoInfo;
@@ -14,11 +17,8 @@ use errand_protocol::session::Session;
 use errand_protocol::text::RepoUrl;
 use errand_session::sql::{Row, Sql, SqlError, Value, int, json, text};
 
-use super::commands::{Applied, ChangePage, ListCommand, Which};
+use super::commands::{Applied, ListCommand, Which};
 use super::cursor::Cursor;
-
-/// Changes in one page.
-const CHANGES_PAGE: u32 = 100;
 
 /// Steps of the schema, applied in order, each once. The list only grows; a released step never changes.
 const MIGRATIONS: &[(&str, &str)] = &[
@@ -82,6 +82,13 @@ CREATE INDEX admissions_by_time ON admissions (at);
         "0006_slots",
         "
 CREATE TABLE slots (session TEXT PRIMARY KEY, owner TEXT NOT NULL, head_seq INTEGER NOT NULL);
+",
+    ),
+    (
+        "0007_guests",
+        "
+CREATE TABLE guests (user TEXT NOT NULL, session TEXT NOT NULL, left_at INTEGER, PRIMARY KEY (user, session));
+CREATE INDEX guests_by_session ON guests (session);
 ",
     ),
 ];
@@ -208,14 +215,20 @@ pub(super) fn list(sql: &impl Sql, command: &ListCommand, after: Option<&Cursor>
     let (at, id) = after.map_or((i64::MAX >> 11, "~"), |cursor| (cursor.updated_at, cursor.id.as_str()));
     // Each in words that an index answers.
     let seen = match command.which {
-        Which::Mine => "owner = ?1",
-        Which::Shared => "(owner = ?1 OR visibility = 'org')",
-        Which::Everybodys => "?1 <> ''",
+        Which::Mine => {
+            "(SELECT * FROM sessions WHERE owner = ?1 UNION ALL SELECT sessions.* FROM guests
+               CROSS JOIN sessions ON sessions.id = guests.session WHERE guests.user = ?1 AND guests.left_at IS NULL)"
+        }
+        Which::Shared => {
+            "(SELECT * FROM sessions WHERE owner = ?1 OR visibility = 'org'
+               OR id IN (SELECT session FROM guests WHERE user = ?1 AND left_at IS NULL))"
+        }
+        Which::Everybodys => "(SELECT * FROM sessions WHERE ?1 <> '')",
     };
     let mut rows = sql.exec(
         &format!(
-            "SELECT summary, updated_at, id FROM sessions
-             WHERE {seen} AND archived = ?6 AND (updated_at, id) < (?2, ?3)
+            "SELECT summary, updated_at, id FROM {seen}
+             WHERE archived = ?6 AND (updated_at, id) < (?2, ?3)
                AND (?4 = '' OR instr(title_folded, ?4) > 0) AND (?7 IS NULL OR repo_url = ?7)
              ORDER BY updated_at DESC, id DESC LIMIT ?5"
         ),
@@ -273,63 +286,12 @@ pub(super) fn recent_repos(sql: &impl Sql, owner: &UserId, limit: u32) -> Result
         .collect())
 }
 
-/// One page of what changed among a person's sessions after a position.
-///
-/// # Errors
-/// When the database fails.
-pub(super) fn changes(sql: &impl Sql, owner: &UserId, after: u64) -> Result<ChangePage, SqlError> {
-    let rows = sql.exec(
-        "SELECT summary, rev FROM sessions WHERE owner = ? AND rev > ? ORDER BY rev LIMIT ?",
-        &[owner.as_str().into(), Value::Int(signed(after)), CHANGES_PAGE.into()],
-    )?;
-    let changes = rows
-        .iter()
-        .map(|row| Ok((unsigned(int(row, 1)?)?, json(row, 0)?)))
-        .collect::<Result<Vec<(u64, Session)>, SqlError>>()?;
-    let more = u32::try_from(changes.len()) == Ok(CHANGES_PAGE);
-    let upto = match changes.last() {
-        Some((last, _)) if more => *last,
-        Some(_) | None => rev(sql)?,
-    };
-    Ok(ChangePage { changes, upto, more })
-}
-
 /// The index's position.
 ///
 /// # Errors
 /// When the database fails.
 pub(super) fn rev(sql: &impl Sql) -> Result<u64, SqlError> {
     get(sql, "rev")
-}
-
-/// Whether this person's EventBus is to be told of changes.
-///
-/// # Errors
-/// When the database fails.
-pub(super) fn listens(sql: &impl Sql, user: &UserId) -> Result<bool, SqlError> {
-    let rows = sql.exec("SELECT user FROM listeners WHERE user = ?", &[user.as_str().into()])?;
-    Ok(!rows.is_empty())
-}
-
-/// Tells this person's EventBus of changes from now on.
-///
-/// # Errors
-/// When the database fails.
-pub(super) fn subscribe(sql: &impl Sql, user: &UserId) -> Result<(), SqlError> {
-    sql.exec(
-        "INSERT INTO listeners (user) VALUES (?) ON CONFLICT DO NOTHING",
-        &[user.as_str().into()],
-    )
-    .map(drop)
-}
-
-/// Tells them no more.
-///
-/// # Errors
-/// When the database fails.
-pub(super) fn unsubscribe(sql: &impl Sql, user: &UserId) -> Result<(), SqlError> {
-    sql.exec("DELETE FROM listeners WHERE user = ?", &[user.as_str().into()])
-        .map(drop)
 }
 
 /// The oldest changes that the projection does not have yet, and the position that it has with them.

@@ -6,7 +6,7 @@ use errand_protocol::startup::{Mark, Start, StartOutcome, StartPoint};
 use errand_protocol::time::Timestamp;
 use errand_session::sql::Sql;
 
-use super::commands::{ListCommand, SampleCommand, Which};
+use super::commands::{Change, ListCommand, SampleCommand, Which};
 use super::cursor::Cursor;
 use super::{starts, store};
 use crate::native_sql::NativeSql;
@@ -121,8 +121,44 @@ fn a_person_sees_only_their_own() {
     store::apply(&sql, &session("a", "ada", 1, 1)).unwrap();
     store::apply(&sql, &session("b", "bob", 1, 2)).unwrap();
     assert_eq!(page(&sql, "ada", 10, None, None).0, ["a"]);
-    assert_eq!(store::changes(&sql, &user("ada"), 0).unwrap().changes.len(), 1);
+    assert_eq!(store::feed::changes(&sql, &user("ada"), 0).unwrap().changes.len(), 1);
     assert_eq!(store::recent_repos(&sql, &user("ada"), 10).unwrap().len(), 1);
+}
+
+#[test]
+fn a_guest_has_a_session_in_list_and_feed_until_it_is_no_longer_shared_with_them() {
+    let sql = index();
+    let [ada, bob, eve] = ["ada", "bob", "eve"].map(user);
+    let told = |name: &UserId, after| -> Vec<(u64, bool)> {
+        let page = store::feed::changes(&sql, name, after).unwrap();
+        let there = |change| matches!(change, Change::Session(_));
+        page.changes
+            .into_iter()
+            .map(|(rev, change)| (rev, there(change)))
+            .collect()
+    };
+    let change = |head_seq: u64, guests: &[UserId]| {
+        let session = session("a", "ada", head_seq, 1);
+        assert!(store::apply(&sql, &session).unwrap().changed);
+        store::feed::set_guests(&sql, &session.id, guests).unwrap()
+    };
+    assert_eq!(change(1, &[]), []);
+    assert_eq!(page(&sql, "bob", 10, None, None).0.len(), 0);
+    // Its owner is no guest.
+    assert_eq!(change(2, &[ada.clone(), bob.clone()]), [bob.clone()]);
+    assert_eq!(page(&sql, "bob", 10, None, None).0, ["a"]);
+    assert_eq!((told(&bob, 0), told(&eve, 0)), (vec![(2, true)], vec![]));
+    assert_eq!(change(3, &[bob.clone(), eve.clone()]), [bob.clone(), eve.clone()]);
+    // Both are told that he is one no more; after that he hears nothing of it.
+    assert_eq!(change(4, &[eve.clone()]), [bob.clone(), eve.clone()]);
+    assert_eq!(change(5, &[eve.clone()]), [eve.clone()]);
+    assert_eq!(
+        (told(&bob, 2), told(&eve, 2), told(&ada, 2)),
+        (vec![(4, false)], vec![(5, true)], vec![(5, true)])
+    );
+    assert_eq!(page(&sql, "bob", 10, None, None).0.len(), 0);
+    assert_eq!(change(6, &[bob.clone(), eve]).len(), 2);
+    assert_eq!(told(&bob, 2), [(6, true)], "and is one again");
 }
 
 #[test]
@@ -143,9 +179,12 @@ fn a_reader_of_all_change_pages_has_the_latest_of_every_session() {
     store::apply(&sql, &session("other", "bob", 1, 1)).unwrap();
     let (mut after, mut latest) = (0, std::collections::BTreeMap::new());
     loop {
-        let page = store::changes(&sql, &user("ada"), after).unwrap();
+        let page = store::feed::changes(&sql, &user("ada"), after).unwrap();
         assert!(page.changes.iter().all(|(rev, _)| *rev > after));
-        latest.extend(page.changes.into_iter().map(|(_, s)| (s.id.clone(), s.head_seq.0)));
+        latest.extend(page.changes.into_iter().map(|(_, change)| match change {
+            Change::Session(session) => (session.id.clone(), session.head_seq.0),
+            Change::Removed(id) => panic!("{id} is removed"),
+        }));
         after = page.upto;
         if !page.more {
             break;
@@ -198,14 +237,14 @@ fn repositories_come_once_each_latest_use_first() {
 fn a_subscription_can_be_made_and_dropped_twice() {
     let sql = index();
     let ada = user("ada");
-    assert!(!store::listens(&sql, &ada).unwrap());
+    assert!(!store::feed::listens(&sql, &ada).unwrap());
     for _ in 0..2 {
-        store::subscribe(&sql, &ada).unwrap();
-        assert!(store::listens(&sql, &ada).unwrap());
+        store::feed::subscribe(&sql, &ada).unwrap();
+        assert!(store::feed::listens(&sql, &ada).unwrap());
     }
     for _ in 0..2 {
-        store::unsubscribe(&sql, &ada).unwrap();
-        assert!(!store::listens(&sql, &ada).unwrap());
+        store::feed::unsubscribe(&sql, &ada).unwrap();
+        assert!(!store::feed::listens(&sql, &ada).unwrap());
     }
 }
 

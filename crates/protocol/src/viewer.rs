@@ -11,7 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::access::Visibility;
+use crate::access::{Role, Visibility};
 use crate::api::ErrorCode;
 use crate::event::Event;
 use crate::ids::{CommandId, InteractionId, MessageId, PartId, PromptId, Seq, TurnId};
@@ -171,6 +171,9 @@ pub enum ServerFrame {
         todos: Vec<Todo>,
         /// Who else is looking.
         presence: Vec<Person>,
+        /// What a share link makes of the one who looks, while the session is shared by link.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        guest: Option<Role>,
     },
     /// A log event.
     Event {

@@ -118,6 +118,15 @@ pub struct Access {
 }
 
 impl Access {
+    /// Who is a guest now: share links count while it is shared by link.
+    pub fn guests(&self) -> &BTreeMap<UserId, Role> {
+        static NOBODY: BTreeMap<UserId, Role> = BTreeMap::new();
+        match self.visibility {
+            Visibility::Link => &self.guests,
+            Visibility::Private | Visibility::Org => &NOBODY,
+        }
+    }
+
     fn is_default(&self) -> bool {
         *self == Self::default()
     }

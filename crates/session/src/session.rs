@@ -7,7 +7,7 @@
 use errand_protocol::close::CloseCode;
 use errand_protocol::event::{Event, EventBody};
 use errand_protocol::git::Pushed;
-use errand_protocol::ids::{ConnId, Generation, PromptId, Seq, TurnId};
+use errand_protocol::ids::{ConnId, Generation, PromptId, Seq, TurnId, UserId};
 use errand_protocol::runner::AgentFrame;
 use errand_protocol::session::{Activity, Cause, Person, Prompt, Session as Summary, TurnInfo};
 use errand_protocol::text::Title;
@@ -184,8 +184,8 @@ impl Session {
             .find(|prompt| prompt.id == *id)
     }
 
-    /// The first frame for a viewer whose events begin at `first_seq`.
-    pub fn hello(&self, first_seq: Seq, presence: Vec<Person>) -> ServerFrame {
+    /// The first frame for a viewer whose events begin at `first_seq`; `viewer` is who looks.
+    pub fn hello(&self, first_seq: Seq, viewer: Option<&UserId>, presence: Vec<Person>) -> ServerFrame {
         ServerFrame::Hello {
             protocol: errand_protocol::PROTOCOL_VERSION,
             session: self.summary(),
@@ -203,6 +203,7 @@ impl Session {
                 .collect(),
             todos: self.core.todos.clone(),
             presence,
+            guest: viewer.and_then(|viewer| self.core.access.guests().get(viewer).copied()),
         }
     }
 

@@ -162,7 +162,7 @@ impl World {
             Some(after) if after <= head.0 && head.0 - after <= u64::from(MAX_EVENT_PAGE) => Seq(after),
             Some(_) | None => page(u64::from(FIRST_PAGE)),
         };
-        let hello = session.hello(from.next(), Vec::new());
+        let hello = session.hello(from.next(), None, Vec::new());
         let log = self.agent.store.log();
         let events: Vec<LogEvent> = log
             .iter()

@@ -399,7 +399,7 @@ impl Harness {
     }
 
     pub(crate) fn turn(&self) -> Option<TurnId> {
-        match self.session.hello(Seq(1), vec![]) {
+        match self.session.hello(Seq(1), None, vec![]) {
             ServerFrame::Hello { turn, .. } => turn.map(|turn| turn.id),
             _ => None,
         }

@@ -9,7 +9,7 @@ use crate::harness::Harness;
 use crate::make::*;
 
 fn waiting(h: &Harness) -> Vec<String> {
-    let ServerFrame::Hello { queue, .. } = h.session.hello(h.session.head_seq(), vec![]) else {
+    let ServerFrame::Hello { queue, .. } = h.session.hello(h.session.head_seq(), None, vec![]) else {
         unreachable!()
     };
     queue

@@ -131,7 +131,7 @@ fn moving(prompt_id: PromptId, detail: u16) -> Command {
 }
 
 fn open_interaction(world: &World) -> Option<String> {
-    match world.h.session.hello(world.h.session.head_seq(), vec![]) {
+    match world.h.session.hello(world.h.session.head_seq(), None, vec![]) {
         ServerFrame::Hello { interactions, .. } => {
             let first = interactions.first()?;
             first.id.as_str().strip_prefix("int_").map(str::to_owned)

@@ -333,6 +333,6 @@ fn retries_of_the_model_and_the_list_of_tasks_are_visible() {
     h.event(RunnerEvent::Todos { todos: todos.clone() });
     assert_eq!(h.session.head_seq(), head, "the same list again is no news");
     h.evict(true);
-    let hello = h.session.hello(head, vec![]);
+    let hello = h.session.hello(head, None, vec![]);
     assert!(matches!(hello, ServerFrame::Hello { todos: now, .. } if now == todos));
 }
