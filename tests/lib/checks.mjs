@@ -1,16 +1,21 @@
 /** What must be true of every session's log and stream, whatever happened to it. */
 import assert from 'node:assert/strict';
 
+import { until } from './programs.mjs';
+
 /**
  * The log is contiguous, every turn that began has ended once, every part is closed, and the transcript is the
  * fold of the log. For a session in which nothing runs any more. Returns `{log, transcript}`.
  */
 export async function assertWhole(session) {
-  const log = await session.log();
+  // What is no turn's may still come, like a snapshot: both are to be of one moment.
+  const { log, transcript } = await until(async () => {
+    const log = await session.log();
+    const transcript = await session.transcript();
+    return transcript.headSeq === log.at(-1).seq && { log, transcript };
+  }, 'a transcript that is as long as the log');
   assert.deepEqual(log.map((event) => event.seq), log.map((_, at) => at + 1), 'positions are contiguous from 1');
   assertTurnsEnd(log);
-  const transcript = await session.transcript();
-  assert.equal(transcript.headSeq, log.at(-1).seq);
   assertTranscript(log, transcript);
   return { log, transcript };
 }

@@ -214,6 +214,13 @@ impl Agent {
         })
         .await;
     }
+
+    /// Waits for another `ready`, behind the first `seen` events.
+    pub async fn ready_again(&self, seen: usize) {
+        let ready = |event: &RunnerEvent| matches!(event, RunnerEvent::Ready { .. });
+        let again = |log: &Log| log.events.iter().skip(seen).any(ready).then_some(());
+        self.until("another ready", again).await;
+    }
 }
 
 type Body = BoxBody<Bytes, reqwest::Error>;

@@ -127,10 +127,10 @@ async fn it_runs_once_in_a_workspace_and_again_when_it_has_changed() {
     ] {
         world.kill_runner();
         world.kill_engine();
-        world.agent.log().events.clear();
+        let seen = world.agent.log().events.len();
         world.agent.log().environment = gives(Some(setup));
         world.start_runner();
-        world.agent.ready().await;
+        world.agent.ready_again(seen).await;
         assert_eq!(runs(&world), expected);
     }
 }
@@ -151,17 +151,17 @@ async fn a_script_that_fails_ends_the_start_with_its_last_words() {
     // The workspace stays, and the next try begins with the script.
     world.kill_runner();
     world.kill_engine();
-    world.agent.log().events.clear();
+    let seen = world.agent.log().events.len();
     world.agent.log().environment = gives(Some("#!/bin/sh\necho $0 $API_TOKEN; exit 0"));
     world.start_runner();
-    world.agent.ready().await;
+    world.agent.ready_again(seen).await;
     assert!(set_up_output(&world).ends_with("setup.sh ***\n"));
     assert_nothing_shown(&world);
 }
 
 #[tokio::test]
 async fn a_script_that_prints_without_end_is_told_in_part() {
-    let world = world(Some("yes 0123456789012345678901234567890123456789 | head -c 3000000")).await;
+    let world = world(Some("head -c 3000000 /dev/zero | tr '\\0' x | fold -w 80")).await;
     world.agent.ready().await;
     let told = set_up_output(&world);
     assert!(told.len() < 300 * 1024, "{}", told.len());
