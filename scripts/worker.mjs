@@ -24,6 +24,7 @@ const DURABLE_OBJECTS = {
 /** Paths that the Worker answers (`!`: does not); everything else is a file of the client, or its index.html. */
 const WORKER_FIRST = ['!/api/openapi.json', '/api/*', '/auth/*', '/health', '/runner/*', '/llm/*', '/git/*'];
 const COMPATIBILITY_DATE = '2026-11-01';
+const COMPATIBILITY_FLAGS = ['enable_request_signal'];
 
 /**
  * Starts the Worker and resolves once it accepts requests (its `/health` may still say 503).
@@ -48,6 +49,7 @@ export async function startWorker({
     rootPath: buildDir,
     modules: workerModules(buildDir),
     compatibilityDate: COMPATIBILITY_DATE,
+    compatibilityFlags: COMPATIBILITY_FLAGS,
     bindings: vars,
     d1Databases: { DB: 'errand' },
     r2Buckets: { FILES: 'errand-files' },

@@ -37,6 +37,8 @@ struct Row {
     role: Role,
     #[serde(deserialize_with = "super::maybe_millis")]
     used_at: Option<Timestamp>,
+    #[serde(deserialize_with = "super::millis")]
+    expires_at: Timestamp,
 }
 
 /// The id of the sign-in with this hash of its secret.
@@ -55,15 +57,17 @@ pub async fn find(
     address: Option<&str>,
     now: Timestamp,
 ) -> worker::Result<Option<Actor>> {
-    let sql = "SELECT 'sgn_' || substr(a.token_hash, 1, 26) AS id, u.id AS user_id, u.name, u.email, a.org_id, m.role, a.used_at
+    let sql = "SELECT 'sgn_' || substr(a.token_hash, 1, 26) AS id, u.id AS user_id, u.name, u.email, a.org_id, m.role, a.used_at,
+            a.expires_at
         FROM auth_sessions a JOIN users u ON u.id = a.user_id
         JOIN members m ON m.org_id = a.org_id AND m.user_id = a.user_id
         WHERE a.token_hash = ?1 AND a.expires_at > ?2";
     let args = [D1Type::Text(token_hash), big(now.millis())];
     let row: Option<Row> = config.db()?.prepare(sql).bind_refs(&args)?.first(None).await?;
-    let Some(row) = row else { return Ok(None) };
+    let Some(mut row) = row else { return Ok(None) };
     if row.used_at.is_none_or(|at| now.since(at) >= NOTE_MS) {
         note_use(config, token_hash, address, now).await?;
+        row.expires_at = now.plus(LIFETIME_MS);
     }
     Ok(Some(Actor {
         person: Person {
@@ -73,7 +77,10 @@ pub async fn find(
         },
         org: row.org_id,
         role: row.role,
-        credential: Credential::SignIn { id: row.id },
+        credential: Credential::SignIn {
+            id: row.id,
+            expires_at: Some(row.expires_at),
+        },
     }))
 }
 
@@ -149,6 +156,21 @@ pub async fn list(config: &Config, user: &UserId, current: &SignInId, now: Times
         expires_at: row.expires_at,
     };
     Ok(rows.into_iter().map(sign_in).collect())
+}
+
+/// Until when each of a person's sign-ins lasts.
+pub async fn lasting(config: &Config, user: &UserId, now: Timestamp) -> worker::Result<Vec<(SignInId, Timestamp)>> {
+    #[derive(Deserialize)]
+    struct Lasting {
+        id: SignInId,
+        #[serde(deserialize_with = "super::millis")]
+        expires_at: Timestamp,
+    }
+    let sql = "SELECT 'sgn_' || substr(token_hash, 1, 26) AS id, expires_at
+        FROM auth_sessions WHERE user_id = ?1 AND expires_at > ?2";
+    let args = [D1Type::Text(user.as_str()), big(now.millis())];
+    let rows: Vec<Lasting> = config.db()?.prepare(sql).bind_refs(&args)?.all().await?.results()?;
+    Ok(rows.into_iter().map(|row| (row.id, row.expires_at)).collect())
 }
 
 /// Acts in another org from now on; false when the person is no member of it.

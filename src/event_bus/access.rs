@@ -13,6 +13,7 @@ use worker::Response;
 use super::listeners::Position;
 use super::{Bus, store};
 use crate::config::Config;
+use crate::d1::auth_sessions;
 use crate::http::error::ApiError;
 use crate::http::revoke::{AccessChange, AccessChanged};
 use crate::platform::{clock, ids, rpc};
@@ -85,9 +86,20 @@ impl Bus {
         }
     }
 
+    /// A sign-in that was used again lasts longer than it did when something was opened with it.
     async fn tell_expired(&self) -> Result<(), ApiError> {
         let (sql, now) = (self.sql()?, clock::now());
-        let ended = store::expired(sql, now)?;
+        let mut ended = store::expired(sql, now)?;
+        if ended.iter().any(|id| matches!(id, CredentialId::SignIn(_))) {
+            let config = Config::from_env(&self.env)?;
+            for (id, at) in auth_sessions::lasting(&config, &self.user()?, now).await? {
+                let id = CredentialId::SignIn(id);
+                if ended.contains(&id) {
+                    store::expires(sql, &id, at)?;
+                    ended.retain(|other| *other != id);
+                }
+            }
+        }
         if !ended.is_empty() {
             let request_id = ids::request_id(now);
             self.access_changed(AccessChange::Ended(ended), &request_id).await?;

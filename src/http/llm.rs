@@ -29,7 +29,7 @@ use errand_protocol::time::Timestamp;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
-use worker::Delay;
+use worker::{AbortController, AbortSignal, Delay};
 
 use self::meter::Meter;
 use self::upstream::Endpoint;
@@ -49,6 +49,8 @@ const HEAD_LIMIT: Duration = Duration::from_mins(10);
 /// How a call waits for those before it, near a budget's end; then the engine is told to come again.
 const WAIT_STEP: Duration = Duration::from_millis(250);
 const WAIT_STEPS: u32 = 240;
+/// What is answered to nobody.
+const NOBODY: &str = "whoever asked went away";
 /// So many warnings are remembered.
 const MAX_WARNED: usize = 5_000;
 /// What of the provider's headers the engine gets to see: the kind of body, and what its retries go by.
@@ -80,16 +82,20 @@ struct Caller {
     generation: Generation,
     /// The reference of the request, for the logs.
     request: String,
+    /// Raised when whoever asked went away before there was an answer. (Later on, that ends the answer's stream.)
+    gone: AbortSignal,
 }
 
 async fn relay(app: &App, id: &str, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let claims = authenticate(app, &parts.headers)?;
+    let signal = parts.extensions.get::<AbortSignal>().cloned();
     let caller = Caller {
         org: claims.org,
         session: claims.sub,
         generation: claims.generation,
         request: id.to_owned(),
+        gone: signal.unwrap_or_else(|| AbortController::default().signal()),
     };
     let grant = caller.grant(app).await?;
     let usable = models::usable(&app.config, &caller.org, &grant.payer.user).await?;
@@ -106,7 +112,8 @@ async fn relay(app: &App, id: &str, request: Request) -> Result<Response, ApiErr
     let found = usable.open(&app.config, &wanted)?;
     let key = key(app, &caller, &grant.payer.user, &usable.name, &found.key)?;
     let meter = admitted(app, &caller, grant, &to, &found, &bytes).await?;
-    ask(&found, key.as_ref(), &to, &parts.headers, &bytes, meter).await
+    let request = upstream::request(&found.model, key.as_ref(), &to, &parts.headers, &bytes)?;
+    ask(&found, &to, request, &caller.gone, meter).await
 }
 
 impl Caller {
@@ -272,6 +279,7 @@ async fn admission(app: &App, caller: &Caller, command: &mut AdmitCommand) -> Re
                 error.details = Some(serde_json::json!({ "budget": budget }));
                 return Err(error);
             }
+            Admission::Wait { .. } if caller.gone.aborted() => return Err(ApiError::unavailable(NOBODY)),
             Admission::Wait { why } if patience == 0 => return Err(ApiError::new(ErrorCode::RateLimited, why)),
             Admission::Wait { .. } => {
                 patience -= 1;
@@ -315,23 +323,26 @@ fn warn(app: &App, caller: &Caller, near: Option<BudgetNotice>) {
     });
 }
 
-/// Asks the provider, and streams what it answers.
+/// Asks the provider, and streams what it answers. It is told to stop when nobody waits for its answer any more; what it
+/// has read by then is booked.
 async fn ask(
     found: &Found,
-    key: Option<&Secret>,
     to: &Endpoint<'_>,
-    headers: &HeaderMap,
-    body: &[u8],
+    request: worker::Request,
+    gone: &AbortSignal,
     mut meter: Meter,
 ) -> Result<Response, ApiError> {
-    let request = upstream::request(&found.model, key, to, headers, body)?;
+    if gone.aborted() {
+        return Err(ApiError::unavailable(NOBODY));
+    }
     meter.sent();
-    match rpc::fetch(request, HEAD_LIMIT).await {
+    match rpc::fetch_for(request, HEAD_LIMIT, gone).await {
         Ok(response) => {
             let content_type = response.headers().get("content-type")?.unwrap_or_default();
             meter.answered(to.wire, response.status_code(), &content_type);
             streamed(&response, meter)
         }
+        Err(_) if gone.aborted() => Err(ApiError::unavailable(NOBODY)),
         Err(error) => {
             meter.unreachable();
             let mut refusal = ApiError::unavailable(format!("the endpoint of {} cannot be reached", found.id));

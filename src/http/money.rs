@@ -166,7 +166,8 @@ pub(super) async fn change_budget(
     let command = ChangeBudgetCommand {
         id: budget_id(&budget)?,
         limit,
-        raise: false,
+        by: actor.person.clone(),
+        extends: None,
     };
     ask(&app, &actor, "change-budget", &command, &id).await
 }
@@ -182,6 +183,7 @@ pub(super) async fn remove_budget(
     allow::in_org(&actor, Action::WriteBudgets)?;
     let command = RemoveBudgetCommand {
         id: budget_id(&budget)?,
+        by: actor.person.clone(),
     };
     let () = rpc::post(&app.config.ledger(&actor.org)?, "remove-budget", &command, &id.0).await?;
     Ok(StatusCode::NO_CONTENT.into_response())

@@ -107,7 +107,10 @@ pub(super) async fn begin(
         person,
         org,
         role,
-        credential: Credential::SignIn { id },
+        credential: Credential::SignIn {
+            id,
+            expires_at: Some(now.plus(auth_sessions::LIFETIME_MS)),
+        },
     };
     slots.audit.note_sign_in(&actor, address);
     let cookie = auth::set_cookie(config, &token);

@@ -17,8 +17,10 @@ use errand_session::sql::{Sql, SqlError};
 
 use super::commands::{
     Admission, AdmitCommand, CallEnd, ChangeBudgetCommand, Crossing, EstimateCommand, HistoryCommand, MadeBudget,
-    MakeBudgetCommand, Payer, SandboxCommand, SessionUsageCommand, SettleCommand, Settled, UsageCommand,
+    MakeBudgetCommand, Payer, Raised, RemoveBudgetCommand, SandboxCommand, SessionUsageCommand, SettleCommand, Settled,
+    UsageCommand,
 };
+use super::releases::store as releases;
 use super::store::{self, Booking, Call, CallState};
 use crate::http::error::ApiError;
 use crate::session_registry::starts::percentiles;
@@ -60,6 +62,7 @@ pub(super) fn admit(sql: &impl Sql, command: &AdmitCommand, now: Timestamp) -> R
         Decision::Refused { standing, until } => {
             let anew = until.map_or(String::new(), |until| format!(", until it begins anew at {until}"));
             let limit = standing.budget.limit.dollars();
+            releases::stop(sql, &standing.budget.id, &command.payer.session)?;
             Admission::Refused {
                 why: format!("{} of {limit} is used up{anew}", name(&standing.budget)),
                 notice: notice(standing, now),
@@ -130,9 +133,13 @@ fn book(sql: &impl Sql, call: &Call, booking: &Booking, now: Timestamp) -> Resul
             reserve,
         })
     });
+    let crossed: Vec<Crossing> = crossed.collect();
+    for crossing in crossed.iter().filter(|crossing| crossing.hard) {
+        releases::stop(sql, &crossing.notice.budget, &call.payer.session)?;
+    }
     Ok(Settled {
         cost: booking.cost,
-        crossed: crossed.collect(),
+        crossed,
     })
 }
 
@@ -340,17 +347,34 @@ pub(super) fn make_budget(sql: &impl Sql, command: MakeBudgetCommand, now: Times
     Ok(MadeBudget { budget, made: true })
 }
 
-/// Gives a budget another limit.
+/// Gives a budget another limit. Sessions that it stopped have to hear of more.
 pub(super) fn change_budget(sql: &impl Sql, command: &ChangeBudgetCommand, now: Timestamp) -> Result<Budget, ApiError> {
     let known = store::budgets(sql)?.into_iter().find(|budget| budget.id == command.id);
     let mut budget = known.ok_or_else(|| ApiError::not_found("budget"))?;
-    let lowers = command.raise && command.limit < budget.limit;
+    let lowers = command.extends.is_some() && command.limit < budget.limit;
     if budget.limit != command.limit && !lowers {
+        if command.limit > budget.limit {
+            let raise = Raised {
+                limit: Some(command.limit),
+                by: command.by.clone(),
+            };
+            releases::release(sql, &budget.id, &raise, command.extends.as_ref())?;
+        }
         budget.limit = command.limit;
         budget.updated_at = now;
         store::put_budget(sql, &budget)?;
     }
     Ok(budget)
+}
+
+/// Removes a budget. Fine when there is none. Sessions that it stopped have to hear of it.
+pub(super) fn remove_budget(sql: &impl Sql, command: &RemoveBudgetCommand) -> Result<(), SqlError> {
+    let raise = Raised {
+        limit: None,
+        by: command.by.clone(),
+    };
+    releases::release(sql, &command.id, &raise, None)?;
+    store::remove_budget(sql, &command.id)
 }
 
 fn name(budget: &Budget) -> String {

@@ -2,6 +2,7 @@
 
 use errand_protocol::ids::{BudgetId, CallId, PromptId, SessionId, TurnId, UserId};
 use errand_protocol::money::{Budget, BudgetNotice, Dimension, Micros, NewBudget, Price, Tokens};
+use errand_protocol::session::Person;
 use errand_protocol::text::{ModelId, RepoUrl};
 use errand_session::SandboxLife;
 use serde::{Deserialize, Serialize};
@@ -218,8 +219,10 @@ pub struct ChangeBudgetCommand {
     pub id: BudgetId,
     /// How much from now on.
     pub limit: Micros,
-    /// Not less than now.
-    pub raise: bool,
+    /// Who wants it.
+    pub by: Person,
+    /// It is raised for the sake of this session, which goes on by itself; not to less than now.
+    pub extends: Option<SessionId>,
 }
 
 /// `remove-budget` → `null`.
@@ -228,6 +231,18 @@ pub struct ChangeBudgetCommand {
 pub struct RemoveBudgetCommand {
     /// Which.
     pub id: BudgetId,
+    /// Who wants it.
+    pub by: Person,
+}
+
+/// What sessions hear of a budget that stopped them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Raised {
+    /// How much from now on; none when there is no such budget any more.
+    pub limit: Option<Micros>,
+    /// Who did it.
+    pub by: Person,
 }
 
 /// `set-prices` → `PriceList`: these instead of those that were set.

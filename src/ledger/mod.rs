@@ -9,6 +9,7 @@
 
 mod books;
 pub mod commands;
+mod releases;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -22,26 +23,32 @@ use errand_session::sql::Sql;
 use serde::Serialize;
 use worker::{DurableObject, Env, Request, Response, State, durable_object, wasm_bindgen};
 
-use self::commands::{Admission, HeardCommand, RemoveBudgetCommand, SetPricesCommand};
+use self::commands::{Admission, HeardCommand, SetPricesCommand};
+use crate::config::Config;
 use crate::http::error::ApiError;
 use crate::platform::sql::DoSql;
-use crate::platform::{clock, rpc};
+use crate::platform::{clock, ids, rpc};
+
+/// Should a session that was stopped not be reached, it is told again after this.
+const TELL_AGAIN_MS: i64 = 10_000;
 
 /// See the module.
 #[durable_object(alarm)]
 pub struct Ledger {
     state: State,
+    env: Env,
     store: Result<DoSql, ApiError>,
     /// Whether the alarm is known to be set.
     awake: Cell<bool>,
 }
 
 impl DurableObject for Ledger {
-    fn new(state: State, _: Env) -> Self {
+    fn new(state: State, env: Env) -> Self {
         let sql = DoSql::new(state.storage());
         let store = store::migrate(&sql).map(|()| sql).map_err(ApiError::from);
         Self {
             state,
+            env,
             store,
             awake: Cell::new(false),
         }
@@ -63,7 +70,11 @@ impl DurableObject for Ledger {
             log::error!("lost calls: {}", error.source.unwrap_or(error.message));
             Some(now.plus(books::LOST_AFTER_MS))
         });
-        if let Some(at) = again {
+        let untold = self.tell_stopped(&ids::request_id(now)).await.err().map(|error| {
+            log::warn!("stopped sessions: {}", error.source.unwrap_or(error.message));
+            now.plus(TELL_AGAIN_MS)
+        });
+        if let Some(at) = again.into_iter().chain(untold).min() {
             self.wake_at(at, now).await?;
         }
         Response::empty()
@@ -93,8 +104,22 @@ impl Ledger {
             "/estimate" => write(&books::estimate(sql, &rpc::read_command(request).await?, now)?),
             "/usage" => write(&books::usage(sql, &rpc::read_command(request).await?, now)?),
             "/history" => write(&books::history(sql, &rpc::read_command(request).await?, now)?),
-            _ => rules(sql, request, now).await,
+            _ => {
+                let answer = rules(sql, request, now).await?;
+                // Sessions may have to hear of it.
+                if releases::store::waiting(sql, 1)?.len() == 1 {
+                    self.wake_at(now, now).await?;
+                }
+                Ok(answer)
+            }
         }
+    }
+
+    async fn tell_stopped(&self, id: &str) -> Result<(), ApiError> {
+        let config = Config::from_env(&self.env)?;
+        let org = self.state.id().name().unwrap_or_default();
+        let org = org.parse().map_err(|_| ApiError::internal("a ledger without an org"))?;
+        releases::tell(self.store()?, &config, &org, id).await
     }
 
     fn store(&self) -> Result<&DoSql, ApiError> {
@@ -117,11 +142,7 @@ async fn rules(sql: &impl Sql, request: &mut Request, now: Timestamp) -> Result<
         }),
         "/make-budget" => write(&books::make_budget(sql, rpc::read_command(request).await?, now)?),
         "/change-budget" => write(&books::change_budget(sql, &rpc::read_command(request).await?, now)?),
-        "/remove-budget" => {
-            let RemoveBudgetCommand { id } = rpc::read_command(request).await?;
-            store::remove_budget(sql, &id)?;
-            write(&())
-        }
+        "/remove-budget" => write(&books::remove_budget(sql, &rpc::read_command(request).await?)?),
         "/prices" => write(&PriceList {
             prices: store::prices(sql)?,
         }),

@@ -2,7 +2,7 @@
 //!
 //! `calls` has each call of a model: open from its admission on, then booked. `totals` are sums of booked calls by
 //! dimension, subject and period (`total`, a month, a day). `sandboxes` has each sandbox that was stopped, and why.
-//! `budgets` and `prices` are what people set.
+//! `budgets` and `prices` are what people set. `stopped` is that of [`releases`].
 //!
 //! **Invariant:** `totals` are changed only together with the row of the call or sandbox, in one transaction: each is in
 //! them once it is booked, once.
@@ -17,9 +17,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::commands::{AdmitCommand, CallEnd, Payer, SandboxCommand};
+use super::releases::store as releases;
 use crate::session_registry::store::migrate_to;
 
-const MIGRATIONS: &[(&str, &str)] = &[("0001_books", BOOKS), ("0002_sandboxes", SANDBOXES)];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("0001_books", BOOKS),
+    ("0002_sandboxes", SANDBOXES),
+    ("0003_stopped", releases::STOPPED),
+];
 
 const BOOKS: &str = "
 CREATE TABLE calls (
@@ -565,7 +570,7 @@ pub(super) fn set_prices(sql: &impl Sql, prices: &[Price]) -> Result<(), SqlErro
     })
 }
 
-fn to_json(value: &impl Serialize) -> Result<String, SqlError> {
+pub(super) fn to_json(value: &impl Serialize) -> Result<String, SqlError> {
     serde_json::to_string(value).map_err(|e| SqlError::Row(e.to_string()))
 }
 
@@ -575,7 +580,7 @@ fn name_of(value: &impl Serialize) -> Result<String, SqlError> {
     Ok(quoted.trim_matches('"').to_owned())
 }
 
-fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, SqlError> {
+pub(super) fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, SqlError> {
     serde_json::from_value(text.into()).map_err(|e| SqlError::Row(e.to_string()))
 }
 

@@ -2,6 +2,7 @@
 
 use errand_protocol::ids::Generation;
 use errand_protocol::money::{Dimension, Estimate, Micros, Period, Price, Rates, Tokens};
+use errand_protocol::session::Person;
 use errand_protocol::time::Timestamp;
 use errand_session::sql::Sql;
 use errand_session::{SandboxLife, TurnSeconds};
@@ -9,8 +10,9 @@ use errand_session::{SandboxLife, TurnSeconds};
 use super::books;
 use super::commands::{
     Admission, AdmitCommand, CallEnd, ChangeBudgetCommand, EstimateCommand, HistoryCommand, MakeBudgetCommand, Payer,
-    SandboxCommand, SettleCommand, Settled, UsageCommand,
+    RemoveBudgetCommand, SandboxCommand, SettleCommand, Settled, UsageCommand,
 };
+use super::releases::store as releases;
 use super::store;
 use crate::native_sql::NativeSql;
 
@@ -199,17 +201,67 @@ fn a_raised_limit_lets_calls_pass_again() {
     let command = ChangeBudgetCommand {
         id: "bdg_1".parse().unwrap(),
         limit: Micros(20),
-        raise: false,
+        by: ada(),
+        extends: None,
     };
     books::change_budget(&sql, &command, NOW).unwrap();
     assert_eq!(admit(&sql, "2"), YES);
-    let lower = |raise| ChangeBudgetCommand {
+    let lower = |extends| ChangeBudgetCommand {
         limit: Micros(5),
-        raise,
+        extends,
         ..command.clone()
     };
-    assert_eq!(books::change_budget(&sql, &lower(true), NOW).unwrap().limit, Micros(20));
-    assert_eq!(books::change_budget(&sql, &lower(false), NOW).unwrap().limit, Micros(5));
+    let session = "ses_1".parse().ok();
+    assert_eq!(
+        books::change_budget(&sql, &lower(session), NOW).unwrap().limit,
+        Micros(20)
+    );
+    assert_eq!(books::change_budget(&sql, &lower(None), NOW).unwrap().limit, Micros(5));
+}
+
+#[test]
+fn sessions_that_a_budget_stopped_have_to_hear_when_it_is_raised_or_removed() {
+    let sql = ledger();
+    budget(&sql, "1", Dimension::Org, None, 100);
+    let heard = || {
+        let waiting = releases::waiting(&sql, 9).unwrap().into_iter();
+        waiting
+            .map(|release| (release.session.to_string(), release.raise.limit))
+            .collect::<Vec<_>>()
+    };
+    // The first one uses it up, the second is refused.
+    assert_eq!(books::admit(&sql, &call("1", "a", "1"), NOW).unwrap(), YES);
+    settle(&sql, "1", 100);
+    assert!(matches!(
+        books::admit(&sql, &call("2", "a", "2"), NOW).unwrap(),
+        Admission::Refused { .. }
+    ));
+    let change = |limit, extends: Option<&str>| ChangeBudgetCommand {
+        id: "bdg_1".parse().unwrap(),
+        limit: Micros(limit),
+        by: ada(),
+        extends: extends.map(|id| id.parse().unwrap()),
+    };
+    books::change_budget(&sql, &change(90, None), NOW).unwrap();
+    books::change_budget(&sql, &change(90, None), NOW).unwrap();
+    assert_eq!(heard(), [], "less, and the same");
+    books::change_budget(&sql, &change(200, Some("ses_1")), NOW).unwrap();
+    assert_eq!(heard(), [("ses_2".to_owned(), Some(Micros(200)))]);
+    let remove = RemoveBudgetCommand {
+        id: "bdg_1".parse().unwrap(),
+        by: ada(),
+    };
+    books::remove_budget(&sql, &remove).unwrap();
+    books::remove_budget(&sql, &remove).unwrap();
+    assert_eq!(heard(), [("ses_2".to_owned(), None)]);
+}
+
+fn ada() -> Person {
+    Person {
+        id: "usr_1".parse().unwrap(),
+        name: "Ada".to_owned(),
+        email: "ada@example.com".to_owned(),
+    }
 }
 
 #[test]

@@ -13,7 +13,11 @@ use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use worker::{AbortController, Delay, Fetch, Headers, Method, Request, RequestInit, Response, Stub};
+use worker::js_sys::Array;
+use worker::wasm_bindgen::JsValue;
+use worker::{
+    AbortController, AbortSignal, Delay, Fetch, Headers, Method, Request, RequestInit, Response, Stub, web_sys,
+};
 
 use crate::http::error::ApiError;
 use crate::platform::{clock, ids};
@@ -58,13 +62,13 @@ pub struct CreateCommand {
 pub struct ApplyCommand {
     /// The session as it is now.
     pub session: Session,
+    /// With whom its share links share it now.
+    #[serde(default)]
+    pub guests: Vec<UserId>,
 }
 
 /// Sends `body` to an object and reads its answer.
 ///
-    /// With whom its share links share it now.
-    #[serde(default)]
-    pub guests: Vec<UserId>,
 /// # Errors
 /// The object's own error, or internal when it cannot be reached or answers something else.
 pub async fn post<B: Serialize, R: DeserializeOwned>(
@@ -125,8 +129,28 @@ async fn read<R: DeserializeOwned>(mut response: Response) -> Result<R, ApiError
 pub async fn fetch(request: Request, limit: Duration) -> worker::Result<Response> {
     let abort = AbortController::default();
     let signal = abort.signal();
+    head(request, limit, abort, &signal).await
+}
+
+/// The same for somebody who may go away meanwhile: then the server is told to stop, which is an error too.
+///
+/// # Errors
+/// When it cannot be reached or takes too long, and when nobody waits for it any more.
+pub async fn fetch_for(request: Request, limit: Duration, gone: &AbortSignal) -> worker::Result<Response> {
+    let abort = AbortController::default();
+    let (gone, late): (&JsValue, JsValue) = (gone.as_ref(), JsValue::clone(abort.signal().as_ref()));
+    let either = web_sys::AbortSignal::any(&Array::of2(gone, &late));
+    head(request, limit, abort, &either.into()).await
+}
+
+async fn head(
+    request: Request,
+    limit: Duration,
+    abort: AbortController,
+    stop: &AbortSignal,
+) -> worker::Result<Response> {
     let fetch = Fetch::Request(request);
-    let sent = std::pin::pin!(fetch.send_with_signal(&signal));
+    let sent = std::pin::pin!(fetch.send_with_signal(stop));
     match select(sent, Delay::from(limit)).await {
         Either::Left((response, _)) => response,
         Either::Right(((), _)) => {

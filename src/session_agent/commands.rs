@@ -4,7 +4,7 @@
 use errand_access::Actor;
 use errand_protocol::event::Event;
 use errand_protocol::git::Pushed;
-use errand_protocol::ids::{Generation, OrgId, SessionId, SnapshotId, TurnId};
+use errand_protocol::ids::{BudgetId, Generation, OrgId, SessionId, SnapshotId, TurnId};
 use errand_protocol::money::{BudgetLevel, BudgetNotice};
 use errand_protocol::sandbox::RepoSpec;
 use errand_protocol::session::{ForkOrigin, Person, Session};
@@ -13,7 +13,7 @@ use errand_protocol::text::{ModelId, PromptText, RepoUrl, Title};
 use errand_session::fork::Fork;
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::commands::Payer;
+use crate::ledger::commands::{Payer, Raised};
 
 /// `snapshot-access` → `null`: whether the sandbox of this generation may still read and write snapshots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +122,17 @@ pub struct BudgetNews {
     pub level: BudgetLevel,
     /// Something of it is left for a hand-over note.
     pub reserve: bool,
+}
+
+/// `budget-raised` → `null`, from the ledger: a budget that stopped the session was raised or removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetRaised {
+    /// Whose ledger it is.
+    pub org: OrgId,
+    /// Which.
+    pub budget: BudgetId,
+    /// What became of it.
+    pub raise: Raised,
 }
 
 /// `last-snapshot` → [`SnapshotRef`], to those who may take the work away.

@@ -14,7 +14,7 @@ use errand_session::fork::store as turns;
 use errand_session::{Input, SandboxLife, Session};
 
 use super::Agent;
-use super::commands::{BudgetNews, LlmAccess, LlmGrant};
+use super::commands::{BudgetNews, BudgetRaised, LlmAccess, LlmGrant};
 use super::reads::json;
 use super::routes::Answer;
 use super::writes::Write;
@@ -41,6 +41,19 @@ pub(super) fn budget(agent: &Rc<Agent>, news: BudgetNews) -> Answer {
         reserve: news.reserve,
     })?;
     json(&agent.read(grant)?)
+}
+
+/// A budget that stopped this session was raised or removed.
+pub(super) fn budget_raised(agent: &Rc<Agent>, command: BudgetRaised) -> Answer {
+    let BudgetRaised { org, budget, raise } = command;
+    if agent.load()? && agent.read(|session| session.spec().org == org)? {
+        agent.step(Input::BudgetRaised {
+            budget,
+            limit: raise.limit,
+            by: raise.by,
+        })?;
+    }
+    json(&())
 }
 
 fn grant(session: &Session) -> LlmGrant {
@@ -109,7 +122,8 @@ async fn extend(write: &Write<'_>, id: &str, request_id: &str) -> Answer {
     let change = ChangeBudgetCommand {
         id: notice.budget,
         limit,
-        raise: true,
+        by: actor.person.clone(),
+        extends: Some(agent.id()?),
     };
     let ledger = agent.config()?.ledger(&actor.org)?;
     let _: Budget = rpc::post(&ledger, "change-budget", &change, request_id).await?;

@@ -29,6 +29,7 @@ pub(super) async fn serve(agent: &Rc<Agent>, mut request: Request) -> Answer {
         ["git-access"] => git::access(agent, &rpc::read_command(&mut request).await?),
         ["git-pushed"] => git::pushed(agent, rpc::read_command(&mut request).await?),
         ["budget"] => llm::budget(agent, rpc::read_command(&mut request).await?),
+        ["budget-raised"] => llm::budget_raised(agent, rpc::read_command(&mut request).await?),
         ["llm-access"] => llm::access(agent, &rpc::read_command(&mut request).await?),
         ["environment-access"] => policy::environment_access(agent, &rpc::read_command(&mut request).await?),
         ["egress-access"] => policy::egress_access(agent, &rpc::read_command(&mut request).await?),

@@ -7,6 +7,7 @@ use errand_protocol::git::GitSetup;
 use errand_protocol::ids::{ConnId, Generation};
 use errand_protocol::limits::MAX_RUNNER_FRAME_BYTES;
 use errand_protocol::runner::{AgentFrame, RunnerFrame, RunnerSetup, SandboxToken};
+use errand_protocol::text::ModelId;
 use errand_session::{Input, Spec};
 use serde::{Deserialize, Serialize};
 use worker::{Request, Response, WebSocket, WebSocketIncomingMessage, WebSocketPair};
@@ -218,6 +219,11 @@ impl Agent {
     pub(super) async fn usable_models(&self) -> Result<Rc<Usable>, ApiError> {
         let (org, owner) = self.read(|session| (session.spec().org.clone(), session.spec().owner.id.clone()))?;
         models::usable(self.config()?, &org, &owner).await
+    }
+
+    /// The session must be able to use this model.
+    pub(super) async fn require_usable(&self, model: &ModelId) -> Result<(), ApiError> {
+        self.usable_models().await?.open(self.config()?, model).map(drop)
     }
 
     fn setup(&self) -> Result<RunnerSetup, ApiError> {

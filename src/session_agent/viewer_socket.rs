@@ -14,7 +14,7 @@ use errand_session::{Input, store};
 use serde::{Deserialize, Serialize};
 use worker::{Request, Response, WebSocket, WebSocketIncomingMessage, WebSocketPair};
 
-use super::Agent;
+use super::{Agent, Peer};
 use crate::http::error::ApiError;
 use crate::http::json::parse_json;
 use crate::http::{audit, auth};
@@ -109,9 +109,26 @@ impl Agent {
             Ok(frame) => frame,
             Err(error) => return reject(ws, readable_id(&text), error),
         };
+        let Command::Prompt { model: Some(model), .. } = &frame.command else {
+            return self.obey(ws, viewer, frame, Ok(()));
+        };
+        let (agent, ws, model) = (Rc::clone(self), ws.clone(), model.clone());
+        self.state.wait_until(async move {
+            let usable = agent.require_usable(&model).await;
+            // Their access may have changed meanwhile.
+            if let Some(Peer::Viewer(viewer)) = sockets::attachment(&ws)
+                && !viewer.over
+            {
+                agent.obey(&ws, &viewer, frame, usable);
+            }
+        });
+    }
+
+    /// Carries a command out, unless there is something against it already, and answers it.
+    fn obey(self: &Rc<Self>, ws: &WebSocket, viewer: &Viewer, frame: ClientFrame, so_far: Result<(), ApiError>) {
         let kind = frame.command.kind();
         let allowed = self.allow(&viewer.actor, Action::of_command(&frame.command));
-        let allowed = allowed.and_then(|()| extends_no_budget(&frame.command));
+        let allowed = allowed.and_then(|()| extends_no_budget(&frame.command)).and(so_far);
         let outcome = allowed.and_then(|()| {
             self.step(Input::Command {
                 by: viewer.actor.person.clone(),

@@ -108,8 +108,7 @@ impl Write<'_> {
     pub(super) async fn post_prompt(&self) -> Answer {
         let PostPrompt { id, text, model, mode } = self.required()?;
         if let Some(model) = &model {
-            let usable = self.agent.usable_models().await?;
-            usable.open(self.agent.config()?, model)?;
+            self.agent.require_usable(model).await?;
         }
         let prompt_id: PromptId = match id {
             Some(id) => id,

@@ -1,5 +1,6 @@
 /** Orgs, members, invitations, visibility: what changes somebody's access, and what is open when it does. */
 import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
 import { after, afterEach, before, describe, test } from 'node:test';
 
 import { assertError, join, json, member, MODEL, startWorker, until } from './harness.mjs';
@@ -176,6 +177,25 @@ describe('a role that is taken away while its person is connected', () => {
     theirs.send({ id: 'cmd_1', type: 'rename', title: 'Here' });
     assert.equal((await theirs.next((frame) => frame.id === 'cmd_1', 'an answer')).type, 'ack');
     mine.terminate();
+  });
+
+  test('a sign-in that runs out closes what was open with it; one that was used meanwhile does not', async () => {
+    const [idle, used] = [await worker.signIn('three-devices'), await worker.signIn('three-devices')];
+    const session = await newSession(idle);
+    const { DB } = await worker.env();
+    const expires = (person, at) => DB.prepare('UPDATE auth_sessions SET expires_at = ? WHERE token_hash = ?')
+      .bind(at, crypto.createHash('sha256').update(person.token).digest('hex')).run();
+    const soon = Date.now() + 1500;
+    await expires(used, soon);
+    await expires(idle, soon + 200);
+    const [mine, theirs] = [await watch(idle, session), await watch(used, session)];
+    const feed = worker.socket('/api/events/ws', { token: idle.token });
+    await feed.opened;
+    await expires(used, soon + 3_600_000);
+    assert.equal((await mine.closed).code, 4401);
+    assert.equal((await feed.closed).code, 4401);
+    theirs.send({ id: 'cmd_1', type: 'rename', title: 'Still here' });
+    assert.equal((await theirs.next((frame) => frame.id === 'cmd_1', 'an answer')).type, 'ack');
   });
 });
 

@@ -66,6 +66,7 @@ async function stopped() {
   return { ...made, session, runner, turnId, viewer, warned, reached, steer };
 }
 
+const of = (made) => api(made.me, 'GET', `/api/sessions/${made.session}`);
 async function rested(made) {
   await made.runner.finish(made.turnId);
   await until(async () => (await api(made.me, 'GET', `/api/sessions/${made.session}`)).phase === 'paused', 'the session rests');
@@ -119,6 +120,29 @@ describe('a used-up budget', () => {
     assert.equal(budgets[0].limit, 20_000);
     const audit = await api(made.me, 'GET', `/api/admin/audit?user=${admin.user.id}`);
     assert.ok(audit.entries.some(({ action, outcome }) => action.includes('interactions') && outcome === 'ok'));
+  });
+
+  test('raised or removed by an admin lets what waits go on, and what was cut wait for a word', async () => {
+    for (const change of [{ method: 'PATCH', body: { limit: 20_000 } }, { method: 'DELETE' }]) {
+      const made = await rested(await stopped());
+      const limit = await api(made.me, 'POST', '/api/admin/budgets', { dimension: 'org', period: 'total', limit: 1_000_000 });
+      await api(made.me, 'PATCH', `/api/admin/budgets/${limit.id}`, { limit: 2_000_000 });
+      assert.equal((await of(made)).budget, 'used_up', 'another budget');
+      const viewer = await attach(worker, made.me, made.session);
+      const { status } = await made.me.api(`/api/admin/budgets/${made.budget.id}`, change);
+      assert.ok(status < 300);
+      const resolved = await viewer.event('interaction.resolved');
+      assert.deepEqual([resolved.how, resolved.by?.id], change.body ? ['answered', made.me.user.id] : ['cancelled', undefined]);
+      const { phase, budget, cause } = await of(made);
+      assert.deepEqual([phase, budget, cause], ['paused', undefined, undefined]);
+      await api(made.me, 'POST', `/api/sessions/${made.session}/prompts`, { text: 'go on' });
+      assert.equal((await of(made)).phase, 'resuming');
+    }
+    const made = await rested(await stopped());
+    await api(made.me, 'POST', `/api/sessions/${made.session}/prompts`, { text: 'waits' });
+    assert.equal((await of(made)).phase, 'paused');
+    await api(made.me, 'PATCH', `/api/admin/budgets/${made.budget.id}`, { limit: 20_000 });
+    await until(async () => (await of(made)).phase === 'resuming', 'the prompt that waits begins');
   });
 
   test('of others stops a session at its next call', async () => {

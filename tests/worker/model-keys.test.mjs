@@ -5,6 +5,7 @@ import { after, afterEach, before, describe, test } from 'node:test';
 
 import { assertError, MASTER_KEY, member, startServer, startWorker, until, workingSandbox } from './harness.mjs';
 import { startRestartable } from './restartable.mjs';
+import { attach } from './stand-ins.mjs';
 
 const MASTER = MASTER_KEY;
 const KEYS = { own: 'sk-own-000000000000-OWN1', org: 'sk-org-000000000000-ORG1', installation: 'sk-inst-00000000000-INST' };
@@ -267,6 +268,10 @@ test('what a role may use is refused by list, by creation, by prompt and by the 
   const made = await (await create({})).json();
   assert.equal(made.model, 'openai/gpt-4.1');
   await assertError(await me.api(`/api/sessions/${made.id}/prompts`, { method: 'POST', body: { text: 'x', model: 'openai/gpt-5-mini' } }), 403, 'forbidden');
+  const viewer = await attach(worker, me, made.id);
+  const prompt = (id, over) => viewer.command({ type: 'prompt', promptId: `prm_${id}`, text: 'x', ...over });
+  const bySocket = await Promise.all([prompt('A', { model: 'openai/gpt-5-mini' }), prompt('B', { model: 'openai/gpt-9' }), prompt('C', { model: 'openai/gpt-4.1' }), prompt('D')]);
+  assert.deepEqual(bySocket.map(({ type, code }) => code ?? type), ['forbidden', 'invalid', 'ack', 'ack']);
   const refused = await ask(before, 'openai', 'gpt-5-mini');
   assert.equal(refused.status, 403);
   assert.match((await refused.json()).error.message, /does not let people of this role/);

@@ -30,6 +30,9 @@ pub enum Credential {
     SignIn {
         /// Which.
         id: SignInId,
+        /// When it ends unless it is used again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<Timestamp>,
     },
     /// An API key.
     ApiKey {
@@ -70,16 +73,15 @@ impl Credential {
     /// Which it is.
     pub fn id(&self) -> CredentialId {
         match self {
-            Self::SignIn { id } => CredentialId::SignIn(id.clone()),
+            Self::SignIn { id, .. } => CredentialId::SignIn(id.clone()),
             Self::ApiKey { id, .. } => CredentialId::ApiKey(id.clone()),
         }
     }
 
-    /// When it ends whatever is done with it. A sign-in lasts as long as it is used.
+    /// When it ends by itself: an API key whatever is done with it, a sign-in unless it is used again.
     pub const fn expires_at(&self) -> Option<Timestamp> {
         match self {
-            Self::SignIn { .. } => None,
-            Self::ApiKey { expires_at, .. } => *expires_at,
+            Self::SignIn { expires_at, .. } | Self::ApiKey { expires_at, .. } => *expires_at,
         }
     }
 }

@@ -32,6 +32,7 @@ fn actor(name: &str, org: &str, role: Role, credential: Credential) -> Actor {
 fn signed_in() -> Credential {
     Credential::SignIn {
         id: "sgn_1".parse().unwrap(),
+        expires_at: None,
     }
 }
 

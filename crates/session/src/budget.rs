@@ -9,7 +9,7 @@
 
 use errand_protocol::api::ErrorCode;
 use errand_protocol::event::EventBody;
-use errand_protocol::ids::{InteractionId, PromptId, TurnId};
+use errand_protocol::ids::{BudgetId, InteractionId, PromptId, TurnId};
 use errand_protocol::interaction::{Answer, Ask, Interaction, Resolution};
 use errand_protocol::money::{BudgetLevel, BudgetNotice, Micros};
 use errand_protocol::session::{Cause, Person, Place, Prompt, PromptMode, PromptState, TurnOutcome};
@@ -59,6 +59,31 @@ pub struct BudgetStop {
     /// What is asked of people, once it rests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Interaction>,
+    /// It was raised before the session rests: then it goes on at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raised: Option<Raise>,
+}
+
+/// Somebody has raised or removed a budget.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Raise {
+    /// How much from now on; none when there is no such budget any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    limit: Option<Micros>,
+    by: Person,
+}
+
+impl From<Raise> for Resolution {
+    fn from(Raise { limit, by }: Raise) -> Self {
+        match limit {
+            Some(limit) => Self::Answered {
+                answer: Answer::Extend { limit },
+                by,
+            },
+            None => Self::Cancelled {},
+        }
+    }
 }
 
 impl BudgetStop {
@@ -206,6 +231,7 @@ impl Step<'_, '_> {
             noted: false,
             cut: runs,
             asked: None,
+            raised: None,
         });
         if runs && reserve {
             let note = errand().and_then(|by| self.enqueue_first(NOTE, by, PromptMode::Steer));
@@ -302,6 +328,10 @@ impl Step<'_, '_> {
             return;
         }
         self.ask_for_more();
+        if let Some(raise) = self.s.core.budget.as_mut().and_then(|stop| stop.raised.take()) {
+            self.go_on(raise.into());
+            return self.wake();
+        }
         match self.s.core.life {
             Life::Running { .. } => self.pause(),
             Life::Starting { .. } | Life::Reconnecting { .. } => self.leave_start(),
@@ -366,6 +396,25 @@ impl Step<'_, '_> {
         }
         self.wake();
         Ok(())
+    }
+
+    /// Somebody has raised or removed a budget, not only for this session. What waits goes on; work that was cut off does
+    /// not go on by itself: who raised it may not know what it was.
+    pub(crate) fn budget_raised(&mut self, budget: &BudgetId, limit: Option<Micros>, by: Person) {
+        let stop = self.s.core.budget.as_ref();
+        let enough = |stop: &BudgetStop| limit.is_none_or(|limit| limit > stop.notice.limit);
+        if !stop.is_some_and(|stop| stop.notice.budget == *budget && enough(stop)) {
+            return;
+        }
+        let raise = Raise { limit, by };
+        if let Some(stop) = self.s.core.budget.as_mut().filter(|stop| stop.asked.is_none()) {
+            // The note is asked for already.
+            stop.raised = Some(raise);
+            self.dirty = true;
+            return;
+        }
+        self.go_on(raise.into());
+        self.wake();
     }
 
     /// A person says that it may be tried again.

@@ -10,8 +10,8 @@ use errand_protocol::api::ErrorCode;
 use errand_protocol::close::CloseCode;
 use errand_protocol::event::Event;
 use errand_protocol::git::Pushed;
-use errand_protocol::ids::{CommandId, ConnId, Generation, PartId, PromptId, SnapshotId, UserId};
-use errand_protocol::money::{BudgetLevel, BudgetNotice};
+use errand_protocol::ids::{BudgetId, CommandId, ConnId, Generation, PartId, PromptId, SnapshotId, UserId};
+use errand_protocol::money::{BudgetLevel, BudgetNotice, Micros};
 use errand_protocol::runner::{AgentFrame, RunnerFrame};
 use errand_protocol::sandbox::{RepoSpec, SandboxError, SandboxStatus};
 use errand_protocol::session::{Person, Prompt, Session as Summary};
@@ -99,6 +99,15 @@ pub enum Input {
         level: BudgetLevel,
         /// Something of it is left for a hand-over note.
         reserve: bool,
+    },
+    /// A person has raised or removed a budget.
+    BudgetRaised {
+        /// Which.
+        budget: BudgetId,
+        /// How much from now on; none when there is no such budget any more.
+        limit: Option<Micros>,
+        /// Who did it.
+        by: Person,
     },
     /// The ledger has the life of a sandbox, or did not answer.
     Booked {

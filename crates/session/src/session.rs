@@ -288,6 +288,7 @@ impl Step<'_, '_> {
             Input::RunnerGone { conn } => self.runner_gone(&conn),
             Input::Sandbox { call, outcome } => self.sandbox_outcome(&call, outcome),
             Input::Budget { notice, level, reserve } => self.budget_heard(notice, level, reserve),
+            Input::BudgetRaised { budget, limit, by } => self.budget_raised(&budget, limit, by),
             Input::Booked { generation, ok } => self.booked(generation, ok),
             Input::Indexed { ok } => self.indexed(ok),
             Input::Deadline { runner_seen } => self.deadline(runner_seen),

@@ -175,7 +175,8 @@ impl World {
         let (ids, store) = (&mut agent.ids, &agent.store);
         let mut mint = || {
             *ids += 1;
-            ids.to_string()
+            // Not those of people and engines.
+            format!("a{ids}")
         };
         let mut cx = Cx {
             now: time(self.now),

@@ -1,7 +1,7 @@
 //! The moves of a story, carried out on the world.
 
 use errand_protocol::ids::TurnId;
-use errand_protocol::money::BudgetLevel;
+use errand_protocol::money::{BudgetLevel, BudgetNotice, Micros};
 use errand_protocol::runner::{RunnerEvent, RunnerFrame};
 use errand_protocol::session::{Place, PromptMode, StartStep};
 use errand_protocol::viewer::Command;
@@ -9,7 +9,7 @@ use errand_session::Input;
 
 use crate::event::Event;
 use crate::host::Boot;
-use crate::make::{answer, cause, notice, prompt_id};
+use crate::make::{answer, cause, notice, person, prompt_id};
 use crate::net::{Peer, State, Up};
 use crate::story::{Act, Cut};
 use crate::world::World;
@@ -55,6 +55,14 @@ impl World {
                 },
                 reserve,
             }),
+            Act::BudgetRaised { which, removed } => {
+                let BudgetNotice { budget, limit, .. } = notice(which, self.now);
+                self.input(Input::BudgetRaised {
+                    budget,
+                    limit: (!removed).then(|| Micros(limit.0 + 1)),
+                    by: person(0),
+                });
+            }
             Act::UploadsFail(count) => self.host.failing_uploads = count,
             Act::Cut(cut) => self.cut(cut, |peer| matches!(peer, Peer::Runner(_) | Peer::Ghost)),
             Act::CutViewer(cut) => self.cut(cut, |peer| matches!(peer, Peer::Viewer(_))),

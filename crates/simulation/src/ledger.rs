@@ -4,10 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use errand_protocol::event::{Event, EventBody};
-use errand_protocol::ids::{InteractionId, PartId, PromptId, TurnId};
-use errand_protocol::interaction::Resolution;
+use errand_protocol::ids::{BudgetId, InteractionId, PartId, PromptId, TurnId};
+use errand_protocol::interaction::{Ask, Resolution};
+use errand_protocol::money::Micros;
 use errand_protocol::session::{Place, PromptMode, PromptState, TurnOutcome};
+use errand_protocol::time::Timestamp;
 use errand_protocol::transcript::Part;
+use errand_session::NOTE;
 
 use crate::truth::Truth;
 
@@ -29,6 +32,10 @@ pub struct Ledger {
     pub ended: BTreeMap<PartId, Part>,
     /// Parts that were taken back.
     pub removed: BTreeSet<PartId>,
+    /// A budget is used up; once it rests: what is asked because of that.
+    stopped: Option<Option<InteractionId>>,
+    /// Of which budget, limit and period it was warned since one was extended last.
+    warned: BTreeSet<(BudgetId, Micros, Option<Timestamp>)>,
 }
 
 /// A prompt in the books.
@@ -71,7 +78,25 @@ impl Ledger {
             EventBody::PromptSteered { prompt_id, turn_id } => self.steered(prompt_id, turn_id),
             EventBody::TurnStarted { turn_id, prompt_id } => self.turn_started(turn_id, prompt_id),
             EventBody::TurnFinished { turn_id, outcome, .. } => self.turn_finished(turn_id, *outcome),
+            EventBody::BudgetWarned { notice } => {
+                let first = self.warned.insert((notice.budget.clone(), notice.limit, notice.until));
+                assert!(first, "twice: of {} it was warned before", notice.budget);
+            }
+            EventBody::BudgetReached { notice } => {
+                let first = self.stopped.replace(None).is_none();
+                assert!(first, "twice: {} is used up while it stops already", notice.budget);
+            }
             EventBody::InteractionOpened { interaction } => {
+                if matches!(interaction.ask, Ask::Budget { .. }) {
+                    assert!(self.turn.is_none(), "rest: a budget is asked for while a turn runs");
+                    let asked = self.stopped.replace(Some(interaction.id.clone()));
+                    assert_eq!(
+                        asked,
+                        Some(None),
+                        "rest: {} is asked for without a stop",
+                        interaction.id
+                    );
+                }
                 let first = self.asks.insert(interaction.id.clone(), None).is_none();
                 assert!(first, "twice: {} was asked before", interaction.id);
             }
@@ -92,6 +117,16 @@ impl Ledger {
             }
             _ => {}
         }
+    }
+
+    /// While a budget is used up nothing is begun but the hand-over note, and only before it rests.
+    fn may_begin(&self, prompt: &PromptId) {
+        let allowed = match &self.stopped {
+            None => true,
+            Some(Some(_)) => false,
+            Some(None) => self.prompts.get(prompt).is_some_and(|entry| entry.text == NOTE),
+        };
+        assert!(allowed, "budget: {prompt} begins while a budget is used up");
     }
 
     fn enqueue(&mut self, id: &PromptId, mode: PromptMode) {
@@ -137,6 +172,7 @@ impl Ledger {
     fn turn_started(&mut self, turn: &TurnId, prompt: &PromptId) {
         assert!(self.turn.is_none(), "two turns: {turn} begins while another runs");
         assert!(self.turns.insert(turn.clone()), "twice: {turn} began before");
+        self.may_begin(prompt);
         assert_eq!(
             self.queue.first(),
             Some(prompt),
@@ -174,6 +210,10 @@ impl Ledger {
         let open = ask.as_ref().is_some_and(|settled| settled.is_none());
         assert!(open, "resolved twice: {id}");
         *ask.unwrap() = Some(resolution.clone());
+        if self.stopped.as_ref().is_some_and(|asked| asked.as_ref() == Some(id)) {
+            self.stopped = None;
+            self.warned.clear();
+        }
     }
 
     fn part_finished(&mut self, part: &Part, truth: &Truth) {

@@ -60,6 +60,10 @@ pub enum Act {
         used_up: bool,
         reserve: bool,
     },
+    BudgetRaised {
+        which: u32,
+        removed: bool,
+    },
     // The network.
     Cut(Cut),
     CutViewer(Cut),
@@ -201,6 +205,15 @@ fn budgets(seed: u64, moves: &mut Vec<Move>) {
             which: number(&mut rng),
             used_up: !rng.one_in(4),
             reserve: !rng.one_in(3),
+        };
+        moves.insert(at, Move { wait, act });
+    }
+    for _ in 0..rng.below(3) {
+        let at = 1 + rng.below(moves.len());
+        let wait = wait(&mut rng, 1);
+        let act = Act::BudgetRaised {
+            which: number(&mut rng),
+            removed: rng.one_in(4),
         };
         moves.insert(at, Move { wait, act });
     }

@@ -3,7 +3,7 @@
 use errand_protocol::api::ErrorCode;
 use errand_protocol::event::EventBody;
 use errand_protocol::ids::{PromptId, TurnId};
-use errand_protocol::interaction::{Answer, Ask, Interaction};
+use errand_protocol::interaction::{Answer, Ask, Interaction, Resolution};
 use errand_protocol::money::{BudgetLevel, BudgetNotice, Micros};
 use errand_protocol::runner::{AgentFrame, RunnerEvent};
 use errand_protocol::sandbox::SandboxState;
@@ -301,4 +301,53 @@ fn an_ended_session_asks_nothing_any_more() {
     assert!(h.session.budget_ask().is_none());
     used_up(&mut h);
     assert!(h.session.budget_ask().is_none());
+}
+
+fn raised(h: &mut Harness, budget: &str, limit: Option<u64>) {
+    let budget = budget.parse().unwrap();
+    let by = ada();
+    let limit = limit.map(Micros);
+    h.step(Input::BudgetRaised { budget, limit, by }).unwrap();
+}
+
+#[test]
+fn a_raise_lets_what_waits_go_on_and_begins_nothing_that_was_cut() {
+    for limit in [Some(20_000), None] {
+        let mut h = rested();
+        raised(&mut h, "bdg_other", limit);
+        raised(&mut h, "bdg_1", Some(10_000));
+        assert!(matches!(asked(&h).ask, Ask::Budget { .. }), "neither is enough");
+        raised(&mut h, "bdg_1", limit);
+        assert_eq!(h.session.budget_ask(), None);
+        assert_eq!((h.phase(), h.session.summary().budget), (Phase::Paused, None));
+        raised(&mut h, "bdg_1", limit);
+        h.prompt("next");
+        assert_eq!(h.phase(), Phase::Resuming);
+
+        let mut h = rested();
+        h.prompt("waits");
+        raised(&mut h, "bdg_1", limit);
+        assert_eq!(h.phase(), Phase::Resuming);
+        let resolved = h.events().into_iter().filter_map(|event| match event.body {
+            EventBody::InteractionResolved { resolution, .. } => Some(resolution),
+            _ => None,
+        });
+        let by_whom = resolved.last().unwrap();
+        let answered = matches!(&by_whom, Resolution::Answered { by, .. } if *by == ada());
+        assert_eq!(answered, limit.is_some(), "{by_whom:?}");
+    }
+}
+
+#[test]
+fn a_raise_before_it_rests_lets_it_go_on_when_the_note_is_written() {
+    let (mut h, turn) = Harness::running();
+    used_up(&mut h);
+    raised(&mut h, "bdg_1", Some(20_000));
+    let note = offered(&mut h).unwrap();
+    h.event(taken(&turn, note));
+    h.prompt("next");
+    h.evict(true);
+    h.event(ended(&turn, TurnOutcome::Done));
+    assert_eq!(h.session.summary().budget, None);
+    assert_eq!((h.phase(), h.state_of("next")), (Phase::Running, PromptState::Running));
 }
