@@ -10,7 +10,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
-use errand_protocol::git::GitSetup;
+use errand_protocol::git::{GitRewrite, GitSetup, is_name_character};
 use errand_protocol::runner::GitAuthor;
 
 use crate::config::Config;
@@ -62,11 +62,30 @@ fn content(setup: &GitSetup, relay: &RelayNote) -> String {
         "[http {}]\n\textraHeader = {bearer}\n\tproxy = \"\"\n\tlowSpeedLimit = 1\n\tlowSpeedTime = 120\n",
         quoted(&format!("{base}{PREFIX}/"))
     );
-    for rewrite in &proxy.rewrites {
-        let to = quoted(&format!("{base}{}", rewrite.path));
-        let _ = write!(text, "[url {to}]\n\tinsteadOf = {}\n", quoted(&rewrite.from));
+    for GitRewrite { from, path, one } in &proxy.rewrites {
+        let to = format!("{base}{path}");
+        lead(&mut text, from, &to);
+        if *one {
+            stay(&mut text, from);
+            lead(&mut text, &format!("{from}.git"), &format!("{to}.git"));
+            stay(&mut text, &format!("{from}.git"));
+        }
     }
     text
+}
+
+/// Addresses that begin with `from` begin with `to` instead. The longest beginning counts.
+fn lead(text: &mut String, from: &str, to: &str) {
+    let _ = write!(text, "[url {}]\n\tinsteadOf = {}\n", quoted(to), quoted(from));
+}
+
+/// Where a name goes on it is another repository's (`app-infra`, `app.github.io`): its address stays what it is. git knows
+/// no other way to say where a beginning ends.
+fn stay(text: &mut String, from: &str) {
+    for byte in (b'!'..=b'~').filter(|byte| is_name_character(*byte)) {
+        let longer = format!("{from}{}", char::from(byte));
+        lead(text, &longer, &longer);
+    }
 }
 
 /// A value or a name of a section as git reads it back, whatever is in it.
@@ -103,7 +122,7 @@ pub fn co_author(config: &Config, committer: &GitAuthor) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use errand_protocol::git::{GitProxy, GitRewrite};
+    use errand_protocol::git::GitProxy;
 
     use super::*;
 
@@ -125,20 +144,53 @@ mod tests {
         }
     }
 
+    /// Where git goes for an address.
+    fn as_git_reads(text: &str, address: &str) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("gitconfig");
+        std::fs::write(&file, text).unwrap();
+        let git = std::process::Command::new("git")
+            .args(["ls-remote", "--get-url", address])
+            .current_dir(dir.path())
+            .env("GIT_CONFIG_GLOBAL", &file)
+            .env("GIT_CONFIG_SYSTEM", "/dev/null")
+            .output()
+            .unwrap();
+        String::from_utf8(git.stdout).unwrap().trim().to_owned()
+    }
+
     #[test]
     fn the_repositorys_address_leads_to_the_relay_and_the_key_is_in_no_address() {
         let proxy = GitProxy {
             origin: "https://github.com/acme/app.git".to_owned(),
             rewrites: vec![GitRewrite {
-                from: "https://github.com/acme/app.git".to_owned(),
-                path: "/git/github.com/acme/app.git".to_owned(),
+                from: "https://github.com/acme/app".to_owned(),
+                path: "/git/github.com/acme/app".to_owned(),
+                one: true,
             }],
             branch: "errand/ses_1".parse().unwrap(),
         };
         let text = content(&setup(Some(proxy)), &relay());
-        assert!(text.contains(
-            "[url \"http://127.0.0.1:4711/git/github.com/acme/app.git\"]\n\tinsteadOf = \"https://github.com/acme/app.git\"\n"
-        ));
+        for (address, led) in [
+            ("https://github.com/acme/app", true),
+            ("https://github.com/acme/app/", true),
+            ("https://github.com/acme/app.git", true),
+            ("https://github.com/acme/app.git/", true),
+            ("https://github.com/acme/app-infra", false),
+            ("https://github.com/acme/app2.git", false),
+            ("https://github.com/acme/app.js", false),
+            ("https://github.com/acme/app.github.io", false),
+            ("https://github.com/acme/app.git-tools.git", false),
+            ("https://github.com/acme/ap", false),
+        ] {
+            let rest = address.strip_prefix("https://").unwrap();
+            let expected = if led {
+                format!("http://127.0.0.1:4711/git/{rest}")
+            } else {
+                address.to_owned()
+            };
+            assert_eq!(as_git_reads(&text, address), expected);
+        }
         assert!(
             text.contains("[http \"http://127.0.0.1:4711/git/\"]\n\textraHeader = \"Authorization: Bearer the-key\"\n")
         );

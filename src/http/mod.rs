@@ -34,8 +34,8 @@ mod snapshots;
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::HeaderValue;
 use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use http::{Extensions, HeaderValue};
 use tower_service::Service;
 use worker::send::SendWrapper;
 use worker::web_sys::ReadableStream;
@@ -70,6 +70,33 @@ impl NativeBody {
     pub(crate) fn new(stream: ReadableStream) -> Self {
         Self(SendWrapper(stream))
     }
+}
+
+/// The body of a request that is large and passed on: the platform's own stream, which the request has in place of a body.
+#[derive(Clone)]
+pub(crate) struct Upload(SendWrapper<ReadableStream>);
+
+impl Upload {
+    /// What a request brought; [`None`] without a body.
+    pub(crate) fn take(extensions: &mut Extensions) -> Option<ReadableStream> {
+        extensions.remove::<Self>().map(|Self(stream)| stream.0)
+    }
+}
+
+/// The request as the router wants it. Who turns a body into that of an [`http::Request`] reads it through our memory.
+fn readable(request: worker::Request) -> worker::Result<worker::HttpRequest> {
+    let path = request.path();
+    let passed_on = path.starts_with("/git/") || path.starts_with("/runner/");
+    let Some(body) = request.inner().body().filter(|_| passed_on) else {
+        return request.try_into();
+    };
+    let mut init = worker::RequestInit::new();
+    init.with_method(request.method())
+        .with_headers(request.headers().clone());
+    let bare = worker::Request::new_with_init(request.inner().url().as_str(), &init)?;
+    let mut bare = worker::HttpRequest::try_from(bare)?;
+    bare.extensions_mut().insert(Upload(SendWrapper(body)));
+    Ok(bare)
 }
 
 /// Answers one request. Every answer carries `x-request-id`.
@@ -134,8 +161,7 @@ async fn route(
     id: &str,
     slots: &Slots,
 ) -> Result<http::Response<Body>, ApiError> {
-    let mut request = worker::HttpRequest::try_from(request)
-        .map_err(|_| ApiError::bad_request("the address or a header cannot be read"))?;
+    let mut request = readable(request).map_err(|_| ApiError::bad_request("the address or a header cannot be read"))?;
     let app = App {
         config: Arc::new(Config::from_env(env)?),
         context,

@@ -12,11 +12,10 @@ use errand_protocol::limits::MAX_SNAPSHOT_BYTES;
 use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
-use worker::web_sys::ReadableStream;
 
 use super::auth;
 use super::error::ApiError;
-use super::{App, NativeBody, RequestId, forward};
+use super::{App, NativeBody, RequestId, Upload, forward};
 use crate::platform::sandbox_token::Audience;
 use crate::platform::{blobs, rpc};
 use crate::session_agent::commands::{LastSnapshot, SnapshotAccess, SnapshotRef};
@@ -28,10 +27,11 @@ pub(super) async fn put(
     Extension(id): Extension<RequestId>,
     request: Request,
 ) -> Result<StatusCode, ApiError> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, _) = request.into_parts();
     let length = content_length(&parts.headers)?;
     let key = permitted_key(&app, &parts, &id).await?;
-    let stored = blobs::put(&app.config.files()?, key, stream_of(body)?, length).await;
+    let stream = Upload::take(&mut parts.extensions).ok_or_else(nothing)?;
+    let stored = blobs::put(&app.config.files()?, key, stream, length).await;
     stored.map_err(|error| {
         let mut refusal = ApiError::unavailable("the snapshot could not be stored");
         refusal.source = Some(format!("storing a snapshot: {error}"));
@@ -93,9 +93,7 @@ fn snapshot_id(uri: &Uri) -> Option<SnapshotId> {
 fn content_length(headers: &HeaderMap) -> Result<u32, ApiError> {
     let said = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let length: Option<u64> = said.and_then(|text| text.parse().ok());
-    let length = length
-        .filter(|length| *length > 0)
-        .ok_or_else(|| ApiError::bad_request("a snapshot needs a content-length, and something in it"))?;
+    let length = length.filter(|length| *length > 0).ok_or_else(nothing)?;
     u32::try_from(length)
         .ok()
         .filter(|length| u64::from(*length) <= MAX_SNAPSHOT_BYTES)
@@ -109,12 +107,8 @@ fn content_length(headers: &HeaderMap) -> Result<u32, ApiError> {
         })
 }
 
-/// The body as the platform's own stream.
-fn stream_of(body: Body) -> Result<ReadableStream, ApiError> {
-    let carrier = worker::response_to_wasm(http::Response::new(body))?;
-    carrier
-        .body()
-        .ok_or_else(|| ApiError::bad_request("a snapshot needs a content-length, and something in it"))
+fn nothing() -> ApiError {
+    ApiError::bad_request("a snapshot needs a content-length, and something in it")
 }
 
 async fn download(app: &App, key: String) -> Result<Response, ApiError> {

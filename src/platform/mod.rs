@@ -16,3 +16,4 @@ pub mod sealing;
 pub mod signal;
 pub mod sockets;
 pub mod sql;
+pub mod streams;

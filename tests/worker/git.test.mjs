@@ -1,5 +1,6 @@
 /** The git proxy: real git against a real server that demands a credential, and whatever else may be asked of it. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -242,7 +243,7 @@ describe('what a session reaches', () => {
     await assertRefused(await ask(fetchPack, { method: 'POST', body: '0000' }), 415);
     await assertRefused(await ask(fetchPack, { method: 'POST', body: '0000', headers: kind('receive-pack') }), 415);
     await assertRefused(await ask(fetchPack, { method: 'POST', body: '0000', headers: { ...kind('upload-pack'), 'content-encoding': 'br' } }), 415);
-    await assertRefused(await ask(pushPack, { method: 'POST', body: zlib.gzipSync('0000'), headers: { ...kind('receive-pack'), 'content-encoding': 'gzip' } }), 415, /not be compressed/);
+    await assertRefused(await ask(pushPack, { method: 'POST', body: zlib.deflateSync('0000'), headers: { ...kind('receive-pack'), 'content-encoding': 'deflate' } }), 415, /gzip only/);
     assert.deepEqual(server.requests, []);
   });
 
@@ -295,6 +296,30 @@ describe('a push that is not what it seems', () => {
       await assertRefused(answer, status);
     }
     assert.deepEqual(server.requests, []);
+  });
+
+  test('is read in spite of its compression', async () => {
+    const zipped = (body) => push(body, { 'content-encoding': 'gzip' });
+    const refs = () => upstream('for-each-ref');
+    const before = refs();
+    const main = packets(line('refs/heads/main', '\0 report-status'), null);
+    assert.match(await (await zipped(zlib.gzipSync(main))).text(), /ng refs\/heads\/main Errand: this session pushes only to/);
+    await assertRefused(await zipped(main), 400);
+    await assertRefused(await zipped(zlib.gzipSync(crypto.randomBytes(100_000)).subarray(0, 500)), 400);
+    assert.deepEqual(server.requests, []);
+    assert.equal(refs(), before);
+    // One that is longer than what is held, with a pack.
+    const dir = path.join(server.root, 'team/app.git');
+    const commit = execFileSync('git', ['-C', dir, 'hash-object', '-w', '-t', 'commit', '--stdin'], {
+      input: `tree ${upstream('rev-parse', 'main^{tree}')}\nparent ${upstream('rev-parse', 'main')}\nauthor T <t@x.invalid> 1 +0000\ncommitter T <t@x.invalid> 1 +0000\n\n${crypto.randomBytes(2_000_000).toString('hex')}\n`,
+      encoding: 'utf8',
+    }).trim();
+    const pack = execFileSync('git', ['-C', dir, 'pack-objects', '--stdout', '-q'], { input: `${commit}\n`, maxBuffer: 64 * 1024 * 1024 });
+    const head = packets(`${ZERO} ${commit} refs/heads/${mine.branch}-zipped\0 report-status`, null);
+    const answer = await zipped(zlib.gzipSync(Buffer.concat([Buffer.from(head), pack])));
+    assert.match(await answer.text(), /ok refs\/heads\/errand/);
+    assert.equal(upstream('rev-parse', `${mine.branch}-zipped`), commit);
+    assert.equal(server.requests.at(-1).headers['content-encoding'], undefined);
   });
 
   test('is answered in the client\'s own way, also after a long pack', async () => {

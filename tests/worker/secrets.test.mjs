@@ -82,7 +82,13 @@ describe('secrets', () => {
     await assertError(await member.api(own('GOOD'), { method: 'PUT', body: {} }), 400, 'bad_request');
     await assertError(await put(member, own('GOOD'), 'x'.repeat(1100 * 1024)), 413, 'too_large');
     assert.equal((await put(member, own('GOOD'), 'x'.repeat(32 * 1024))).status, 200);
-    assert.equal((await put(member, own('GOOD'), 'short')).status, 200);
+    assert.equal((await put(member, own('GOOD'), 'exactly8')).status, 200);
+    // What cannot be masked is not stored.
+    for (const short of ['hunter2', ' hunter2 \n']) {
+      const error = await assertError(await put(member, own('GOOD'), short), 422, 'invalid');
+      assert.match(error.message, /at least 8 characters/);
+      assert.ok(!error.message.includes('hunter2'));
+    }
   });
 
   test('of one scope there are a hundred at most, and those can still be replaced', async () => {
@@ -116,7 +122,7 @@ describe('secrets', () => {
     assert.ok((await names(admin, ofOrg())).includes('OF_ORG') && !(await names(admin, ofOrg())).includes('OF_REPO'));
     const stranger = await worker.signIn();
     assert.deepEqual([await names(stranger, ofOrg()), await names(stranger, ofOrg('', url))], [[], []]);
-    await assertError(await admin.api(ofOrg('X', 'nonsense'), { method: 'PUT', body: { value: 'v' } }), 422, 'invalid');
+    await assertError(await admin.api(ofOrg('X', 'nonsense'), { method: 'PUT', body: { value: 'some value' } }), 422, 'invalid');
   });
 
   test('an API key cannot touch one\'s own secrets', async () => {

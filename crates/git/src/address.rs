@@ -30,9 +30,9 @@ impl Repository {
         })
     }
 
-    /// Its address on the proxy.
+    /// Its address on the proxy; `.git` may follow.
     pub fn proxied(&self) -> String {
-        format!("{PREFIX}{}/{}.git", self.host, self.path)
+        format!("{PREFIX}{}/{}", self.host, self.path)
     }
 }
 
@@ -54,7 +54,7 @@ fn split(url: &RepoUrl) -> Option<(&str, &str)> {
 pub struct Origin {
     /// What stands in the repository's configuration.
     pub url: String,
-    /// Beginnings of addresses that mean this repository and no other.
+    /// All ways to write its address, without `.git`.
     pub spellings: Vec<String>,
 }
 
@@ -66,10 +66,12 @@ impl Origin {
         let scheme = url.as_str().split("://").next()?;
         let origin = format!("{scheme}://{host}/{path}.git");
         let name = repository.host.as_str().split(':').next()?;
-        // Without its end (`.git`, `/`) an address would also be the beginning of other repositories'.
-        let mut spellings = vec![origin.clone(), format!("{scheme}://{host}/{path}/")];
-        spellings.push(format!("git@{name}:{path}.git"));
-        spellings.push(format!("ssh://git@{name}/{path}.git"));
+        let mut spellings = vec![format!("{scheme}://{host}/{path}")];
+        if host != repository.host.as_str() {
+            spellings.push(format!("{scheme}://{}/{path}", repository.host));
+        }
+        spellings.push(format!("git@{name}:{path}"));
+        spellings.push(format!("ssh://git@{name}/{path}"));
         Some(Self { url: origin, spellings })
     }
 }
@@ -274,16 +276,16 @@ mod tests {
     }
 
     #[test]
-    fn a_spelling_begins_no_address_of_another_repository() {
-        let url: RepoUrl = "https://GitHub.com/acme/app".parse().unwrap();
+    fn a_repository_has_one_origin_and_is_written_in_several_ways() {
+        let url: RepoUrl = "https://GitHub.com/acme/app.git/".parse().unwrap();
         let origin = Origin::of(&url, &Repository::of_url(&url).unwrap()).unwrap();
         assert_eq!(origin.url, "https://GitHub.com/acme/app.git");
-        for other in ["https://GitHub.com/acme/app-infra.git", "git@github.com:acme/apple.git"] {
-            assert!(
-                !origin.spellings.iter().any(|spelling| other.starts_with(spelling)),
-                "{other}"
-            );
-        }
-        assert!(origin.spellings.contains(&"git@github.com:acme/app.git".to_owned()));
+        let spellings = [
+            "https://GitHub.com/acme/app",
+            "https://github.com/acme/app",
+            "git@github.com:acme/app",
+            "ssh://git@github.com/acme/app",
+        ];
+        assert_eq!(origin.spellings, spellings);
     }
 }

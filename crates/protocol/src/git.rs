@@ -44,14 +44,17 @@ pub struct GitProxy {
     pub branch: Branch,
 }
 
-/// Addresses that begin with `from` are found at `path`.
+/// Addresses that begin with `from` are found where `path` is the beginning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GitRewrite {
-    /// E.g. `https://github.com/acme/app.git`.
+    /// E.g. `https://github.com/acme/app`.
     pub from: String,
-    /// On the control plane, e.g. `/git/github.com/acme/app.git`.
+    /// On the control plane, e.g. `/git/github.com/acme/app`.
     pub path: String,
+    /// Whether one repository is meant: `from` alone, with `.git` or `/` behind it, and none whose name goes on.
+    #[serde(default)]
+    pub one: bool,
 }
 
 /// What a session pushed last.
@@ -120,13 +123,18 @@ impl std::fmt::Display for GitHost {
     }
 }
 
-/// A repository's path without `.git`; [`None`] for what has other characters than letters, digits, `.`, `_`, `-`, `~` and
-/// `+`, or climbs.
+/// Whether names of owners and repositories may have this character.
+pub const fn is_name_character(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'~' | b'+')
+}
+
+/// A repository's path without `.git`; [`None`] for what has characters that are in no name ([`is_name_character`]), or
+/// climbs.
 pub fn repository_path(path: &str) -> Option<String> {
     let path = path.strip_suffix(".git").unwrap_or(path);
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'~' | b'+');
     let segment = |segment: &str| {
-        !segment.is_empty() && !matches!(segment, "." | "..") && !segment.starts_with('-') && segment.bytes().all(plain)
+        let climbs = matches!(segment, "." | "..") || segment.starts_with('-');
+        !segment.is_empty() && !climbs && segment.bytes().all(is_name_character)
     };
     let good = path.len() <= MAX_PATH && path.split('/').count() <= MAX_SEGMENTS && path.split('/').all(segment);
     good.then(|| path.to_owned())
@@ -147,9 +155,14 @@ pub struct RepoPattern {
 }
 
 impl RepoPattern {
-    /// What the paths of all that is meant begin with, as addresses write them: `owner/`, or `owner/repo.git`.
+    /// What the paths of all that is meant begin with: `owner/`, or `owner/repo`.
     pub fn beginning(&self) -> String {
-        format!("{}{}", self.path, if self.below { "/" } else { ".git" })
+        format!("{}{}", self.path, if self.below { "/" } else { "" })
+    }
+
+    /// Whether it means one repository.
+    pub const fn is_one(&self) -> bool {
+        !self.below
     }
 
     /// Whether a repository with this path is meant.

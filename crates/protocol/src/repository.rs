@@ -18,8 +18,10 @@ pub const MAX_SECRET_NAME_BYTES: usize = 100;
 pub const MAX_SECRETS: usize = 100;
 /// Repositories that an org says something of.
 pub const MAX_REPOSITORIES: usize = 1000;
-/// A value shorter than this is not masked where the agent prints it: it would be found in every other word.
+/// A text shorter than this is not masked where the agent prints it: it would be found in every other word.
 pub const SHORTEST_MASKED_BYTES: usize = 8;
+/// So many characters a secret has at least, white space around it aside: all that is stored can be masked.
+pub const MIN_SECRET_CHARACTERS: usize = SHORTEST_MASKED_BYTES;
 /// What everybody who stores a secret is told.
 pub const EXPOSED: &str = "A secret is given to sandboxes as an environment variable: the agent, what it runs and whoever \
     may prompt such a session can read it. It is masked where sessions are shown, as it is written and not in other forms.";
@@ -135,7 +137,7 @@ pub struct SecretList {
 mod shapes {
     use schemars::Schema;
 
-    use super::{MAX_SECRET_BYTES, MAX_SECRET_NAME_BYTES, MAX_SETUP_BYTES};
+    use super::{MAX_SECRET_BYTES, MAX_SECRET_NAME_BYTES, MAX_SETUP_BYTES, MIN_SECRET_CHARACTERS};
 
     fn shape(schema: &mut Schema, pattern: &str, max: usize) {
         schema.insert("pattern".to_owned(), pattern.into());
@@ -152,7 +154,8 @@ mod shapes {
     }
 
     pub(super) fn value(schema: &mut Schema) {
-        shape(schema, r"^[^\u0000]+$", MAX_SECRET_BYTES);
+        shape(schema, r"^\s*[^\s\u0000][^\u0000]{6,}[^\s\u0000]\s*$", MAX_SECRET_BYTES);
+        schema.insert("minLength".to_owned(), MIN_SECRET_CHARACTERS.into());
     }
 }
 
@@ -297,7 +300,7 @@ impl std::fmt::Display for SecretName {
     }
 }
 
-/// The value of a secret: 1 to [`MAX_SECRET_BYTES`] bytes, no NUL. `Debug` does not print it; errors do not repeat it.
+/// The value of a secret: [`MIN_SECRET_CHARACTERS`] characters to [`MAX_SECRET_BYTES`] bytes, no NUL. `Debug` does not print it; errors do not repeat it.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = shapes::value))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export, type = "string"))]
@@ -327,6 +330,12 @@ impl TryFrom<String> for SecretValue {
         }
         if value.contains('\0') {
             return Err(InvalidText::Control(WHAT));
+        }
+        if value.trim().chars().count() < MIN_SECRET_CHARACTERS {
+            return Err(InvalidText::Shape(
+                "a secret has at least 8 characters: a shorter one could not be told from other words where it must not be \
+                 shown; what is no secret can be set in the set-up script",
+            ));
         }
         Ok(Self(value))
     }
@@ -388,6 +397,8 @@ mod tests {
         assert!(!format!("{value:?}").contains("hunter2"));
         for bad in [
             r#"{"value":""}"#.to_owned(),
+            r#"{"value":"hunter2"}"#.to_owned(),
+            r#"{"value":" hunter2  \n"}"#.to_owned(),
             r#"{"value":["hunter2"]}"#.to_owned(),
             r#"{"value":12345678}"#.to_owned(),
             r#"{"value":"hunter2\u0000"}"#.to_owned(),

@@ -93,11 +93,13 @@ pub(crate) fn proxy_of(config: &Config, session: &SessionId, url: &RepoUrl) -> O
     let own = |from: String| GitRewrite {
         from,
         path: repository.proxied(),
+        one: true,
     };
     let readable = config.git_hosts.iter().flat_map(|host| {
         host.read.iter().map(|pattern| GitRewrite {
             from: format!("https://{}/{}", host.host, pattern.beginning()),
             path: format!("{}{}/{}", errand_git::address::PREFIX, host.host, pattern.beginning()),
+            one: pattern.is_one(),
         })
     });
     Some(GitProxy {

@@ -1,16 +1,15 @@
-//! Bodies on their way to a host. Never more than a little of one is held: what is longer than that is passed on in the
-//! pieces in which it comes.
+//! Bodies on their way to a host. Never more than a little of one is held: what is longer than that the platform passes on
+//! by itself.
 
-use axum::body::Body;
 use errand_git::push::{Push, Reader, Unreadable};
 use errand_protocol::api::ErrorCode;
-use futures_util::stream::{self, StreamExt};
-use http_body_util::BodyExt;
-use worker::js_sys::Uint8Array;
-use worker::wasm_bindgen::{JsCast, JsValue};
+use http::header::CONTENT_ENCODING;
+use http::request::Parts;
 use worker::web_sys::ReadableStream;
 
 use crate::http::error::ApiError;
+use crate::http::{App, Upload};
+use crate::platform::streams::Source;
 
 /// A body up to this size is sent with its length, which some servers want.
 const WHOLE: usize = 1024 * 1024;
@@ -29,37 +28,55 @@ pub(super) enum Payload {
     Stream(ReadableStream),
 }
 
+/// A body that comes, or none.
+#[derive(Debug)]
+pub(super) struct Incoming(Option<Source>);
+
+impl Incoming {
+    /// As it was sent.
+    pub(super) fn of(parts: &mut Parts) -> Self {
+        Self(Upload::take(&mut parts.extensions).map(Source::new))
+    }
+
+    /// Of a push, which is read as it passes: from here on it is not compressed.
+    pub(super) fn readable(parts: &mut Parts) -> Result<Self, ApiError> {
+        let Self(source) = Self::of(parts);
+        let zipped = parts.headers.remove(CONTENT_ENCODING).is_some_and(|how| how == "gzip");
+        let source = match source {
+            Some(source) if zipped => Some(source.unzipped().map_err(worker::Error::from)?),
+            other => other,
+        };
+        Ok(Self(source))
+    }
+
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, ApiError> {
+        let Some(source) = &mut self.0 else { return Ok(None) };
+        let broken = |_| ApiError::bad_request("the body could not be read to its end");
+        source.next().await.map_err(broken)
+    }
+}
+
 /// The payload of `head` and what follows it.
-pub(super) async fn of(head: Vec<u8>, mut rest: Body) -> Result<Payload, ApiError> {
+pub(super) async fn of(app: &App, head: Vec<u8>, mut rest: Incoming) -> Result<Payload, ApiError> {
     let mut bytes = head;
     while bytes.len() <= WHOLE {
-        match next(&mut rest).await {
-            Some(chunk) => bytes.extend_from_slice(&chunk?),
+        match rest.next().await? {
+            Some(chunk) => bytes.extend_from_slice(&chunk),
             None => return Ok(Payload::Whole(bytes)),
         }
     }
-    let first = stream::once(std::future::ready(Ok(chunk_of(&bytes))));
-    let others = stream::unfold(Some(rest), |rest| async move {
-        let mut rest = rest?;
-        match next(&mut rest).await? {
-            Ok(chunk) => Some((Ok(chunk_of(&chunk)), Some(rest))),
-            // The host hears that it breaks off, not that it is over.
-            Err(error) => Some((Err(JsValue::from_str(&error.message)), None)),
-        }
-    });
-    let stream = wasm_streams::ReadableStream::from_stream(first.chain(others));
-    Ok(Payload::Stream(stream.into_raw().unchecked_into()))
-}
-
-fn chunk_of(bytes: &[u8]) -> JsValue {
-    Uint8Array::from(bytes).into()
+    let Some(source) = rest.0 else {
+        return Ok(Payload::Whole(bytes));
+    };
+    let stream = source.behind(&bytes, &app.context).map_err(worker::Error::from)?;
+    Ok(Payload::Stream(stream))
 }
 
 /// The head of a push, its bytes (and maybe more), and the rest.
-pub(super) async fn read_push(mut body: Body) -> Result<(Push, Vec<u8>, Body), ApiError> {
+pub(super) async fn read_push(mut body: Incoming) -> Result<(Push, Vec<u8>, Incoming), ApiError> {
     let mut reader = Reader::default();
-    while let Some(chunk) = next(&mut body).await {
-        if let Some(push) = reader.feed(&chunk?).map_err(unreadable)? {
+    while let Some(chunk) = body.next().await? {
+        if let Some(push) = reader.feed(&chunk).map_err(unreadable)? {
             return Ok((push, reader.into_bytes(), body));
         }
     }
@@ -76,24 +93,11 @@ fn unreadable(why: Unreadable) -> ApiError {
 }
 
 /// Takes in what is left, within bounds.
-pub(super) async fn drain(mut rest: Body) {
+pub(super) async fn drain(mut rest: Incoming) {
     let mut length = 0;
     while length <= PATIENCE
-        && let Some(Ok(chunk)) = next(&mut rest).await
+        && let Ok(Some(chunk)) = rest.next().await
     {
         length += chunk.len();
-    }
-}
-
-async fn next(body: &mut Body) -> Option<Result<axum::body::Bytes, ApiError>> {
-    loop {
-        match body.frame().await? {
-            Ok(frame) => {
-                if let Ok(chunk) = frame.into_data() {
-                    return Some(Ok(chunk));
-                }
-            }
-            Err(_) => return Some(Err(ApiError::bad_request("the body could not be read to its end"))),
-        }
     }
 }

@@ -2,7 +2,7 @@
 //! token, the session says which repository it works on, and the Worker puts in a credential for that repository's host.
 //!
 //! What is asked upstream is made from the installation's list of hosts and from the session's own repository, never from
-//! the request: its address only chooses. Bodies are streamed both ways; of a push the head is read first, and nothing of
+//! the request: its address only chooses. The platform streams bodies both ways; of a push the head is read first, and nothing of
 //! it is passed on before each branch that it names may be pushed to ([`errand_git`]).
 //!
 //! Errors are plain text, which git shows its user. The credential appears in no answer and no log, and redirects, which
@@ -28,7 +28,7 @@ use http::{HeaderMap, HeaderValue, Method};
 
 use self::access::Grant;
 pub(crate) use self::access::proxy_of;
-use self::body::Payload;
+use self::body::{Incoming, Payload};
 pub(super) use self::credential::place;
 use super::error::ApiError;
 use super::{App, RequestId};
@@ -43,7 +43,7 @@ pub(super) async fn proxy(State(app): State<App>, Extension(id): Extension<Reque
 }
 
 async fn relay(app: &App, id: &str, request: Request) -> Result<Response, ApiError> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, _) = request.into_parts();
     let claims = access::authenticate(app, &parts.headers)?;
     let wanted = address::wanted(parts.uri.path(), parts.uri.query()).ok_or_else(|| ApiError::not_found("address"))?;
     well_formed(&wanted, &parts)?;
@@ -54,11 +54,14 @@ async fn relay(app: &App, id: &str, request: Request) -> Result<Response, ApiErr
             Ok(upstream::streamed(&answer))
         }
         Endpoint::Pack(Service::UploadPack) => {
-            let payload = body::of(Vec::new(), body).await?;
+            let payload = body::of(app, Vec::new(), Incoming::of(&mut parts)).await?;
             let answer = ask(app, id, &grant, &parts.headers, payload).await?;
             Ok(upstream::streamed(&answer))
         }
-        Endpoint::Pack(Service::ReceivePack) => push(app, id, &grant, &parts.headers, body).await,
+        Endpoint::Pack(Service::ReceivePack) => {
+            let body = Incoming::readable(&mut parts)?;
+            push(app, id, &grant, &parts.headers, body).await
+        }
     }
 }
 
@@ -97,11 +100,10 @@ fn well_formed(wanted: &Wanted, parts: &Parts) -> Result<(), ApiError> {
     if said(CONTENT_TYPE) != Some(kind.as_str()) {
         return unsupported(format!("the body must be {kind}"));
     }
-    match (service, said(CONTENT_ENCODING)) {
-        (_, None | Some("identity")) | (Service::UploadPack, Some("gzip")) => Ok(()),
-        // git never compresses one, and what is compressed cannot be read as it passes.
-        (Service::ReceivePack, Some(_)) => unsupported("a push must not be compressed".to_owned()),
-        (Service::UploadPack, Some(_)) => unsupported("the body may be compressed with gzip only".to_owned()),
+    match said(CONTENT_ENCODING) {
+        None if parts.headers.contains_key(CONTENT_ENCODING) => unsupported("the encoding cannot be read".to_owned()),
+        None | Some("identity" | "gzip") => Ok(()),
+        Some(_) => unsupported("the body may be compressed with gzip only".to_owned()),
     }
 }
 
@@ -110,7 +112,7 @@ fn wrong_method(right: &str) -> ApiError {
 }
 
 /// A push: its head is read, judged, and only then passed on, with the rest behind it.
-async fn push(app: &App, id: &str, grant: &Grant, headers: &HeaderMap, body: Body) -> Result<Response, ApiError> {
+async fn push(app: &App, id: &str, grant: &Grant, headers: &HeaderMap, body: Incoming) -> Result<Response, ApiError> {
     let (push, head, rest) = body::read_push(body).await?;
     if let Some(answer) = report::refusal(&push, &Branches::of(&grant.session)) {
         body::drain(rest).await;
@@ -120,7 +122,7 @@ async fn push(app: &App, id: &str, grant: &Grant, headers: &HeaderMap, body: Bod
         }
         return Err(ApiError::forbidden("this session pushes to its own branches only"));
     }
-    let payload = body::of(head, rest).await?;
+    let payload = body::of(app, head, rest).await?;
     let answer = ask(app, id, grant, headers, payload).await?;
     Ok(notes::watched(app, id, grant, push, &answer))
 }
