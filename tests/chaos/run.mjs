@@ -40,6 +40,7 @@ export async function chaos(options) {
     note('no more faults; waiting for rest');
     people.forEach((person) => person.stop());
     const restless = await restlessAfter(people, working);
+    result.diagnoses = await Promise.all([...restless.keys()].map((person) => diagnosis(installation, person)));
     const reference = await undisturbed(installation, people, note);
     result.sessions = [];
     for (const person of people) result.sessions.push(await verdict(installation, person, { reference, faults: result.faults, restless }));
@@ -75,6 +76,23 @@ async function restlessAfter(people, working) {
   }
   const where = async (person) => `${JSON.stringify(await person.insist(person.path))} ${JSON.stringify((await person.request(`${person.path}/startup`)).body?.waiting ?? null)}`;
   return new Map(await Promise.all([...left].map(async (person) => [person, await where(person)])));
+}
+
+/** What the parts of a session that does not rest have to say, before they are gone: for whoever looks for the cause. */
+async function diagnosis({ system }, person) {
+  const log = await person.log();
+  const brief = log.slice(-12).map(({ at, type, turnId, promptId, messageId, cause }) => JSON.stringify({ at, type, turnId, promptId, messageId, cause }));
+  return { session: person.id, log: brief, ...sandboxFiles(system.home, person.id), logs: logTails({ system }, 3000) };
+}
+
+/** The ends of all that a session's newest sandbox keeps about itself. */
+function sandboxFiles(home, session) {
+  const top = path.dirname(workspace(home, session) ?? path.join(home, 'none', 'none'));
+  const tailOf = (file) => (fs.existsSync(file) ? fs.readFileSync(file, 'utf8').slice(-4000) : null);
+  const files = ['runner.log', 'state/runner.json', 'state/spool.jsonl', 'state/engine.log'];
+  const record = engineRecord(home, session);
+  const messages = record && [...record.messages].slice(-4).map(([id, message]) => ({ id, ...message }));
+  return { ...Object.fromEntries(files.map((name) => [name, tailOf(path.join(top, name))])), messages };
 }
 
 /** The outcome of each prompt, by key, in sessions that nothing disturbs. */
@@ -175,8 +193,8 @@ async function conclude(result, installation) {
   result.counts = { lost: count('lost'), duplicated: count('duplicated'), stuck: count('stuck'), orphans: count('orphans') };
 }
 
-function logTails({ system }) {
+function logTails({ system }, length = 20_000) {
   const logs = path.join(system.home, 'logs');
   if (!fs.existsSync(logs)) return {};
-  return Object.fromEntries(fs.readdirSync(logs).map((name) => [name, fs.readFileSync(path.join(logs, name), 'utf8').slice(-20_000)]));
+  return Object.fromEntries(fs.readdirSync(logs).map((name) => [name, fs.readFileSync(path.join(logs, name), 'utf8').slice(-length)]));
 }

@@ -7,7 +7,9 @@ use errand_protocol::event::EventBody;
 use errand_protocol::ids::{CommandId, PromptId, TurnId};
 use errand_protocol::limits::MAX_QUEUE;
 use errand_protocol::runner::{AgentFrame, GitAuthor};
-use errand_protocol::session::{Cause, FileChange, Person, Prompt, PromptMode, PromptState, TurnOutcome, Usage};
+use errand_protocol::session::{
+    Activity, Cause, FileChange, Person, Prompt, PromptMode, PromptState, TurnOutcome, Usage,
+};
 use errand_protocol::startup::Watchdog;
 use errand_protocol::text::{ModelId, PromptText};
 use errand_protocol::transcript::{Part, PartBody, ToolStatus};
@@ -230,6 +232,14 @@ impl Step<'_, '_> {
     pub(crate) fn ask_runner_again(&mut self) {
         let Some(turn) = &self.s.core.turn else { return };
         if turn.accepted {
+            if self.stalled(turn) {
+                let cause = Cause::new(
+                    "turn_stalled",
+                    "The agent did nothing any more, though it was waiting for nobody, and was stopped.",
+                );
+                self.verdict(Watchdog::TurnSilence, cause.clone(), "The turn is stopped.");
+                return self.abort_turn(None, Some(cause));
+            }
             let cause = Cause::new("turn_silent", "Nothing was heard of the turn for a while.");
             self.verdict(
                 Watchdog::TurnSilence,
@@ -249,6 +259,13 @@ impl Step<'_, '_> {
         );
         self.verdict(Watchdog::Accept, cause.clone(), "The sandbox is replaced.");
         self.replace_sandbox(cause);
+    }
+
+    /// Asked before and still silent, with no tool at work: no model is waited for that long (its proxy's limit is that of
+    /// one silence), so the engine hangs.
+    fn stalled(&self, turn: &Turn) -> bool {
+        let sign = turn.last_event_at.max(self.s.live.delta_at);
+        turn.dispatched_at > sign && self.s.activity() == Activity::Thinking
     }
 
     /// Asks the runner to stop the turn.

@@ -100,6 +100,10 @@ impl Step<'_, '_> {
                 next_at,
             } => {
                 if self.touch(&turn_id) {
+                    if let Some(turn) = &mut self.s.core.turn {
+                        // It may be silent until then.
+                        turn.last_event_at = self.cx.now.max(next_at);
+                    }
                     self.log(EventBody::TurnRetrying {
                         turn_id,
                         attempt,

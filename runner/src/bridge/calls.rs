@@ -183,47 +183,57 @@ async fn refuse_requests(api: &Api, tree: &[&String]) {
     }
 }
 
-/// Passes a person's answer on. The engine's request is found by the interaction's id.
+/// Passes a person's answer on. The engine's request is found by the interaction's id. An engine that does not answer
+/// is told again: it would wait for ever, and nobody else has the answer.
 pub fn answer(api: Api, interaction: InteractionId, answer: Answer, outcomes: Sender<Outcome>) {
     tokio::spawn(async move {
-        let body = interaction.as_str().trim_start_matches(InteractionId::PREFIX);
-        let (permission, question) = (format!("per_{body}"), format!("que_{body}"));
-        let (request, result) = match answer {
-            Answer::Permission { reply, message } => {
-                let mut body = json!({ "reply": reply });
-                if let (Some(message), Some(fields)) = (message, body.as_object_mut()) {
-                    fields.insert("message".to_owned(), message.into());
+        for tries in 1.. {
+            let (request, result) = reply(&api, &interaction, &answer).await;
+            match result {
+                Ok(()) => return,
+                Err(error) if error.not_found() => {
+                    let _ = outcomes.send(Outcome::Answered(request)).await;
+                    return;
                 }
-                let result = api.reply_permission(&permission, &body).await;
-                (permission, result)
+                Err(ApiError::Network(_)) if tries < POST_TRIES => tokio::time::sleep(PAUSE).await,
+                Err(error) => return tracing::warn!(%error, "the engine did not take an answer"),
             }
-            Answer::Question { answers } => {
-                let result = api.reply_question(&question, &answers).await;
-                (question, result)
-            }
-            // Of what the control plane asks itself the engine knows nothing.
-            Answer::Extend { .. } => return,
-            Answer::Dismiss {} => {
-                // The default answer of either kind.
-                let waiting = api.permissions().await.unwrap_or_default();
-                if waiting
-                    .iter()
-                    .any(|ask| interaction_id(&ask.id).as_ref() == Some(&interaction))
-                {
-                    let result = api.reply_permission(&permission, &json!({ "reply": "reject" })).await;
-                    (permission, result)
-                } else {
-                    let result = api.reject_question(&question).await;
-                    (question, result)
-                }
-            }
-        };
-        match result {
-            Ok(()) => {}
-            Err(error) if error.not_found() => {
-                let _ = outcomes.send(Outcome::Answered(request)).await;
-            }
-            Err(error) => tracing::warn!(%error, "the engine did not take an answer"),
         }
     });
+}
+
+/// The engine's name of the request, and whether it took the answer.
+async fn reply(api: &Api, interaction: &InteractionId, answer: &Answer) -> (String, Result<(), ApiError>) {
+    let body = interaction.as_str().trim_start_matches(InteractionId::PREFIX);
+    let (permission, question) = (format!("per_{body}"), format!("que_{body}"));
+    match answer {
+        Answer::Permission { reply, message } => {
+            let mut body = json!({ "reply": reply });
+            if let (Some(message), Some(fields)) = (message, body.as_object_mut()) {
+                fields.insert("message".to_owned(), message.clone().into());
+            }
+            let result = api.reply_permission(&permission, &body).await;
+            (permission, result)
+        }
+        Answer::Question { answers } => {
+            let result = api.reply_question(&question, answers).await;
+            (question, result)
+        }
+        // Of what the control plane asks itself the engine knows nothing.
+        Answer::Extend { .. } => (question, Ok(())),
+        Answer::Dismiss {} => {
+            // The default answer of either kind.
+            let waiting = api.permissions().await.unwrap_or_default();
+            if waiting
+                .iter()
+                .any(|ask| interaction_id(&ask.id).as_ref() == Some(interaction))
+            {
+                let result = api.reply_permission(&permission, &json!({ "reply": "reject" })).await;
+                (permission, result)
+            } else {
+                let result = api.reject_question(&question).await;
+                (question, result)
+            }
+        }
+    }
 }

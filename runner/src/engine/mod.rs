@@ -6,4 +6,5 @@ pub mod api;
 pub mod event;
 pub mod process;
 pub mod settings;
+pub mod snapshot_repos;
 pub mod supervisor;

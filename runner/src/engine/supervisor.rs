@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::api::{Api, ApiError, Events};
 use super::event::EngineEvent;
-use super::{process, settings};
+use super::{process, settings, snapshot_repos};
 use crate::cause;
 use crate::config::Config;
 use crate::snapshot::restore;
@@ -147,6 +147,7 @@ impl Supervisor {
             // What an earlier one was given of the conversation before it ended could keep this one from taking it.
             settings::forget(&self.config)?;
         }
+        snapshot_repos::mend(&self.config).await;
         let remember = |note: &EngineNote| self.state.update(|state| state.engine = Some(note.clone()));
         let (note, child) = process::start(&self.config, &self.content, &self.given, remember).await?;
         Ok(Running {

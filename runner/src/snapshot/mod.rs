@@ -4,6 +4,7 @@
 //! the engine's conversation ([`conversation`], `engine/`). It holds no credential. [`saver`] makes and uploads them
 //! in the background, [`restore`] fills an empty workspace from one.
 
+mod again;
 pub mod archive;
 pub mod conversation;
 pub mod meta;

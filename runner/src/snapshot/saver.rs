@@ -13,6 +13,7 @@ use errand_protocol::session::Cause;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::again::Again;
 use super::meta::{Meta, TurnMark};
 use super::shadow::{Captured, Shadow};
 use super::transfer::{Transfer, TransferError};
@@ -96,21 +97,59 @@ impl SaveError {
     }
 }
 
+/// What an attempt came to.
+#[derive(Debug)]
+struct Attempt {
+    /// To be reported, if anything.
+    event: Option<RunnerEvent>,
+    /// All that there is is saved, or never will be.
+    whole: bool,
+}
+
+/// What was made.
+struct Made {
+    saved: Saved,
+    /// Now, and not before.
+    fresh: bool,
+    /// The conversation in it is as the engine has it.
+    whole: bool,
+}
+
+/// What was uploaded.
+struct Uploaded {
+    bytes: u64,
+    /// The last turn in it.
+    turn: Option<TurnId>,
+    whole: bool,
+}
+
+/// What there is of the conversation.
+struct Copied {
+    /// The engine's session; none when there is no copy.
+    root: Option<String>,
+    /// It is as the engine has it now.
+    whole: bool,
+}
+
 impl Saver {
     /// Runs until nobody wishes for anything any more.
     pub async fn run(self, mut wishes: mpsc::Receiver<Wish>) {
         let saver = Arc::new(self);
-        let mut saving: Option<JoinHandle<Option<RunnerEvent>>> = None;
+        let mut engine = saver.engine.clone();
+        let mut saving: Option<JoinHandle<Attempt>> = None;
+        let mut again = Again::default();
         let (mut wanted, mut answer, mut answering) = (false, false, false);
         loop {
             if saving.is_none() && (wanted || answer) {
                 (answering, wanted, answer) = (answer, false, false);
+                again.begun();
+                let told = !answering && again.failed();
                 let saver = Arc::clone(&saver);
-                saving = Some(tokio::spawn(async move { saver.save(answering).await }));
+                saving = Some(tokio::spawn(async move { saver.save(answering, told).await }));
             }
             let done = async {
                 match &mut saving {
-                    Some(task) => task.await.ok().flatten(),
+                    Some(task) => task.await.ok(),
                     None => std::future::pending().await,
                 }
             };
@@ -125,12 +164,14 @@ impl Saver {
                         wanted = true;
                     }
                 },
-                event = done => {
+                attempt = done => {
                     saving = None;
-                    if let Some(event) = event {
+                    again.after(attempt.as_ref().is_some_and(|attempt| attempt.whole));
+                    if let Some(event) = attempt.and_then(|attempt| attempt.event) {
                         let _ = saver.reports.send(Report { event, answer: answering }).await;
                     }
                 }
+                () = again.due(&mut engine) => wanted = true,
             }
         }
     }
@@ -165,24 +206,30 @@ impl Saver {
         }
     }
 
-    async fn save(&self, answer: bool) -> Option<RunnerEvent> {
+    /// `answer`: somebody waits for the outcome. `told`: that it does not work has been said before.
+    async fn save(&self, answer: bool, told: bool) -> Attempt {
         match self.try_save().await {
-            Ok((_, false)) if !answer => None,
-            Ok((saved, _)) => Some(RunnerEvent::SnapshotSaved {
-                snapshot_id: saved.id,
-                turn_id: saved.turn,
-                bytes: saved.bytes,
-                runtime: SNAPSHOT_RUNTIME,
-            }),
+            Ok(made) => Attempt {
+                whole: made.whole,
+                event: (made.fresh || answer).then(|| RunnerEvent::SnapshotSaved {
+                    snapshot_id: made.saved.id,
+                    turn_id: made.saved.turn,
+                    bytes: made.saved.bytes,
+                    runtime: SNAPSHOT_RUNTIME,
+                }),
+            },
             Err(error) => {
                 tracing::warn!(%error, "the work could not be saved");
-                Some(RunnerEvent::SnapshotFailed { cause: error.cause() })
+                Attempt {
+                    whole: matches!(error, SaveError::Transfer(TransferError::TooLarge)),
+                    event: (!told).then(|| RunnerEvent::SnapshotFailed { cause: error.cause() }),
+                }
             }
         }
     }
 
-    /// Makes and uploads a snapshot; `false` when the last one lacks nothing.
-    async fn try_save(&self) -> Result<(Saved, bool), SaveError> {
+    /// Makes and uploads a snapshot, unless the last one lacks nothing.
+    async fn try_save(&self) -> Result<Made, SaveError> {
         if !self.state.get().cloned {
             return Err(io::Error::other("the workspace is not prepared yet").into());
         }
@@ -204,9 +251,13 @@ impl Saver {
             contents.push_str(id.as_str());
         }
         if let Some(saved) = notes.snapshot.saved.filter(|saved| saved.contents == contents) {
-            return Ok((saved, false));
+            let (fresh, whole) = (false, true);
+            return Ok(Made { saved, fresh, whole });
         }
-        let (bytes, turn) = self.upload(&id, &shadow, captured).await?;
+        let Uploaded { bytes, turn, whole } = self.upload(&id, &shadow, captured).await?;
+        if !whole {
+            contents.push_str(id.as_str());
+        }
         let saved = Saved {
             id,
             turn,
@@ -214,15 +265,11 @@ impl Saver {
             contents,
         };
         self.state.update(|state| state.snapshot.saved = Some(saved.clone()))?;
-        Ok((saved, true))
+        let fresh = true;
+        Ok(Made { saved, fresh, whole })
     }
 
-    async fn upload(
-        &self,
-        id: &SnapshotId,
-        shadow: &Shadow,
-        captured: Captured,
-    ) -> Result<(u64, Option<TurnId>), SaveError> {
+    async fn upload(&self, id: &SnapshotId, shadow: &Shadow, captured: Captured) -> Result<Uploaded, SaveError> {
         let dir = dir(&self.config);
         std::fs::create_dir_all(&dir)?;
         let mut meta = self.describe(captured);
@@ -232,7 +279,12 @@ impl Saver {
             // The agent threw the repository away: what there is now builds on nothing.
             meta.base = None;
         }
-        meta.root = self.conversation(&copy(&self.config), &mut meta).await;
+        let copied = self.conversation(&copy(&self.config)).await;
+        let whole = copied.whole;
+        meta.root = copied.root;
+        if !whole {
+            meta.left_out.push("the last part of the conversation".to_owned());
+        }
         let file = self.config.state.join("snapshot.tar.gz");
         let mut bytes = self.pack(shadow, &dir, &file, &mut meta, usize::MAX).await?;
         if bytes > MAX_SNAPSHOT_BYTES {
@@ -246,7 +298,8 @@ impl Saver {
         let _ = std::fs::remove_file(&file);
         let _ = std::fs::remove_file(dir.join("work.bundle"));
         sent?;
-        Ok((bytes, meta.turns.pop().map(|mark| mark.turn_id)))
+        let turn = meta.turns.pop().map(|mark| mark.turn_id);
+        Ok(Uploaded { bytes, turn, whole })
     }
 
     fn describe(&self, captured: Captured) -> Meta {
@@ -267,7 +320,7 @@ impl Saver {
     }
 
     /// Copies the conversation; when the engine cannot be asked, the last copy is used again.
-    async fn conversation(&self, dir: &Path, meta: &mut Meta) -> Option<String> {
+    async fn conversation(&self, dir: &Path) -> Copied {
         let engine = self.engine.borrow().clone();
         let notes = self.state.get();
         let copied = match &engine {
@@ -282,12 +335,14 @@ impl Saver {
             }
             None => Err("the engine is not running".to_owned()),
         };
-        if let Err(error) = copied {
+        if let Err(error) = &copied {
             tracing::warn!(error, "the conversation could not be copied");
-            meta.left_out.push("the last part of the conversation".to_owned());
         }
         let root = engine.map(|engine| engine.root).or(notes.engine_session);
-        root.filter(|root| dir.join(format!("{root}.info.json")).exists())
+        Copied {
+            root: root.filter(|root| dir.join(format!("{root}.info.json")).exists()),
+            whole: copied.is_ok(),
+        }
     }
 
     /// Packs the archive with the files of the last `keep` turns only.

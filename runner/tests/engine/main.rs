@@ -12,6 +12,7 @@
 #![allow(unreachable_pub, reason = "a test program exports nothing")]
 
 mod agent;
+mod changed_files;
 mod policy;
 mod pressure;
 mod snapshots;

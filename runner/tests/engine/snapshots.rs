@@ -315,7 +315,7 @@ async fn save_always_answers_and_uploads_only_what_is_new() {
 }
 
 #[tokio::test]
-async fn a_failed_upload_is_tried_again_and_given_up_in_the_end() {
+async fn a_failed_upload_is_tried_again_at_once_then_later_and_what_is_too_large_is_not() {
     let mut world = World::ready().await;
     world.agent.log().put_statuses.extend([500, 503]);
     work(&mut world, "echo a > a.txt\n").await;
@@ -327,6 +327,17 @@ async fn a_failed_upload_is_tried_again_and_given_up_in_the_end() {
         _ => None,
     });
     assert_eq!(failed.await, "snapshot_upload_failed");
+    let saves = |log: &Log| {
+        let kinds = log.events.iter();
+        kinds
+            .filter(|event| matches!(event, RunnerEvent::SnapshotSaved { .. }))
+            .count()
+    };
+    let later = world
+        .agent
+        .until("another snapshot, unasked", |log| (saves(log) > 1).then_some(()));
+    later.await;
+    std::fs::write(world.workspace().join("a.txt"), "by hand").unwrap();
     world.agent.log().put_statuses.push_back(413);
     assert_eq!(save(&world).await, Err("snapshot_too_large".to_owned()));
     assert!(
@@ -388,6 +399,13 @@ async fn a_snapshot_made_while_the_engine_is_away_has_the_conversation_that_was_
         first.state().get().engine_session,
         "the conversation"
     );
+    // Once it can be asked again, the conversation is saved as it is now, though nothing else has changed.
+    let whole = world.agent.event("another snapshot, unasked", |event| match event {
+        RunnerEvent::SnapshotSaved { snapshot_id, .. } if *snapshot_id != again => Some(snapshot_id.clone()),
+        _ => None,
+    });
+    let (_, loss) = restored(&world, &whole.await, None).await;
+    assert_eq!(loss, None);
 }
 
 #[tokio::test]

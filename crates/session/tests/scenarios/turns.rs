@@ -69,8 +69,9 @@ fn after_an_unresponsive_runner_the_waiting_prompt_gets_a_new_sandbox() {
 }
 
 #[test]
-fn a_silent_turn_is_asked_about_but_goes_on_while_its_runner_lives() {
+fn a_silent_turn_is_asked_about_but_goes_on_while_a_tool_works() {
     let (mut h, turn) = Harness::running();
+    h.event(part_started(&turn, tool_part("a", 0, ToolStatus::Running)));
     h.pass(599_999);
     assert!(h.told_to_run().is_empty());
     h.pass(1);
@@ -78,6 +79,48 @@ fn a_silent_turn_is_asked_about_but_goes_on_while_its_runner_lives() {
     h.pass(600_000);
     assert_eq!(h.told_to_run(), [turn]);
     assert_eq!((h.phase(), h.generation()), (Phase::Running, 1));
+}
+
+#[test]
+fn a_turn_that_stays_silent_though_no_tool_works_hangs_and_is_stopped() {
+    let (mut h, turn) = Harness::running();
+    h.pass(600_000);
+    assert_eq!(h.told_to_run(), [turn.clone()]);
+    h.pass(599_999);
+    assert_eq!(aborts(&mut h), 0);
+    h.pass(1);
+    assert_eq!(aborts(&mut h), 1);
+    h.event(ended(&turn, TurnOutcome::Aborted));
+    let (outcome, cause) = last_end(&h);
+    assert_eq!(
+        (outcome, cause.unwrap().code.as_str()),
+        (TurnOutcome::Failed, "turn_stalled")
+    );
+}
+
+#[test]
+fn a_sign_of_life_after_it_was_asked_about_gives_a_turn_its_time_again() {
+    let (mut h, turn) = Harness::running();
+    h.pass(600_000);
+    h.pass(500_000);
+    h.event(part_started(&turn, text_part("a", 0)));
+    h.pass(600_000);
+    assert_eq!(aborts(&mut h), 0);
+}
+
+#[test]
+fn a_turn_whose_model_wants_to_be_asked_later_may_be_silent_until_then() {
+    let (mut h, turn) = Harness::running();
+    h.event(RunnerEvent::TurnRetrying {
+        turn_id: turn,
+        attempt: 1,
+        message: "Slow down".to_owned(),
+        next_at: h.now.plus(40 * 60_000),
+    });
+    h.pass(50 * 60_000 - 1);
+    assert!(h.told_to_run().is_empty());
+    h.pass(1);
+    assert_eq!(h.told_to_run().len(), 1);
 }
 
 #[test]
@@ -94,6 +137,7 @@ fn a_turn_that_streams_is_not_silent() {
 #[test]
 fn a_turn_that_takes_too_long_is_stopped_and_counts_as_failed() {
     let (mut h, turn) = Harness::running();
+    h.event(part_started(&turn, tool_part("a", 0, ToolStatus::Running)));
     h.pass(90 * 60_000 - 1);
     assert_eq!(aborts(&mut h), 0);
     h.pass(1);
@@ -110,6 +154,7 @@ fn a_turn_that_takes_too_long_is_stopped_and_counts_as_failed() {
 #[test]
 fn time_in_which_a_person_is_asked_is_not_time_of_the_turn() {
     let (mut h, turn) = Harness::running();
+    h.event(part_started(&turn, tool_part("a", 0, ToolStatus::Running)));
     h.event(asked(&turn, "q", permission()));
     h.pass(3 * 60 * 60_000);
     assert_eq!(h.session.summary().activity, Activity::AwaitingInput);
