@@ -4,9 +4,12 @@ import fs from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 
 import { DESKTOP, openWindow, PHONE, startBrowser } from '../lib/browser.mjs';
-import { until } from '../lib/programs.mjs';
+import { PATIENCE, until } from '../lib/programs.mjs';
 import { startSystem } from '../lib/system.mjs';
 import { githubber, startProviders } from '../worker/providers.mjs';
+
+/** A sandbox, its engine and a long turn may take their time on a machine that does other things too. */
+const RUN_PATIENCE = 120_000;
 
 describe('an org, from its first sign-in on', () => {
   const ada = githubber({ login: 'ada-first', name: 'Ada' });
@@ -16,6 +19,8 @@ describe('an org, from its first sign-in on', () => {
   let system;
   let browser;
   let first;
+  /** The address of the session that a budget stops. */
+  let session;
 
   before(async () => {
     [providers, browser] = await Promise.all([startProviders(), startBrowser()]);
@@ -114,11 +119,15 @@ describe('an org, from its first sign-in on', () => {
     await settings(first, 'keys');
     await first.find('new-key').click();
     await first.find('key-name').fill('Nightly updates');
+    assert.deepEqual(await first.page.locator('[data-testid^=scope-]:checked').evaluateAll((boxes) => boxes.map((box) => box.dataset.testid)), ['scope-sessions:read']);
     await first.find('key-submit').click();
     const key = await first.find('made-key').inputValue();
     assert.match(key, /^er_[0-9a-f]{64}$/);
     const asks = async () => (await fetch(`${system.url}/api/sessions`, { headers: { authorization: `Bearer ${key}` } })).status;
     assert.equal(await asks(), 200);
+    const beyond = await fetch(`${system.url}/api/sessions`, { method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' }, body: '{}' });
+    assert.equal(beyond.status, 403, 'it has the one scope that was ticked');
+    assert.match((await beyond.json()).error.message, /lacks the scope sessions:write/);
     await first.find('made-key-done').click();
     await first.find('api-key').getByText('Nightly updates').waitFor();
     assert.ok(!(await first.page.content()).includes(key), 'it is nowhere in the page any more');
@@ -147,6 +156,52 @@ describe('an org, from its first sign-in on', () => {
     await first.page.getByText('nothing stops spending').waitFor();
   });
 
+  test('a budget of one cent stops a run with a note, and is extended where it stopped', async () => {
+    const { page } = first;
+    // A token that is written costs a thousandth of a cent, one that is read nothing.
+    await settings(first, 'prices');
+    await first.find('add-price').click();
+    await first.find('price').getByPlaceholder('provider/model').fill('demo/demo');
+    await first.find('price-input').fill('0');
+    await first.find('price-output').fill('10');
+    await first.find('save-prices').click();
+    await first.find('saved').waitFor();
+    await settings(first, 'budgets');
+    await first.find('new-budget').click();
+    await first.find('budget-scope').selectOption('each-session');
+    await first.find('budget-amount').fill('0.01');
+    await first.find('budget-period').selectOption('total');
+    await first.find('budget-submit').click();
+    await first.find('budget').getByText('at most $0.01 in all').waitFor();
+
+    await page.goto(system.origin);
+    await first.newSession();
+    await first.find('new-session-prompt').fill('Step by step, please. [[tools:{"count":200}]]');
+    await first.find('new-session-submit').click();
+    await first.find('session').waitFor();
+    session = page.url();
+    page.setDefaultTimeout(RUN_PATIENCE);
+    await first.find('budget-card').waitFor();
+    await first.find('rests').waitFor();
+    await page.getByRole('heading', { name: 'Hand-over note' }).first().waitFor();
+    await first.find('session-cost', { budget: 'used_up' }).waitFor();
+    await first.assertAtEnd();
+    await first.assertAccessible('a session that rests');
+    await first.screenshot('budget-reached');
+    await first.find('extend-limit').fill('0.02');
+    await first.find('extend-budget').click();
+    await first.find('settled').getByText('Ada extended the budget to $0.02').waitFor();
+    await first.find('rests').waitFor({ state: 'detached' });
+    page.setDefaultTimeout(PATIENCE);
+
+    await settings(first, 'usage');
+    await first.find('by-session').waitFor();
+    await page.goto(system.origin);
+    await first.newSession();
+    await first.find('estimate').getByText(/A turn here usually costs \$0\.0/).waitFor();
+    await first.screenshot('estimate');
+  });
+
   test('what the org says of limits holds', async () => {
     await settings(first, 'org');
     await first.find('personDailySessions-kind').selectOption('most');
@@ -163,7 +218,10 @@ describe('an org, from its first sign-in on', () => {
 
   test('the audit log tells the story, and is taken out as a file', async () => {
     await settings(first, 'audit');
-    const told = ['Signed in', 'Invited somebody', 'Changed a role', 'Removed somebody', 'Made an API key', 'Revoked an API key', 'Made a budget', 'Changed the org’s defaults and limits'];
+    const told = [
+      'Signed in', 'Invited somebody', 'Changed a role', 'Removed somebody', 'Made an API key', 'Revoked an API key', 'Made a budget', 'Changed the prices',
+      'Made a session', 'Answered a question', 'Changed the org’s defaults and limits',
+    ];
     for (const words of told) await first.find('audit-entry').filter({ hasText: words }).first().waitFor();
     await first.find('audit-action').selectOption({ label: 'API keys made' });
     await until(async () => (await first.find('audit-entry').count()) === 1, 'the filter');
@@ -180,6 +238,10 @@ describe('an org, from its first sign-in on', () => {
     await first.find('new-org-submit').click();
     await first.find('org').filter({ hasText: 'Side project' }).getByTestId('switch-org').click();
     await first.page.getByTestId('org-menu').getByText('Side project').waitFor();
+    await first.page.getByText('No sessions yet').filter({ visible: true }).waitFor();
+    first.expected.push(/404/);
+    await first.page.goto(session);
+    await first.find('not-found').waitFor();
     await settings(first, 'keys');
     await first.page.getByText('No key is in use.').waitFor();
     await settings(first, 'members');

@@ -30,7 +30,10 @@ const ARCHIVED = [
   summary({ id: 'ses_8', title: 'The first attempt at a new checkout, which went nowhere', activity: 'paused', phase: 'paused', archivedAt: second(-5000) }),
   summary({ id: 'ses_9', title: 'Spike', activity: 'terminated', phase: 'terminated', archivedAt: second(-90_000) }),
 ];
-const LISTS = { '/api/sessions': (url) => ({ sessions: url.searchParams.has('archived') ? ARCHIVED : LIST }) };
+const EVERYBODYS = LIST.map((session, n) => (n % 2 === 0 ? { ...session, owner: GRACE } : session));
+const LISTS = {
+  '/api/sessions': ({ searchParams }) => ({ sessions: searchParams.has('archived') ? ARCHIVED : searchParams.get('filter') === 'all' ? EVERYBODYS : LIST }),
+};
 const REPOS = { repos: [{ url: 'https://github.com/acme/shop', name: 'acme/shop', branch: 'main', description: 'The shop' }] };
 const QUEUE = [
   waits('wait1', 'Use the existing helper for rounding, do not write another one', { mode: 'steer' }),
@@ -100,6 +103,13 @@ const SCREENS = {
     go: async ({ find }) => {
       await find('show-archived').click();
       await find('row-restore').first().waitFor();
+    },
+  },
+  'list-everybodys': {
+    session: summary(), path: '/', answers: LISTS,
+    go: async ({ find }) => {
+      await find('show-everybodys').click();
+      await find('everybodys-list').getByText('Grace Hopper').first().waitFor();
     },
   },
   'new': { session: summary(), path: '/', answers: { ...LISTS, '/api/repos': REPOS }, go: ({ window }) => window.newSession() },
@@ -209,6 +219,19 @@ const SCREENS = {
       await find('looking-on').waitFor();
       await find('asked-others').waitFor();
     },
+  },
+  'looking-on-guest': {
+    session: resting({ owner: GRACE, visibility: 'link' }), answers: asRole('member'),
+    onSocket: greetResting(resting({ owner: GRACE, visibility: 'link' }), { guest: 'viewer' }),
+    go: async ({ find }) => {
+      await find('looking-on').waitFor();
+      assert.equal(await find('composer').count(), 0, 'nothing to prompt with');
+    },
+  },
+  'working-guest': {
+    session: resting({ owner: GRACE, visibility: 'link' }), answers: asRole('member'),
+    onSocket: greetResting(resting({ owner: GRACE, visibility: 'link' }), { guest: 'member' }),
+    go: ({ find }) => find('composer').waitFor(),
   },
   'join-failed': {
     session: summary(), path: '/sessions/ses_00000000000000000000000009?join=c0de', answers: ORG,
@@ -385,7 +408,8 @@ const SCREENS = {
   'not-for-you': { ...page('/settings/audit', asRole('member')), go: ({ find }) => find('not-for-you').waitFor() },
 };
 
-describe('every screen', () => {
+// Each has a window of its own: while one loads, another is looked at.
+describe('every screen', { concurrency: 3 }, () => {
   let client;
   let browser;
 
@@ -418,6 +442,7 @@ describe('every screen', () => {
         await window.screenshot(`${name}-${scheme}`);
         await window.assertAccessible(name);
         await window.assertFits(name);
+        assert.deepEqual(await covered(opened.page), [], `covered by something else on ${name}`);
         if (device === PHONE) assert.deepEqual(await tooSmall(opened.page), [], `smaller than a finger on ${name}`);
         await window.close();
       });
@@ -430,6 +455,30 @@ async function settled(page) {
   await page.waitForFunction(() => {
     const frame = document.querySelector('[data-testid=transcript]');
     return !frame || frame.scrollHeight - frame.scrollTop - frame.clientHeight < 2;
+  });
+}
+
+/** What can be pressed and has something else to press lying on it, as far as it is not scrolled out of sight. */
+function covered(page) {
+  return page.evaluate(() => {
+    const presses = 'button, a[href], input, select, textarea, summary, [role=menuitem], [role=menuitemcheckbox]';
+    const name = (node) => node.dataset.testid ?? node.getAttribute('aria-label') ?? node.textContent.slice(0, 30);
+    const within = (box, x, y) => x >= box.left && x <= box.right && y >= box.top && y <= box.bottom;
+    const inSight = (node, x, y) => {
+      for (let above = node.parentElement; above; above = above.parentElement) {
+        if (getComputedStyle(above).overflow !== 'visible' && !within(above.getBoundingClientRect(), x, y)) return false;
+      }
+      return true;
+    };
+    // A menu lies on the page, for as long as it is open.
+    const menu = document.querySelector('[role=menu]') ?? document;
+    const shown = [...menu.querySelectorAll(presses)].filter((node) => node.checkVisibility({ visibilityProperty: true }) && !node.closest('[aria-hidden=true], .sr-only'));
+    return shown.flatMap((node) => {
+      const { left, right, top, height } = node.getBoundingClientRect();
+      const points = [left + 8, (left + right) / 2, right - 8].map((x) => [x, top + height / 2]).filter(([x, y]) => inSight(node, x, y));
+      const over = points.map(([x, y]) => document.elementFromPoint(x, y)?.closest(presses)).find((hit) => hit && !node.contains(hit) && !hit.contains(node));
+      return over ? [`${name(node)}: ${name(over)}`] : [];
+    });
   });
 }
 

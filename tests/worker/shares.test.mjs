@@ -150,6 +150,31 @@ describe('a share link', () => {
     await assertError(await guest.api(`/api/sessions/${session}`), 404, 'not_found');
   });
 
+  test('is not used up by the owner', async () => {
+    const session = await newSession();
+    const { code } = await (await make(maker, session, {})).json();
+    assert.equal((await join(maker, session, code)).status, 200);
+    assert.equal((await join(await member(worker, org, 'member'), session, code)).status, 200);
+  });
+
+  test('puts the session into the guest’s list and feed, and its removal takes it out of both', async () => {
+    const session = await newSession();
+    const { share, code } = await (await make(maker, session, { role: 'viewer' })).json();
+    const guest = await member(worker, org, 'member');
+    const listed = async () => (await (await guest.api('/api/sessions')).json()).sessions.some(({ id }) => id === session);
+    const feed = worker.socket('/api/events/ws', { token: guest.token });
+    await feed.next(({ type }) => type === 'hello', 'hello');
+    const told = (wanted) => feed.next((frame) => frame.type === wanted && (frame.sessionId ?? frame.session.id) === session, wanted);
+    assert.equal(await listed(), false);
+    assert.equal((await join(guest, session, code)).status, 200);
+    await told('session');
+    assert.equal(await listed(), true);
+    assert.equal((await maker.api(`/api/sessions/${session}/shares/${share.id}`, { method: 'DELETE' })).status, 204);
+    await told('removed');
+    assert.equal(await listed(), false);
+    feed.close();
+  });
+
   test('made again under the name of a removed one has another code', async () => {
     const session = await newSession();
     const headers = { 'idempotency-key': 'press' };

@@ -41,15 +41,13 @@ export interface Powers {
 /** Nothing but looking. */
 export const LOOK_ONLY: Powers = { work: false, manage: false, end: false, share: false, oversee: false };
 
-/**
- * What `me` may do with `session`. A guest of a share link may be there to look only, which the page is not told: work is
- * offered to members, and the server has the last word.
- */
-export function powersOn(me: Pick<Me, "user" | "role">, session: Pick<Session, "owner" | "visibility">): Powers {
+/** What `me` may do with `session`; `guest` is what a share link makes of them there. */
+export function powersOn(me: Pick<Me, "user" | "role">, session: Pick<Session, "owner" | "visibility">, guest: OrgRole | null): Powers {
   const member = atLeast(me.role, "member");
   const admin = atLeast(me.role, "admin");
   const owns = member && session.owner.id === me.user.id;
-  // An admin who sees a private session answers for it, and does not work on it.
-  const shared = member && (session.visibility === "org" || (session.visibility === "link" && !admin));
+  // An admin who sees somebody else's session answers for it, and does not work on it.
+  const invited = session.visibility === "link" && guest !== null && atLeast(guest, "member");
+  const shared = member && (session.visibility === "org" || invited);
   return { work: owns || shared, manage: owns || admin, end: owns || admin, share: owns, oversee: admin };
 }

@@ -5,6 +5,7 @@ import type { ErrorCode } from "./ErrorCode";
 import type { Event } from "./Event";
 import type { Interaction } from "./Interaction";
 import type { OpenPart } from "./OpenPart";
+import type { OrgRole } from "./OrgRole";
 import type { Person } from "./Person";
 import type { Prompt } from "./Prompt";
 import type { Seq } from "./Seq";
@@ -56,7 +57,11 @@ todos: Array<Todo>,
 /**
  * Who else is looking.
  */
-presence: Array<Person>, } | { "type": "event", 
+presence: Array<Person>, 
+/**
+ * What a share link makes of the one who looks, while the session is shared by link.
+ */
+guest?: OrgRole, } | { "type": "event", 
 /**
  * The event.
  */

@@ -108,6 +108,10 @@ pub(super) fn join(write: &Write<'_>) -> Answer {
         return Err(unknown());
     }
     let JoinSession { code } = write.required()?;
+    // No link makes more of its owner: it stays for somebody else.
+    if agent.allow(actor, Action::ShareSession).is_ok() {
+        return summary(agent);
+    }
     let role = store::redeem(&agent.sql, &hash(&code), &actor.person.id, clock::now())?.ok_or_else(unknown)?;
     agent.step(Input::Joined {
         by: actor.person.clone(),

@@ -146,7 +146,7 @@ export function Composer({ ref, ...props }: ComposerProps) {
         className="block max-h-[38dvh] min-h-10 w-full resize-none pointer-coarse:min-h-11 bg-transparent px-3 pt-2.5 pb-1 text-base outline-none placeholder:text-faint"
       />
       <div className="flex items-center gap-2 pr-1.5 pb-1.5 pl-3">
-        <ModelChoice session={props.model} chosen={model} onChoose={setModel} />
+        <ModelChoice crowded={running} session={props.model} chosen={model} onChoose={setModel} />
         <span role="status" className={cx("min-w-0 flex-1 truncate text-right text-xs", tooLong ? "text-red" : "text-muted")}>
           {tooLong ? "Too long: at most 512 KiB" : escHint ? "Press Esc again to stop the turn" : offline && ready ? <span className="max-sm:sr-only">Sent as soon as Errand answers</span> : ""}
         </span>
@@ -225,7 +225,7 @@ function EditingBar({ base, present, onTake, onStop }: {
   );
 }
 
-function ModelChoice({ session, chosen, onChoose }: { session: string; chosen: string | undefined; onChoose: (id: string | undefined) => void }) {
+function ModelChoice({ crowded, session, chosen, onChoose }: { crowded: boolean; session: string; chosen: string | undefined; onChoose: (id: string | undefined) => void }) {
   const { data } = useQuery(modelsQuery);
   const wanted = chosen ?? session;
   const { model, effort } = splitEffort(wanted);
@@ -234,11 +234,11 @@ function ModelChoice({ session, chosen, onChoose }: { session: string; chosen: s
   const efforts = models.find(({ id }) => id === model)?.efforts ?? [];
   const choose = (id: string) => onChoose(id === session ? undefined : id);
   return (
-    <span className="flex min-w-0 items-center gap-1.5 text-xs text-muted">
+    <span className="flex min-w-0 shrink-2 items-center gap-1.5 text-xs text-muted">
       {models.length < 2 ? (
         <span className={cx("truncate", current.demo && "max-sm:sr-only")}>{current.name}</span>
       ) : (
-        <select aria-label="Model for this prompt" data-testid="composer-model" value={model} onChange={(event) => choose(event.target.value)} className={cx(CHOICE, "max-w-44")}>
+        <select aria-label="Model for this prompt" data-testid="composer-model" value={model} onChange={(event) => choose(event.target.value)} className={cx(CHOICE, "max-w-44 min-w-12 shrink")}>
           {models.some(({ id }) => id === model) ? null : <option value={model}>{current.name}</option>}
           {models.map((one) => (
             <option key={one.id} value={one.id} disabled={one.locked}>
@@ -247,7 +247,7 @@ function ModelChoice({ session, chosen, onChoose }: { session: string; chosen: s
           ))}
         </select>
       )}
-      {current.demo ? <DemoBadge /> : null}
+      {current.demo ? <span className={cx("shrink-0", crowded && "max-sm:sr-only")}><DemoBadge /></span> : null}
       {efforts.length === 0 ? null : (
         <select
           aria-label="How much it thinks"

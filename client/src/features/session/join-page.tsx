@@ -1,4 +1,4 @@
-/** Where a share link leads: whoever sees the session already goes on; the others redeem the link first. */
+/** Where a share link leads: it is redeemed, unless the session is one's own. */
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useEffect, useRef } from "react";
@@ -44,23 +44,25 @@ export function JoinPage({ sessionId, code, onDone }: { sessionId: string; code:
   );
 }
 
+/** Whoever sees the session already may come with a link that makes more of them, or with one that is no longer good. */
 async function join(sessionId: string, code: string, key: string): Promise<void> {
   const path = `/api/sessions/${sessionId}`;
-  try {
-    // Whoever sees it anyway must not use the link up.
-    await call<Session>("GET", path);
-  } catch (error) {
-    if (!(error instanceof ApiError && error.status === 404)) throw error;
-    await redeem(path, code, key);
-  }
-}
-
-async function redeem(path: string, code: string, key: string): Promise<void> {
   try {
     await call<Session>("POST", `${path}/join`, { code }, undefined, key);
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 404)) throw error;
+    if (await sees(path)) return;
     const message = "It was withdrawn, is too old, was used by as many people as it is for, or the session belongs to another org. Ask for a new link.";
     throw new ApiError(error.code, message, error.status, error.requestId);
+  }
+}
+
+async function sees(path: string): Promise<boolean> {
+  try {
+    await call<Session>("GET", path);
+    return true;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return false;
+    throw error;
   }
 }

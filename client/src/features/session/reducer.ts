@@ -8,6 +8,7 @@ import { enqueued, moved } from "@/features/session/order";
 import type { Delta } from "@/protocol/Delta";
 import type { Event } from "@/protocol/Event";
 import type { Interaction } from "@/protocol/Interaction";
+import type { OrgRole } from "@/protocol/OrgRole";
 import type { Person } from "@/protocol/Person";
 import type { Prompt } from "@/protocol/Prompt";
 import type { ServerFrame } from "@/protocol/ServerFrame";
@@ -36,6 +37,8 @@ export interface SessionState {
   readonly interactions: readonly Interaction[];
   readonly todos: readonly Todo[];
   readonly presence: readonly Person[];
+  /** What a share link makes of the one who looks. */
+  readonly guest: OrgRole | null;
   /** The greeting's position: it has told the outcome of all events up to here. */
   readonly toldSeq: number;
   /** What the greeting said of open parts and questions, until the events up to it are folded. */
@@ -59,6 +62,7 @@ export const INITIAL: SessionState = {
   interactions: [],
   todos: [],
   presence: [],
+  guest: null,
   toldSeq: 0,
   awaiting: null,
   waitSeq: 0,
@@ -119,6 +123,7 @@ function greet(state: SessionState, hello: Extract<ServerFrame, { type: "hello" 
     interactions: hello.interactions,
     todos: hello.todos,
     presence: hello.presence,
+    guest: hello.guest ?? null,
     awaiting: { open: hello.openParts, interactions: hello.interactions, prompts: hello.queue },
     broken: false,
   });

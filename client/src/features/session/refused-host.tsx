@@ -37,7 +37,7 @@ export function RefusedHost({ sessionId, host, port, reason }: { sessionId: stri
           Allowed from now on
         </span>
       ) : (
-        <Button data-testid="allow-host" className="h-7 px-2 text-xs" disabled={allow.pending} onClick={() => allow.run({ host: name })}>
+        <Button data-testid="allow-host" className="h-7 px-2 text-xs max-sm:ml-7" disabled={allow.pending} onClick={() => allow.run({ host: name })}>
           {allow.pending ? "Allowing…" : `Allow ${name}`}
         </Button>
       )}

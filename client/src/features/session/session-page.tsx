@@ -149,7 +149,7 @@ function LoadedSession({ store, snapshot }: { store: SessionStore; snapshot: Ses
   );
   const aborting = (turn?.aborting ?? false) || outbox.some((sent) => sent.frame.type === "abort" && sent.refused === undefined);
   const { data: me } = useQuery(meQuery);
-  const powers = useMemo(() => (me && session ? powersOn(me, session) : LOOK_ONLY), [me, session]);
+  const powers = useMemo(() => (me && session ? powersOn(me, session, state.guest) : LOOK_ONLY), [me, session, state.guest]);
   const escHint = useEscTwice(turn !== null && !aborting && powers.work, abort);
   if (!session) return null;
   const behind = Math.max(0, state.headSeq - state.lastSeq);

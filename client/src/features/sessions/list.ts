@@ -9,12 +9,14 @@ import type { CreateSession } from "@/protocol/CreateSession";
 import type { Session } from "@/protocol/Session";
 import type { SessionList } from "@/protocol/SessionList";
 
-function listQuery(archived: boolean) {
+const WHICH = { open: "", archived: "&archived=true", all: "&filter=all" } as const;
+
+function listQuery(which: keyof typeof WHICH) {
   return infiniteQueryOptions({
-    queryKey: ["sessions", archived ? "archived" : "open"],
+    queryKey: ["sessions", which],
     queryFn: ({ pageParam, signal }) => {
       const cursor = pageParam === null ? "" : `&cursor=${encodeURIComponent(pageParam)}`;
-      return call<SessionList>("GET", `/api/sessions?limit=50${archived ? "&archived=true" : ""}${cursor}`, undefined, signal);
+      return call<SessionList>("GET", `/api/sessions?limit=50${WHICH[which]}${cursor}`, undefined, signal);
     },
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.cursor ?? null,
@@ -22,10 +24,12 @@ function listQuery(archived: boolean) {
   });
 }
 
-/** All sessions that this person may see and that were not put away, newest first, fifty at a time. */
-export const sessionsQuery = listQuery(false);
+/** This person's sessions, and those that links share with them, that were not put away; newest first, fifty at a time. */
+export const sessionsQuery = listQuery("open");
 /** Those that were put away. */
-export const archivedQuery = listQuery(true);
+export const archivedQuery = listQuery("archived");
+/** All of the org that this person may see. The feed does not tell of them: they are asked for again now and then. */
+export const everybodysQuery = { ...listQuery("all"), refetchInterval: 15_000 };
 const EVERY_LIST = ["sessions"];
 
 /** Makes a session; the id is the client's, so that repeating is harmless. */

@@ -1,13 +1,13 @@
 /** The list of sessions, in sections, live. */
-import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useInfiniteQuery, useMutation, useQuery, useQueryClient, type UseInfiniteQueryResult } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { Archive, ArchiveRestore, ChevronLeft, CircleAlert } from "lucide-react";
+import { Archive, ArchiveRestore, Building2, ChevronLeft, CircleAlert } from "lucide-react";
 import { useState, type ReactNode } from "react";
 import { ActivityIcon, activityWord } from "@/components/activity";
 import { Card, Skeleton } from "@/components/bits";
 import { Button, IconButton } from "@/components/button";
 import { sections } from "@/features/sessions/sections";
-import { archivedQuery, restoreSession, sessionsQuery, upsertSession } from "@/features/sessions/list";
+import { archivedQuery, everybodysQuery, restoreSession, sessionsQuery, upsertSession } from "@/features/sessions/list";
 import { meQuery } from "@/lib/account";
 import { messageOf } from "@/lib/api";
 import { useNow } from "@/lib/clock";
@@ -16,13 +16,16 @@ import type { Session } from "@/protocol/Session";
 
 /** See the head of the file. */
 export function SessionListView() {
-  const [archived, setArchived] = useState(false);
-  return archived ? <ArchivedList onBack={() => setArchived(false)} /> : <OpenList onArchived={() => setArchived(true)} />;
+  const [list, setList] = useState<"open" | "archived" | "everybodys">("open");
+  const onBack = () => setList("open");
+  if (list === "archived") return <ArchivedList onBack={onBack} />;
+  if (list === "everybodys") return <EverybodysList onBack={onBack} />;
+  return <OpenList onArchived={() => setList("archived")} onEverybodys={() => setList("everybodys")} />;
 }
 
 const LINK = "mx-1.5 flex h-8 items-center gap-2 rounded-md px-2 text-left text-sm text-muted hover:bg-hover pointer-coarse:h-11";
 
-function OpenList({ onArchived }: { onArchived: () => void }) {
+function OpenList({ onArchived, onEverybodys }: { onArchived: () => void; onEverybodys: () => void }) {
   const list = useInfiniteQuery(sessionsQuery);
   const now = useNow(30_000);
   if (list.isPending) return <ListSkeleton />;
@@ -42,11 +45,31 @@ function OpenList({ onArchived }: { onArchived: () => void }) {
         </section>
       ))}
       <Older list={list} />
-      <button type="button" data-testid="show-archived" onClick={onArchived} className={LINK}>
-        <Archive size={14} aria-hidden />
-        Archived
-      </button>
+      <div>
+        <button type="button" data-testid="show-everybodys" onClick={onEverybodys} className={LINK}>
+          <Building2 size={14} aria-hidden />
+          Everybody’s
+        </button>
+        <button type="button" data-testid="show-archived" onClick={onArchived} className={LINK}>
+          <Archive size={14} aria-hidden />
+          Archived
+        </button>
+      </div>
     </div>
+  );
+}
+
+/** What of the whole org this person may see. */
+function EverybodysList({ onBack }: { onBack: () => void }) {
+  const list = useInfiniteQuery(everybodysQuery);
+  const now = useNow(30_000);
+  const sessions = list.data?.pages.flatMap((page) => page.sessions) ?? [];
+  return (
+    <OtherList title="Everybody’s" testId="everybodys-list" list={list} empty={sessions.length === 0 ? "Nobody has shared a session with the org." : undefined} onBack={onBack}>
+      {sessions.map((session) => (
+        <SessionRow key={session.id} session={session} now={now} />
+      ))}
+    </OtherList>
   );
 }
 
@@ -57,41 +80,57 @@ function ArchivedList({ onBack }: { onBack: () => void }) {
   const restore = useMutation({ mutationFn: restoreSession, onSuccess: (session) => upsertSession(client, session) });
   const sessions = list.data?.pages.flatMap((page) => page.sessions) ?? [];
   return (
-    <div data-testid="archived-list" className="flex flex-col gap-1 pb-2">
+    <OtherList title="Archived" testId="archived-list" list={list} empty={sessions.length === 0 ? "Nothing is archived." : undefined} onBack={onBack}>
+      {restore.isError ? (
+        <li role="alert" className="px-3 text-sm text-red">
+          It was not restored. {messageOf(restore.error)}
+        </li>
+      ) : null}
+      {sessions.map((session) => (
+        <SessionRow
+          key={session.id}
+          session={session}
+          now={now}
+          action={
+            <IconButton
+              label={`Restore: ${session.title.slice(0, 40)}`}
+              data-testid="row-restore"
+              disabled={restore.isPending}
+              onClick={() => restore.mutate(session.id)}
+              className="mt-1 mr-1.5"
+            >
+              <ArchiveRestore size={14} />
+            </IconButton>
+          }
+        />
+      ))}
+    </OtherList>
+  );
+}
+
+type Pages = Pick<UseInfiniteQueryResult, "isPending" | "isError" | "isSuccess" | "error" | "refetch"> & PagesOf;
+
+/** A list that one goes to and comes back from. */
+function OtherList({ title, testId, list, empty, onBack, children }: {
+  title: string;
+  testId: string;
+  list: Pages;
+  empty: string | undefined;
+  onBack: () => void;
+  children: ReactNode;
+}) {
+  return (
+    <div data-testid={testId} className="flex flex-col gap-1 pb-2">
       <button type="button" data-testid="show-open" onClick={onBack} className={LINK}>
         <ChevronLeft size={14} aria-hidden />
-        All sessions
+        Back to yours
       </button>
-      <section aria-label="Archived" className="flex flex-col gap-1">
-        <h2 className="px-3 pb-0.5 text-xs font-medium text-muted">Archived</h2>
+      <section aria-label={title} className="flex flex-col gap-1">
+        <h2 className="px-3 pb-0.5 text-xs font-medium text-muted">{title}</h2>
         {list.isPending ? <ListSkeleton /> : null}
-        {list.isError ? <NotLoaded error={list.error} onAgain={() => void list.refetch()} /> : null}
-        {list.isSuccess && sessions.length === 0 ? <p className="px-3 text-sm text-muted">Nothing is archived.</p> : null}
-        {restore.isError ? (
-          <p role="alert" className="px-3 text-sm text-red">
-            It was not restored. {messageOf(restore.error)}
-          </p>
-        ) : null}
-        <ul>
-          {sessions.map((session) => (
-            <SessionRow
-              key={session.id}
-              session={session}
-              now={now}
-              action={
-                <IconButton
-                  label={`Restore: ${session.title.slice(0, 40)}`}
-                  data-testid="row-restore"
-                  disabled={restore.isPending}
-                  onClick={() => restore.mutate(session.id)}
-                  className="mt-1 mr-1.5"
-                >
-                  <ArchiveRestore size={14} />
-                </IconButton>
-              }
-            />
-          ))}
-        </ul>
+        {list.isError ? <NotLoaded error={list.error ?? new Error(title)} onAgain={() => void list.refetch()} /> : null}
+        {list.isSuccess && empty !== undefined ? <p className="px-3 text-sm text-muted">{empty}</p> : null}
+        <ul>{children}</ul>
       </section>
       <Older list={list} />
     </div>
@@ -108,7 +147,13 @@ function NotLoaded({ error, onAgain }: { error: Error; onAgain: () => void }) {
   );
 }
 
-function Older({ list }: { list: { hasNextPage: boolean; isFetchingNextPage: boolean; fetchNextPage: () => Promise<unknown> } }) {
+interface PagesOf {
+  readonly hasNextPage: boolean;
+  readonly isFetchingNextPage: boolean;
+  readonly fetchNextPage: () => Promise<unknown>;
+}
+
+function Older({ list }: { list: PagesOf }) {
   if (!list.hasNextPage) return null;
   return (
     <Button look="ghost" disabled={list.isFetchingNextPage} onClick={() => void list.fetchNextPage()} className="mx-2">

@@ -54,8 +54,17 @@ const VERBS: Record<string, string> = {
   restore: "Restored a session", fork: "Forked a session",
 };
 
+/** What was commanded over a session's connection. */
+const COMMANDS: Record<string, string> = {
+  prompt: "Prompted", edit_prompt: "Changed a waiting prompt", withdraw_prompt: "Withdrew a prompt", move_prompt: "Moved a waiting prompt",
+  promote_prompt: "Ran a waiting prompt at once", abort: "Stopped a turn", answer: "Answered a question", rename: "Renamed a session",
+  share: "Changed who sees a session", terminate: "Ended a session", ...VERBS,
+};
+
 /** In words; `undefined` for what has none: then the entry's own text says it. */
 export function actionWords(action: string): string | undefined {
+  const command = /^COMMAND (\w+)$/.exec(action)?.[1];
+  if (command !== undefined) return COMMANDS[command];
   const known = ACTIONS.find(([pattern]) => pattern.test(action));
   if (!known) return undefined;
   const [pattern, words] = known;

@@ -91,7 +91,7 @@ function MemberRow({ member, me }: { member: Member; me: Me }) {
       error={asking === "none" ? (change.error ?? remove.error) : undefined}
       actions={
         <>
-          <span className="w-28">
+          <span className="w-32">
             <Select
               aria-label={`Role of ${person.name}`}
               data-testid="member-role"
