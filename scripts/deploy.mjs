@@ -19,10 +19,13 @@ const HELP = `npm run deploy [-- --dry-run]
   ERRAND_SANDBOX_HOST_URL   address of the sandbox host that it uses
   CLOUDFLARE_API_TOKEN, CLOUDFLARE_ACCOUNT_ID   or a login by: npx wrangler login
 
-Secrets, once (npx wrangler secret put NAME): MASTER_KEY (64 hex digits), SANDBOX_HOST_SECRET, MODELS (JSON list).
+Secrets, once (npx wrangler secret put NAME): MASTER_KEY (64 hex digits), SANDBOX_HOST_SECRET, MODELS (JSON list),
+ALLOWED_USERS, and GITHUB_CLIENT_ID with GITHUB_CLIENT_SECRET or GOOGLE_CLIENT_ID with GOOGLE_CLIENT_SECRET.
 --dry-run checks the configuration, builds and bundles, and changes nothing on Cloudflare.`;
 
-const SECRETS = ['MASTER_KEY', 'SANDBOX_HOST_SECRET', 'MODELS'];
+const SECRETS = ['MASTER_KEY', 'SANDBOX_HOST_SECRET', 'MODELS', 'ALLOWED_USERS'];
+/** Nobody could sign in without one of these. */
+const SIGN_IN = [['GITHUB_CLIENT_ID', 'GITHUB_CLIENT_SECRET'], ['GOOGLE_CLIENT_ID', 'GOOGLE_CLIENT_SECRET']];
 
 async function main() {
   if (process.argv.includes('--help')) return say(HELP);
@@ -74,7 +77,8 @@ async function checkRemote(wrangler) {
     throw new Sentence('wrangler.toml names no database: run npx wrangler d1 create errand and put its database_id there.');
   }
   const listed = await wrangler(['secret', 'list'], { check: false });
-  const missing = SECRETS.filter((name) => !listed.output.includes(`"${name}"`));
+  const unset = (name) => !listed.output.includes(`"${name}"`);
+  const missing = [...SECRETS, ...(SIGN_IN.some((pair) => !pair.some(unset)) ? [] : SIGN_IN[0])].filter(unset);
   if (missing.length > 0) {
     throw new Sentence(`Secrets are missing: ${missing.join(', ')}. Set each with npx wrangler secret put NAME.`);
   }
