@@ -60,6 +60,18 @@ describe('git through the control plane', () => {
     await assertWhole(session);
   });
 
+  test('its address leads through the control plane however it is written, and that of others does not', async () => {
+    for (const spelling of [url, `${url}/`, `${url}.git`, `${url}.git/`]) {
+      assert.match(await shell(`git ls-remote ${spelling} main 2>&1`), new RegExp(`^${upstream('rev-parse', 'main')}\\s+refs/heads/main`), spelling);
+    }
+    const output = await shell(`git push ${url} HEAD:errand/${session.id}-again 2>&1`);
+    assert.match(output, /HEAD -> errand\/ses_\w+-again/, output);
+    // Names that go on behind this one's are other repositories: not asked for with this one's rights.
+    for (const other of [`${url}-infra`, `${url}.github.io`, `${url}.git-tools.git`]) {
+      assert.equal((await shell(`git ls-remote --get-url ${other}`)).trim(), other);
+    }
+  });
+
   test('other branches are refused with a reason that the agent reads', async () => {
     const before = upstream('for-each-ref');
     const output = await shell('git push origin HEAD:main 2>&1; git push origin :main 2>&1; git tag v1; git push --tags 2>&1');

@@ -1,5 +1,6 @@
 //! Which kinds of sockets a sandbox may make: those that its network holds back, and those within the sandbox. A
-//! network namespace does not hold back others, a virtual machine's line to its host (`AF_VSOCK`) above all.
+//! network namespace does not hold back others, a virtual machine's line to its host (`AF_VSOCK`) above all. And no reading
+//! of the kernel's log, which some machines let everybody do (`kernel.dmesg_restrict`).
 
 /// Keeps this process, and all that come of it, to Unix, IP and netlink sockets. There is no way back.
 pub fn restrict() -> std::io::Result<()> {
@@ -24,6 +25,8 @@ mod imp {
     const ARGUMENT: u32 = 16;
     /// "Address family not supported by protocol", what a kernel without the family says.
     const EAFNOSUPPORT: u32 = 97;
+    /// "Operation not permitted", what a kernel says that shows its log to root only.
+    const EPERM: u32 = 1;
     /// "Function not implemented", after which programs do without io_uring.
     const ENOSYS: u32 = 38;
     /// Unix, IPv4, IPv6, netlink (read-only here, and for the loopback alone).
@@ -38,6 +41,7 @@ mod imp {
         architecture: u32,
         socket: &'static [u32],
         socketcall: Option<u32>,
+        syslog: &'static [u32],
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -46,11 +50,13 @@ mod imp {
             architecture: 0xc000_003e,
             socket: &[41, 0x4000_0000 + 41],
             socketcall: None,
+            syslog: &[103, 0x4000_0000 + 103],
         },
         Calls {
             architecture: 0x4000_0003,
             socket: &[359],
             socketcall: Some(102),
+            syslog: &[103],
         },
     ];
     #[cfg(target_arch = "aarch64")]
@@ -59,11 +65,13 @@ mod imp {
             architecture: 0xc000_00b7,
             socket: &[198],
             socketcall: None,
+            syslog: &[116],
         },
         Calls {
             architecture: 0x4000_0028,
             socket: &[281],
             socketcall: Some(102),
+            syslog: &[103],
         },
     ];
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -102,6 +110,10 @@ mod imp {
             step(IF_EQUAL, 0, 1, IO_URING_SETUP),
             step(RETURN, 0, 0, ERROR | ENOSYS),
         ];
+        for number in calls.syslog {
+            block.push(step(IF_EQUAL, 0, 1, *number));
+            block.push(step(RETURN, 0, 0, ERROR | EPERM));
+        }
         for number in calls.socket {
             // Over all of this when it is another call.
             block.push(step(IF_EQUAL, 0, 7, *number));
@@ -170,6 +182,9 @@ mod imp {
                     assert_eq!(verdict(calls.architecture, number, 40), ALLOW, "{number}");
                 }
                 assert_eq!(verdict(calls.architecture, IO_URING_SETUP, 0), ERROR | ENOSYS);
+                for number in calls.syslog {
+                    assert_eq!(verdict(calls.architecture, *number, 3), ERROR | EPERM);
+                }
                 if let Some(number) = calls.socketcall {
                     assert_eq!(verdict(calls.architecture, number, SYS_SOCKET), ERROR | ENOSYS);
                     assert_eq!(verdict(calls.architecture, number, 3), ALLOW);
