@@ -15,8 +15,9 @@ import { sandboxToken } from './harness.mjs';
 import { startRestartable } from './restartable.mjs';
 
 const MIB = 1024 * 1024;
-/** What lies about between two collections of garbage is the same for all sizes: less than this is held. */
 const SIZE = 240 * MIB;
+/** The platform pipes: what is pushed passes neither through our memory nor through that of scripts. */
+const MOST = 64 * MIB;
 
 let server;
 let worker;
@@ -117,5 +118,5 @@ test('a large pack is pushed and cloned without being held', async (t) => {
   const cloning = await peak(() => run(home, 'clone', '-q', '--branch', branch, url, two));
   assert.ok(fs.readFileSync(path.join(two, 'large.bin')).equals(content));
   t.diagnostic(`workerd grew by ${(pushing / MIB).toFixed(0)} MB while ${SIZE / MIB} MB were pushed, by ${(cloning / MIB).toFixed(0)} MB while they were cloned`);
-  for (const [what, grown] of [['pushing', pushing], ['cloning', cloning]]) assert.ok(grown < SIZE * 0.8, `${what}: ${grown / MIB} MB`);
+  for (const [what, grown] of [['pushing', pushing], ['cloning', cloning]]) assert.ok(grown < MOST, `${what}: ${grown / MIB} MB`);
 });

@@ -211,7 +211,7 @@ impl Saver {
         match self.try_save().await {
             Ok(made) => Attempt {
                 whole: made.whole,
-                event: (made.fresh || answer).then(|| RunnerEvent::SnapshotSaved {
+                event: (made.fresh || answer).then_some(RunnerEvent::SnapshotSaved {
                     snapshot_id: made.saved.id,
                     turn_id: made.saved.turn,
                     bytes: made.saved.bytes,
