@@ -41,7 +41,7 @@ async fn a_lock_that_a_killed_git_left_does_not_hide_what_later_turns_change() {
     let mut world = World::ready().await;
     assert_eq!(changed_by_writing(&mut world, "a.txt").await, ["a.txt"]);
     broken(&mut world, |record| {
-        std::fs::write(record.join("index.lock"), "").unwrap()
+        std::fs::write(record.join("index.lock"), "").unwrap();
     })
     .await;
     assert_eq!(changed_by_writing(&mut world, "b.txt").await, ["b.txt"]);
