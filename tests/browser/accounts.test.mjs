@@ -45,6 +45,13 @@ describe('an org, from its first sign-in on', () => {
     });
   }
 
+  /** What the first person's browser asks of the API. */
+  const called = (method, path, body) =>
+    first.page.evaluate(async ([method, path, body]) => {
+      const answer = await fetch(path, { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+      return answer.ok ? answer.json() : Promise.reject(new Error(await answer.text()));
+    }, [method, path, body]);
+
   const settings = (window, page) => window.page.goto(`${system.origin}/settings/${page}`);
 
   test('the first one who signs in with GitHub owns it', async () => {
@@ -99,6 +106,15 @@ describe('an org, from its first sign-in on', () => {
 
     await settings(first, 'members');
     await first.find('invitation').getByText('Grace joined').waitFor();
+    // A session of which she has a link to look on: it is in her list, and she is offered nothing that would be refused.
+    const shared = await called('POST', '/api/sessions', { title: 'Looked at together' });
+    await called('PATCH', `/api/sessions/${shared.id}`, { visibility: 'link' });
+    const { url } = await called('POST', `/api/sessions/${shared.id}/shares`, { role: 'viewer' });
+    await second.page.goto(url);
+    await second.find('looking-on').waitFor();
+    assert.equal(await second.find('composer').count(), 0);
+    await second.find('session-list').locator(`[data-session-id="${shared.id}"]`).waitFor();
+
     const row = first.find('member').filter({ hasText: 'Grace' });
     await row.getByTestId('member-role').selectOption('viewer');
     await until(async () => (await row.getByTestId('member-role').inputValue()) === 'viewer', 'the new role');
@@ -198,7 +214,7 @@ describe('an org, from its first sign-in on', () => {
     await first.find('by-session').waitFor();
     await page.goto(system.origin);
     await first.newSession();
-    await first.find('estimate').getByText(/A turn here usually costs \$0\.0/).waitFor();
+    await first.find('estimate').getByText(/A turn here usually costs \$0\.\d+ and takes/).waitFor();
     await first.screenshot('estimate');
   });
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { age, ago, ahead, cost, count, duration, plural, repoName, workspacePath } from "@/lib/format";
+import { age, ago, ahead, count, duration, plural, repoName, workspacePath } from "@/lib/format";
 
 it("durations are short and never negative", () => {
   expect([-5, 400, 4_000, 59_600, 80_000, 7_500_000].map(duration)).toEqual(["0.0 s", "0.4 s", "4 s", "1 m", "1 m 20 s", "2 h 5 m"]);
@@ -19,9 +19,8 @@ it("times in sentences say on which side of now they are", () => {
   expect(ends.map((at) => ahead(at, now))).toEqual(["over", "in 1 m", "in 3 h", "in 7 d"]);
 });
 
-it("counts and costs are readable", () => {
+it("counts are readable", () => {
   expect([940, 1_240, 18_400, 1_200_000].map(count)).toEqual(["940", "1.2k", "18k", "1.2M"]);
-  expect([0, 0.001, 0.0421].map(cost)).toEqual([undefined, "<$0.01", "$0.04"]);
   expect([plural(1, "file"), plural(2, "match", "matches")]).toEqual(["1 file", "2 matches"]);
 });
 

@@ -62,12 +62,6 @@ export function count(n: number): string {
   return `${(n / 1_000_000).toFixed(1)}M`;
 }
 
-/** `$0.02`; `<$0.01` for less than a cent; nothing for nothing. */
-export function cost(dollars: number): string | undefined {
-  if (dollars <= 0) return undefined;
-  return dollars < 0.01 ? "<$0.01" : `$${dollars.toFixed(2)}`;
-}
-
 /** `1 file`, `2 files`. */
 export function plural(n: number, one: string, many = `${one}s`): string {
   return `${n} ${n === 1 ? one : many}`;

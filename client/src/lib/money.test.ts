@@ -2,8 +2,8 @@ import { expect, it } from "vitest";
 import { amountText, dollars, parseDollars } from "@/lib/money";
 
 it("amounts are short", () => {
-  expect([0, 1, 9_999, 10_000, 1_234_567, 999_990_000, 1_234_500_000].map(dollars)).toEqual([
-    "$0.00", "<$0.01", "<$0.01", "$0.01", "$1.23", "$999.99", "$1,235",
+  expect([0, 1, 100, 4_249, 10_000, 1_234_567, 999_990_000, 1_234_500_000].map(dollars)).toEqual([
+    "$0.00", "<$0.0001", "$0.0001", "$0.0042", "$0.01", "$1.23", "$999.99", "$1,235",
   ]);
 });
 

@@ -2,12 +2,12 @@
 
 const PER_DOLLAR = 1_000_000;
 
-/** `$0.00`, `<$0.01`, `$12.30`, `$1,234`. */
+/** `$0.00`, `<$0.0001`, `$0.0042`, `$12.30`, `$1,234`: of less than a cent hundredths, so that small budgets can be read. */
 export function dollars(micros: number): string {
   if (micros <= 0) return "$0.00";
-  if (micros < PER_DOLLAR / 100) return "<$0.01";
+  if (micros < PER_DOLLAR / 10_000) return "<$0.0001";
   const amount = micros / PER_DOLLAR;
-  const places = amount < 1000 ? 2 : 0;
+  const places = amount < 0.01 ? 4 : amount < 1000 ? 2 : 0;
   return `$${amount.toLocaleString("en-US", { minimumFractionDigits: places, maximumFractionDigits: places })}`;
 }
 

@@ -115,6 +115,9 @@ pub struct Access {
     /// Who redeemed a share link, and as what.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub guests: BTreeMap<UserId, Role>,
+    /// How often that changed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub guest_changes: u64,
 }
 
 impl Access {
@@ -171,6 +174,9 @@ pub struct Spec {
     /// Whether its commits name Errand as a co-author.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub co_author: bool,
+    /// What made it, when that was no person: the id of an API key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<String>,
 }
 
 fn is_usual(sandbox: &SandboxWish) -> bool {

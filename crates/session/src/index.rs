@@ -1,5 +1,5 @@
-//! The summary in the registry: told when something that lists show has changed, at most once an interval, until it is
-//! known to have arrived.
+//! The summary in the registry: told when something that lists show, or whose lists show it, has changed, at most once an
+//! interval, until it is known to have arrived.
 
 use errand_protocol::access::Visibility;
 use errand_protocol::git::Pushed;
@@ -12,7 +12,7 @@ use errand_protocol::viewer::ServerFrame;
 use crate::effect::Effect;
 use crate::session::{Session, Step};
 
-/// What lists show of a session; a change of it is published.
+/// What lists show of a session, and to whom; a change of it is published.
 #[derive(PartialEq)]
 pub(crate) struct Glance {
     phase: Phase,
@@ -23,6 +23,7 @@ pub(crate) struct Glance {
     isolation: Option<Isolation>,
     archived: bool,
     visibility: Visibility,
+    guest_changes: u64,
     pushed: Option<Pushed>,
     budget: Option<BudgetLevel>,
 }
@@ -45,6 +46,7 @@ impl Session {
             isolation: core.isolation,
             archived: core.archived_at.is_some(),
             visibility: core.access.visibility,
+            guest_changes: core.access.guest_changes,
             pushed: core.pushed.clone(),
             budget: self.budget_level(),
         }

@@ -10,7 +10,8 @@ import { usePowers } from "@/features/session/powers";
 import type { RowContext } from "@/features/session/row-view";
 import { ChangedFile } from "@/features/session/tool-card";
 import { useTurnCost } from "@/features/session/use-spending";
-import { between, cost, count, duration, plural } from "@/lib/format";
+import { between, count, duration, plural } from "@/lib/format";
+import { dollars } from "@/lib/money";
 import { newId } from "@/lib/ids";
 
 const OUTCOMES = {
@@ -25,11 +26,13 @@ export function TurnFooter({ turn, context }: { turn: Turn; context: RowContext 
   const booked = useTurnCost(context.store.id, turn.id);
   if (!end) return null;
   const { words, icon } = OUTCOMES[end.outcome];
+  // What the engine says is in dollars.
+  const cost = booked ?? end.usage.cost * 1_000_000;
   const tokens = end.usage.input + end.usage.output + end.usage.reasoning;
   const facts = [
     turn.startedAt === undefined ? undefined : duration(between(turn.startedAt, end.at)),
     tokens === 0 ? undefined : `${count(tokens)} tokens`,
-    cost(booked ?? end.usage.cost),
+    cost <= 0 ? undefined : dollars(cost),
     end.files.length === 0 ? undefined : `${plural(end.files.length, "file")} changed`,
   ].filter((fact) => fact !== undefined);
   return (

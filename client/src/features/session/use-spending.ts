@@ -25,9 +25,9 @@ export function useSpending(sessionId: string, turnRuns: boolean): SessionUsage 
   return useQuery(spendingQuery(sessionId)).data;
 }
 
-/** What a turn cost, in dollars; `undefined` while the books do not tell. */
+/** What a turn cost, in micro-dollars; `undefined` while the books do not tell. */
 export function useTurnCost(sessionId: string, turnId: string): number | undefined {
   const { data } = useQuery({ ...spendingQuery(sessionId), enabled: false });
   const of = data?.turns.find(({ subject }) => subject === turnId);
-  return of === undefined ? undefined : of.cost / 1_000_000;
+  return of === undefined ? undefined : of.cost;
 }

@@ -6,6 +6,9 @@ it("what people do often has words, what is unknown has none", () => {
   expect(actionWords("sign-in")).toBe("Signed in");
   expect(actionWords("POST /api/keys")).toBe("Made an API key");
   expect(actionWords("POST /api/sessions/:id/archive")).toBe("Archived a session");
+  expect(actionWords("COMMAND prompt")).toBe("Prompted");
+  expect(actionWords("COMMAND archive")).toBe("Archived a session");
+  expect(actionWords("COMMAND unheard_of")).toBeUndefined();
   expect(actionWords("POST /api/sessions/:id/unheard-of")).toBeUndefined();
 });
 

@@ -30,6 +30,7 @@ const BY: readonly { dimension: Dimension; title: string }[] = [
   { dimension: "repository", title: "By repository" },
   { dimension: "model", title: "By model" },
   { dimension: "session", title: "By session" },
+  { dimension: "trigger", title: "By API key" },
 ];
 
 /** See the head of the file. */

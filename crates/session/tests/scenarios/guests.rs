@@ -60,3 +60,17 @@ fn a_link_that_is_removed_takes_along_who_came_by_it_alone_and_the_log_says_so()
     h.evict(false);
     assert_eq!(guests(&h), expected, "and it is remembered");
 }
+
+#[test]
+fn the_registry_hears_of_guests_because_their_lists_show_the_session() {
+    let mut h = Harness::new();
+    h.pass(10_000);
+    h.indexed.clear();
+    join(&mut h, "bob", Role::Viewer);
+    h.pass(2_000);
+    assert_eq!(h.indexed.len(), 1);
+    let left = BTreeMap::from([(person("bob").id, None)]);
+    h.step(Input::Unshared { by: ada(), left }).unwrap();
+    h.pass(2_000);
+    assert_eq!(h.indexed.len(), 2);
+}
