@@ -266,11 +266,8 @@ fn check_budget(new: &NewBudget) -> Result<(), ApiError> {
                 "there are no budgets of turns and models",
             ));
         }
-        (Dimension::Trigger, _) => {
-            return Err(ApiError::invalid("dimension", "there are no triggers yet"));
-        }
         (Dimension::Org, Some(_)) => return Err(ApiError::invalid("subject", "the org has no subject")),
-        (Dimension::Org | Dimension::User | Dimension::Session | Dimension::Repository, _) => {}
+        (Dimension::Org | Dimension::User | Dimension::Session | Dimension::Repository | Dimension::Trigger, _) => {}
     }
     if subject.is_some_and(|subject| !(1..=MAX_SUBJECT_BYTES).contains(&subject.len())) {
         let message = format!("a subject has 1 to {MAX_SUBJECT_BYTES} bytes");
@@ -291,11 +288,11 @@ mod tests {
     fn a_budget_is_of_something_that_is_counted() {
         assert!(new(r#"{"dimension":"org","period":"day","limit":10000}"#).is_ok());
         assert!(new(r#"{"dimension":"user","subject":"usr_1","period":"month","limit":0}"#).is_ok());
+        assert!(new(r#"{"dimension":"trigger","subject":"key_1","period":"day","limit":1}"#).is_ok());
         for bad in [
             r#"{"dimension":"org","subject":"x","period":"day","limit":1}"#,
             r#"{"dimension":"turn","period":"day","limit":1}"#,
             r#"{"dimension":"model","period":"day","limit":1}"#,
-            r#"{"dimension":"trigger","period":"day","limit":1}"#,
             r#"{"dimension":"user","subject":"","period":"day","limit":1}"#,
             r#"{"dimension":"org","period":"day","limit":9000000000000000}"#,
         ] {

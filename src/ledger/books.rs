@@ -220,6 +220,7 @@ pub(super) fn usage(sql: &impl Sql, command: &UsageCommand, now: Timestamp) -> R
             Dimension::User,
             Dimension::Session,
             Dimension::Repository,
+            Dimension::Trigger,
             Dimension::Model,
         ] {
             by.insert(dimension, store::dearest(sql, dimension, &month, REPORTED)?);

@@ -17,6 +17,9 @@ pub struct Payer {
     pub session: SessionId,
     /// What it works on.
     pub repo: Option<RepoUrl>,
+    /// What started it, when that was no person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<String>,
     /// The turn that runs; none for what the engine does between turns.
     pub turn: Option<TurnId>,
     /// That turn's prompt.

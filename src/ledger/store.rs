@@ -426,6 +426,9 @@ pub(super) fn payers(payer: &Payer) -> Vec<(Dimension, String)> {
     if let Some(repo) = &payer.repo {
         subjects.push((Dimension::Repository, repo.as_str().to_owned()));
     }
+    if let Some(trigger) = &payer.trigger {
+        subjects.push((Dimension::Trigger, trigger.clone()));
+    }
     subjects
 }
 

@@ -56,6 +56,7 @@ fn call(id: &str, user: &str, session: &str) -> AdmitCommand {
             user: format!("usr_{user}").parse().unwrap(),
             session: format!("ses_{session}").parse().unwrap(),
             repo: Some("https://example.com/a/b".parse().unwrap()),
+            trigger: None,
             turn: Some("trn_1".parse().unwrap()),
             prompt: Some("prm_1".parse().unwrap()),
         },

@@ -97,6 +97,7 @@ fn new_session(actor: &Actor, id: &SessionId, request: CreateSession, co_author:
         fork: None,
         // The Worker has filled in what holds.
         sandbox: sandbox.unwrap_or_default(),
+        trigger: actor.trigger(),
     })
 }
 

@@ -121,6 +121,7 @@ pub(super) async fn make(agent: &Rc<Agent>, command: MakeFork) -> Answer {
             co_author: command.co_author,
             fork: Some(fork.clone()),
             sandbox: command.sandbox,
+            trigger: actor.trigger(),
         })?;
     }
     first_prompt(agent, &agent.id()?, actor, prompt.clone())?;

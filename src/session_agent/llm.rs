@@ -74,6 +74,7 @@ fn payer(session: &Session) -> Payer {
         user: spec.owner.id.clone(),
         session: spec.id.clone(),
         repo: spec.repo.as_ref().map(|repo| repo.url.clone()),
+        trigger: spec.trigger.clone(),
         turn: None,
         prompt: None,
     }

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { assertError, member, PROVIDER_KEY, startServer, startWorker, until, workingSandbox } from './harness.mjs';
+import { assertError, member, PROVIDER_KEY, sandboxToken, startServer, startWorker, until, workingSandbox } from './harness.mjs';
 
 const STREAMS = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../crates/ledger/tests/streams');
 const CHAT = '/llm/acme/v1/chat/completions';
@@ -119,6 +119,32 @@ describe('what passes through', () => {
 });
 
 describe('budgets', () => {
+  test('of an API key: what the sessions that it made use is counted for it, and stops', async () => {
+    const me = await worker.signIn();
+    await price(me);
+    const { key, apiKey } = await api(me, 'POST', '/api/keys', { name: 'nightly', scopes: ['sessions:*', 'prompts:write'] });
+    const script = {
+      api: (target, { method = 'GET', body } = {}) => worker.fetch(target, {
+        method, ...(body !== undefined && { body: JSON.stringify(body) }),
+        headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      }),
+    };
+    const { org } = await api(me, 'GET', '/api/auth/me');
+    const made = await api(script, 'POST', '/api/sessions', { prompt: 'work' });
+    const sandbox = { me, token: sandboxToken(made.id, { claims: { org: org.id } }) };
+    await api(me, 'POST', '/api/admin/budgets', { dimension: 'trigger', subject: apiKey.id, period: 'day', limit: 1_000 });
+    answer = answering(1_000);
+    const person = await workingSandbox(worker, me);
+    for (const of of [person, sandbox, person]) assert.equal((await ask(of, CHAT)).status, 200);
+    await booked(sandbox, 3);
+    assert.equal((await ask(sandbox, CHAT)).status, 402);
+    const { by, budgets } = await usageOf(sandbox);
+    assert.deepEqual(by.trigger.map(({ subject, calls, cost }) => [subject, calls, cost]), [[apiKey.id, 1, 1_000]]);
+    assert.deepEqual(budgets.map(({ budget, subject, spent }) => [budget.dimension, subject, spent]), [['trigger', apiKey.id, 1_000]]);
+    const { days } = await api(me, 'GET', `/api/usage/history?dimension=trigger&subject=${apiKey.id}`);
+    assert.deepEqual(days.map(({ cost }) => cost), [1_000]);
+  });
+
   test('of one cent: it stops calls with a reason, warns nobody else, and a raised limit lets them pass again', async () => {
     const sandbox = await workingSandbox(worker);
     await price(sandbox.me);
@@ -138,11 +164,13 @@ describe('budgets', () => {
     const { budgets } = await usageOf(sandbox);
     assert.deepEqual(budgets.map(({ spent }) => spent), [17_998]);
     await api(sandbox.me, 'PATCH', `/api/admin/budgets/${budget.id}`, { limit: 20_000 });
-    assert.equal((await ask(sandbox, CHAT)).status, 200);
-    await booked(sandbox, 3);
-    await api(sandbox.me, 'DELETE', `/api/admin/budgets/${budget.id}`);
-    assert.equal((await ask(sandbox, CHAT)).status, 200);
-    await booked(sandbox, 4);
+    // The session goes on with another sandbox: this is one of the same person.
+    const next = await workingSandbox(worker, sandbox.me);
+    assert.equal((await ask(next, CHAT)).status, 200);
+    await booked(next, 3);
+    await api(next.me, 'DELETE', `/api/admin/budgets/${budget.id}`);
+    assert.equal((await ask(next, CHAT)).status, 200);
+    await booked(next, 4);
   });
 
   test('twenty sessions at once exceed it by less than one call', async () => {

@@ -22,6 +22,16 @@ pub struct Actor {
     pub credential: Credential,
 }
 
+impl Actor {
+    /// What asks in a person's stead, if something does: the id of an API key.
+    pub fn trigger(&self) -> Option<String> {
+        match &self.credential {
+            Credential::SignIn { .. } => None,
+            Credential::ApiKey { id, .. } => Some(id.to_string()),
+        }
+    }
+}
+
 /// What a request proved itself with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

@@ -214,6 +214,10 @@ impl Step<'_, '_> {
             .retain(|notice| notice.until.is_none_or(|until| until > now));
     }
 
+    fn forget_warnings_of(&mut self, budget: &BudgetId) {
+        self.s.core.warned.retain(|notice| notice.budget != *budget);
+    }
+
     fn budget_reached(&mut self, notice: BudgetNotice, reserve: bool) {
         if self.s.core.budget.is_some() {
             if !reserve {
@@ -382,11 +386,9 @@ impl Step<'_, '_> {
             return Err(Rejection::new(ErrorCode::Invalid, message));
         }
         let cut = stop.is_some_and(|stop| stop.cut);
-        let which = stop.map(|stop| stop.notice.budget.clone());
-        self.s
-            .core
-            .warned
-            .retain(|notice| Some(&notice.budget) != which.as_ref());
+        if let Some(which) = stop.map(|stop| stop.notice.budget.clone()) {
+            self.forget_warnings_of(&which);
+        }
         self.go_on(Resolution::Answered {
             answer: Answer::Extend { limit },
             by: by.clone(),
@@ -406,6 +408,7 @@ impl Step<'_, '_> {
         if !stop.is_some_and(|stop| stop.notice.budget == *budget && enough(stop)) {
             return;
         }
+        self.forget_warnings_of(budget);
         let raise = Raise { limit, by };
         if let Some(stop) = self.s.core.budget.as_mut().filter(|stop| stop.asked.is_none()) {
             // The note is asked for already.

@@ -39,6 +39,8 @@ pub struct NewSession {
     pub fork: Option<Fork>,
     /// What its sandboxes have at most.
     pub sandbox: SandboxWish,
+    /// What makes it, when that is no person: the id of an API key.
+    pub trigger: Option<String>,
 }
 
 /// What a store gives back, for [`Session::from_stored`].
@@ -108,6 +110,7 @@ impl Session {
             forked_from,
             co_author: new.co_author,
             sandbox: new.sandbox,
+            trigger: new.trigger,
         };
         let session = Self {
             core: Core {

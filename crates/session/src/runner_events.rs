@@ -57,15 +57,7 @@ impl Step<'_, '_> {
                 cause,
                 retryable,
             } => self.engine_failed(cause, retryable),
-            RunnerEvent::EngineRestarted { cause } => {
-                self.log(EventBody::SandboxTrouble {
-                    generation: self.s.core.generation,
-                    cause,
-                });
-                if matches!(self.s.core.life, Life::Starting { .. }) && !self.inherited() {
-                    self.ready();
-                }
-            }
+            RunnerEvent::EngineRestarted { cause } => self.engine_restarted(cause),
             RunnerEvent::Todos { mut todos } => {
                 todos.truncate(MAX_TODOS);
                 if self.s.core.todos != todos {
@@ -134,6 +126,16 @@ impl Step<'_, '_> {
             | RunnerEvent::PartStarted { .. }
             | RunnerEvent::PartFinished { .. }
             | RunnerEvent::PartRemoved { .. } => self.transcript(body),
+        }
+    }
+
+    fn engine_restarted(&mut self, cause: Cause) {
+        self.log(EventBody::SandboxTrouble {
+            generation: self.s.core.generation,
+            cause,
+        });
+        if matches!(self.s.core.life, Life::Starting { .. }) && !self.inherited() {
+            self.ready();
         }
     }
 

@@ -32,10 +32,21 @@ pub struct Ledger {
     pub ended: BTreeMap<PartId, Part>,
     /// Parts that were taken back.
     pub removed: BTreeSet<PartId>,
-    /// A budget is used up; once it rests: what is asked because of that.
-    stopped: Option<Option<InteractionId>>,
-    /// Of which budget, limit and period it was warned since one was extended last.
-    warned: BTreeSet<(BudgetId, Micros, Option<Timestamp>)>,
+    stopped: Stopped,
+    /// Of which limit and period of a budget it was warned last, since one was extended.
+    warned: BTreeMap<BudgetId, (Micros, Option<Timestamp>)>,
+}
+
+/// How far it is with a budget that is used up.
+#[derive(Debug, Default, PartialEq)]
+enum Stopped {
+    /// None is.
+    #[default]
+    No,
+    /// The hand-over note may still be written.
+    Reached,
+    /// It rests, and people are asked this.
+    Asked(InteractionId),
 }
 
 /// A prompt in the books.
@@ -79,23 +90,20 @@ impl Ledger {
             EventBody::TurnStarted { turn_id, prompt_id } => self.turn_started(turn_id, prompt_id),
             EventBody::TurnFinished { turn_id, outcome, .. } => self.turn_finished(turn_id, *outcome),
             EventBody::BudgetWarned { notice } => {
-                let first = self.warned.insert((notice.budget.clone(), notice.limit, notice.until));
-                assert!(first, "twice: of {} it was warned before", notice.budget);
+                let what = (notice.limit, notice.until);
+                let before = self.warned.insert(notice.budget.clone(), what);
+                assert_ne!(before, Some(what), "twice: of {} it was warned before", notice.budget);
             }
             EventBody::BudgetReached { notice } => {
-                let first = self.stopped.replace(None).is_none();
-                assert!(first, "twice: {} is used up while it stops already", notice.budget);
+                let before = std::mem::replace(&mut self.stopped, Stopped::Reached);
+                assert_eq!(before, Stopped::No, "twice: {} while it stops already", notice.budget);
             }
             EventBody::InteractionOpened { interaction } => {
                 if matches!(interaction.ask, Ask::Budget { .. }) {
                     assert!(self.turn.is_none(), "rest: a budget is asked for while a turn runs");
-                    let asked = self.stopped.replace(Some(interaction.id.clone()));
-                    assert_eq!(
-                        asked,
-                        Some(None),
-                        "rest: {} is asked for without a stop",
-                        interaction.id
-                    );
+                    let asked = Stopped::Asked(interaction.id.clone());
+                    let before = std::mem::replace(&mut self.stopped, asked);
+                    assert_eq!(before, Stopped::Reached, "rest: {} without a stop", interaction.id);
                 }
                 let first = self.asks.insert(interaction.id.clone(), None).is_none();
                 assert!(first, "twice: {} was asked before", interaction.id);
@@ -122,9 +130,9 @@ impl Ledger {
     /// While a budget is used up nothing is begun but the hand-over note, and only before it rests.
     fn may_begin(&self, prompt: &PromptId) {
         let allowed = match &self.stopped {
-            None => true,
-            Some(Some(_)) => false,
-            Some(None) => self.prompts.get(prompt).is_some_and(|entry| entry.text == NOTE),
+            Stopped::No => true,
+            Stopped::Asked(_) => false,
+            Stopped::Reached => self.prompts.get(prompt).is_some_and(|entry| entry.text == NOTE),
         };
         assert!(allowed, "budget: {prompt} begins while a budget is used up");
     }
@@ -210,8 +218,8 @@ impl Ledger {
         let open = ask.as_ref().is_some_and(|settled| settled.is_none());
         assert!(open, "resolved twice: {id}");
         *ask.unwrap() = Some(resolution.clone());
-        if self.stopped.as_ref().is_some_and(|asked| asked.as_ref() == Some(id)) {
-            self.stopped = None;
+        if matches!(&self.stopped, Stopped::Asked(asked) if asked == id) {
+            self.stopped = Stopped::No;
             self.warned.clear();
         }
     }

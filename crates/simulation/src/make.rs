@@ -69,6 +69,7 @@ pub fn new_session() -> NewSession {
         co_author: false,
         fork: None,
         sandbox: errand_protocol::settings::SandboxWish::default(),
+        trigger: None,
     }
 }
 

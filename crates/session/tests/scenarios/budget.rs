@@ -341,6 +341,7 @@ fn a_raise_lets_what_waits_go_on_and_begins_nothing_that_was_cut() {
 #[test]
 fn a_raise_before_it_rests_lets_it_go_on_when_the_note_is_written() {
     let (mut h, turn) = Harness::running();
+    heard(&mut h, BudgetLevel::Soft, true);
     used_up(&mut h);
     raised(&mut h, "bdg_1", Some(20_000));
     let note = offered(&mut h).unwrap();

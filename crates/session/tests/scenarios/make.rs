@@ -64,6 +64,7 @@ pub(crate) fn new_session() -> NewSession {
         co_author: false,
         fork: None,
         sandbox: errand_protocol::settings::SandboxWish::default(),
+        trigger: None,
     }
 }
 
