@@ -238,10 +238,12 @@ impl Saver {
             // A snapshot of these files alone would take the place of the one that has the conversation as well.
             return Err(io::Error::other("the conversation is still being brought back from the last snapshot").into());
         }
-        let shadow = Shadow::open(&self.config).await?;
-        let captured = {
+        let (shadow, captured) = {
+            // Two would make it at the same time, where there is none yet.
             let _one = self.index.lock().await;
-            shadow.capture(None).await?
+            let shadow = Shadow::open(&self.config).await?;
+            let captured = shadow.capture(None).await?;
+            (shadow, captured)
         };
         let notes = self.state.get();
         let id = ids::snapshot_id()?;

@@ -108,7 +108,7 @@ impl Shadow {
         let mut tree = self.git(&["write-tree"]).await;
         if tree.is_err() {
             // Objects that were borrowed are gone: every file is read again.
-            std::fs::remove_file(self.dir.join("index"))?;
+            let _ = std::fs::remove_file(self.dir.join("index"));
             self.stage().await?;
             tree = self.git(&["write-tree"]).await;
         }
