@@ -218,7 +218,7 @@ pub fn snapshot_failed(code: &str, detail: &str) -> Cause {
     Cause::new(
         code,
         format!(
-            "The work could not be saved: {}. It is tried again after the next turn.",
+            "The work could not be saved: {}. It is tried again soon.",
             plain(detail)
         ),
     )

@@ -258,7 +258,7 @@ pub enum RunnerEvent {
         /// Its format ([`crate::limits::SNAPSHOT_RUNTIME`]).
         runtime: u32,
     },
-    /// The work could not be saved; it is tried again after the next turn.
+    /// The work could not be saved; it is tried again soon.
     #[serde(rename = "snapshot.failed")]
     SnapshotFailed {
         /// Why.

@@ -77,7 +77,7 @@ impl Step<'_, '_> {
     /// The runner could not upload one.
     pub(crate) fn snapshot_failed(&mut self, cause: Cause) {
         self.trouble(cause.clone());
-        self.verdict(Watchdog::Snapshot, cause, "It is tried again after the next turn.");
+        self.verdict(Watchdog::Snapshot, cause, "It is tried again soon.");
         self.work_is_saved();
     }
 

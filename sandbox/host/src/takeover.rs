@@ -32,9 +32,11 @@ pub(crate) fn take(state: &Path, from: &str, to: &SandboxDir) -> io::Result<()> 
             return Ok(());
         }
         let Some(successor) = source.successor() else {
-            stop::stop(&source, stop::GRACE, "another sandbox took its work over")?;
-            source.set_successor(to.name())?;
-            return hand_on(&source, to);
+            return match move_all(&source, to) {
+                // It is being removed at this moment: nothing is left of it.
+                Err(_) if source.deleting() || source.record().is_none() => Ok(()),
+                moved => moved,
+            };
         };
         // An earlier move may have been broken off.
         let next = SandboxDir::new(state, &successor);
@@ -44,6 +46,12 @@ pub(crate) fn take(state: &Path, from: &str, to: &SandboxDir) -> io::Result<()> 
         source = next;
     }
     Err(io::Error::other("the sandboxes of this session point in a circle"))
+}
+
+fn move_all(source: &SandboxDir, to: &SandboxDir) -> io::Result<()> {
+    stop::stop(source, stop::GRACE, "another sandbox took its work over")?;
+    source.set_successor(to.name())?;
+    hand_on(source, to)
 }
 
 /// All sandboxes whose files, by way of others or not, ended in `name`; and those that were to take them over before it
@@ -71,8 +79,10 @@ fn stranded(all: &[SandboxDir], name: &str, chain: &[SandboxDir]) -> Vec<Sandbox
         return Vec::new();
     };
     let in_chain = |name: &str| chain.iter().any(|dir| dir.name() == name);
-    // What it was to go on with may be gone, as the one beside it found out.
-    let same = |resume: &str| in_chain(resume) || made.spec.resume.as_deref() == Some(resume);
+    // What one of them was to go on with may be gone, as the one beside it found out.
+    let of_chain = chain.iter().filter_map(|dir| dir.record()?.spec.resume);
+    let resumed: Vec<String> = made.spec.resume.into_iter().chain(of_chain).collect();
+    let same = |resume: &str| in_chain(resume) || resumed.iter().any(|name| name == resume);
     let got_none = |dir: &&SandboxDir| {
         dir.name() != name
             && !in_chain(dir.name())
