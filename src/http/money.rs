@@ -106,7 +106,7 @@ pub(super) async fn estimate(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let query = axum::extract::Query::<EstimateQuery>::try_from_uri(&uri)
-        .map_err(|_| ApiError::bad_request("repo must be a repository's address, model provider/model"))?
+        .map_err(|_| ApiError::invalid("", "repo must be a repository's address, model provider/model"))?
         .0;
     allow::to_create(&actor, query.repo.as_ref())?;
     let command = EstimateCommand {

@@ -18,7 +18,7 @@ before(async () => {
 after(() => world.stop());
 
 /** A sandbox makes them, or somebody whose sign-in they end (hooks.py). */
-const BY_OTHERS = ['getSnapshot', 'putSnapshot', 'callModel', 'signOut', 'endSignIns', 'endSignIn', 'switchOrg'];
+const BY_OTHERS = ['getSnapshot', 'putSnapshot', 'getEnvironment', 'callModel', 'gitRefs', 'gitPack', 'signOut', 'endSignIns', 'endSignIn', 'switchOrg'];
 /** The share of the time for each, and who they are. */
 const CALLERS = [
   ['the owner', 0.6, () => world.owner.token],

@@ -202,7 +202,7 @@ test('an estimate comes from what turns on the repository cost and took', async 
   assert.ok(found.secondsP95 >= found.secondsP50);
   assert.deepEqual(await estimate('&model=acme/small'), { turns: 0 });
   assert.deepEqual(await api(me, 'GET', '/api/usage/estimate'), { turns: 0 }, 'an empty workspace has a history of its own');
-  for (const query of ['repo=..%2Fetc', 'model=x']) await assertError(await me.api(`/api/usage/estimate?${query}`), 400, 'bad_request');
+  for (const query of ['repo=..%2Fetc', 'model=x', 'repo=&model=']) await assertError(await me.api(`/api/usage/estimate?${query}`), 422, 'invalid');
   await assertError(await worker.fetch('/api/usage/estimate'), 401, 'unauthenticated');
   const { org } = await api(me, 'GET', '/api/auth/me');
   await assertError(await (await member(worker, org.id, 'viewer')).api('/api/usage/estimate'), 403, 'forbidden');
