@@ -35,7 +35,11 @@ pub(super) fn sessions() -> Vec<Op> {
             word(&["true", "false"]),
             "Only those that were put away; otherwise none of them.",
         )
-        .query("filter", word(&["mine", "all"]), "Whose; otherwise `mine`, with what share links share.")
+        .query(
+            "filter",
+            word(&["mine", "all"]),
+            "Whose; otherwise `mine`, with what share links share.",
+        )
         .answers::<SessionList>(200),
         post("/api/sessions", "createSession", "Makes a session, and prompts it.")
             .may(Action::CreateSession)
