@@ -137,27 +137,28 @@ fn a_guest_has_a_session_in_list_and_feed_until_it_is_no_longer_shared_with_them
             .map(|(rev, change)| (rev, there(change)))
             .collect()
     };
-    let change = |head_seq: u64, guests: &[UserId]| {
+    let change = |head_seq: u64, guests: &[&UserId]| {
         let session = session("a", "ada", head_seq, 1);
+        let guests: Vec<UserId> = guests.iter().copied().cloned().collect();
         assert!(store::apply(&sql, &session).unwrap().changed);
-        store::feed::set_guests(&sql, &session.id, guests).unwrap()
+        store::feed::set_guests(&sql, &session.id, &guests).unwrap()
     };
     assert_eq!(change(1, &[]), []);
     assert_eq!(page(&sql, "bob", 10, None, None).0.len(), 0);
     // Its owner is no guest.
-    assert_eq!(change(2, &[ada.clone(), bob.clone()]), [bob.clone()]);
+    assert_eq!(change(2, &[&ada, &bob]), std::slice::from_ref(&bob));
     assert_eq!(page(&sql, "bob", 10, None, None).0, ["a"]);
     assert_eq!((told(&bob, 0), told(&eve, 0)), (vec![(2, true)], vec![]));
-    assert_eq!(change(3, &[bob.clone(), eve.clone()]), [bob.clone(), eve.clone()]);
+    assert_eq!(change(3, &[&bob, &eve]), [bob.clone(), eve.clone()]);
     // Both are told that he is one no more; after that he hears nothing of it.
-    assert_eq!(change(4, &[eve.clone()]), [bob.clone(), eve.clone()]);
-    assert_eq!(change(5, &[eve.clone()]), [eve.clone()]);
+    assert_eq!(change(4, &[&eve]), [bob.clone(), eve.clone()]);
+    assert_eq!(change(5, &[&eve]), std::slice::from_ref(&eve));
     assert_eq!(
         (told(&bob, 2), told(&eve, 2), told(&ada, 2)),
         (vec![(4, false)], vec![(5, true)], vec![(5, true)])
     );
     assert_eq!(page(&sql, "bob", 10, None, None).0.len(), 0);
-    assert_eq!(change(6, &[bob.clone(), eve]).len(), 2);
+    assert_eq!(change(6, &[&bob, &eve]).len(), 2);
     assert_eq!(told(&bob, 2), [(6, true)], "and is one again");
 }
 

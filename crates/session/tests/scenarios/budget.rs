@@ -328,11 +328,12 @@ fn a_raise_lets_what_waits_go_on_and_begins_nothing_that_was_cut() {
         h.prompt("waits");
         raised(&mut h, "bdg_1", limit);
         assert_eq!(h.phase(), Phase::Resuming);
-        let resolved = h.events().into_iter().filter_map(|event| match event.body {
+        let mut latest_first = h.events().into_iter().rev();
+        let resolved = latest_first.find_map(|event| match event.body {
             EventBody::InteractionResolved { resolution, .. } => Some(resolution),
             _ => None,
         });
-        let by_whom = resolved.last().unwrap();
+        let by_whom = resolved.unwrap();
         let answered = matches!(&by_whom, Resolution::Answered { by, .. } if *by == ada());
         assert_eq!(answered, limit.is_some(), "{by_whom:?}");
     }
