@@ -89,6 +89,7 @@ impl Agent {
         if let Err(error) = store::apply(&self.sql, &effects) {
             // Memory is ahead of the disk now: forget it; the next step loads what is true.
             self.session.replace(None);
+            self.hang_up();
             self.wake_later();
             return Err(error.into());
         }

@@ -206,6 +206,20 @@ impl Agent {
         }
     }
 
+    /// What came from the runner could not be stored. On a new connection it sends all of it again; on this one it would
+    /// only wait for an ack.
+    pub(super) fn hang_up(&self) {
+        self.runner.take();
+        for ws in self.state.get_websockets_with_tag(RUNNER) {
+            if let Some(Peer::Runner(mut peer)) = sockets::attachment::<Peer>(&ws) {
+                // What still comes on it is nobody's.
+                peer.welcomed = false;
+                let _ = ws.serialize_attachment(Peer::Runner(peer));
+            }
+            sockets::close(&ws, CloseCode::Internal);
+        }
+    }
+
     pub(super) fn token(&self, generation: Generation) -> Result<SandboxToken, ApiError> {
         let config: &Config = self.config()?;
         self.read(|session| {

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use errand_protocol::close::CloseCode;
 use errand_protocol::ids::{CommandId, ConnId, PromptId, SnapshotId, UserId};
 use errand_protocol::runner::AgentFrame;
 use errand_protocol::viewer::ServerFrame;
@@ -222,7 +223,13 @@ impl World {
         if effects.iter().any(Effect::is_durable) {
             if std::mem::take(&mut self.agent.disk_full) {
                 self.say(|| "the transaction fails".to_owned());
+                let known = self.agent.session.as_ref().and_then(Session::known_runner);
+                let runner = known.and_then(|id| self.net.by_id(id));
                 self.forget();
+                if let Some(conn) = runner {
+                    self.net.conn_mut(conn).welcomed = false;
+                    self.hold(Held::Frame(conn, Down::Close(CloseCode::Internal.code())));
+                }
                 return false;
             }
             let number = self.begin();
