@@ -109,6 +109,21 @@ impl From<ModelPattern> for String {
     }
 }
 
+/// The shape of a map whose keys are roles: a schema of the map alone would let any name be one.
+#[cfg(feature = "schema")]
+#[derive(Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields, default)]
+struct ModelsByRole {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    viewer: Vec<ModelPattern>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    member: Vec<ModelPattern>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    admin: Vec<ModelPattern>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    owner: Vec<ModelPattern>,
+}
+
 /// What one level says; what it does not mention is left to the levels before it. Also the answer of `GET
 /// /api/admin/settings[/groups/:id|/users/:id]`, and the body of `PUT`, which replaces what the level says.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -139,6 +154,7 @@ pub struct SettingsPatch {
     pub default_model: Option<ModelId>,
     /// Which models people of each role can use. A role that is not mentioned can use all. Of the org as a whole only.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<ModelsByRole>"))]
     pub allowed_models: Option<BTreeMap<Role, Vec<ModelPattern>>>,
     /// Memory of one sandbox, MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
