@@ -99,6 +99,9 @@ fn readable(request: worker::Request) -> worker::Result<worker::HttpRequest> {
     Ok(bare)
 }
 
+/// What some address may know.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
 /// Answers one request. Every answer carries `x-request-id`.
 pub(crate) async fn serve(
     request: worker::Request,
@@ -161,6 +164,10 @@ async fn route(
     id: &str,
     slots: &Slots,
 ) -> Result<http::Response<Body>, ApiError> {
+    // Anything else would be a GET to an object: the platform's bindings know no other methods.
+    if !METHODS.contains(&request.inner().method().as_str()) {
+        return Err(ApiError::method_not_allowed("GET, HEAD, POST, PUT, PATCH, DELETE"));
+    }
     let mut request = readable(request).map_err(|_| ApiError::bad_request("the address or a header cannot be read"))?;
     let app = App {
         config: Arc::new(Config::from_env(env)?),

@@ -213,9 +213,12 @@ fn readable_id(text: &str) -> Option<CommandId> {
     serde_json::from_str::<OnlyId>(text).ok().map(|frame| frame.id)
 }
 
+const MAX_SEQ: u64 = (1 << 53) - 1;
+
 /// A position in the log, from a query.
 pub(super) fn parse_seq(text: &str, name: &str) -> Result<Seq, ApiError> {
+    // No log is longer than what a number of JavaScript, and so a parameter of SQL, can say.
     text.parse()
-        .map(Seq)
+        .map(|seq: u64| Seq(seq.min(MAX_SEQ)))
         .map_err(|_| ApiError::invalid(name, format!("{name} must be a position in the log")))
 }

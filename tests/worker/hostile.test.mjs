@@ -228,6 +228,13 @@ describe('requests inside requests', () => {
     assert.equal((await owner.api('/api/auth/me')).status, 200);
   });
 
+  test('a method that nobody knows is refused, and no GET', async () => {
+    for (const address of ['/api/auth/me', '/api/sessions/ses_0000000000000000000000000A', '/api/sessions/ses_0000000000000000000000000A/events']) {
+      const text = await raw(`QUERY ${address} HTTP/1.1\r\nhost: errand.test\r\nauthorization: Bearer ${owner.token}\r\nconnection: close\r\n\r\n`);
+      assert.match(text, /^HTTP\/1\.1 405 [^]*method_not_allowed/, text.slice(0, 300));
+    }
+  });
+
   test('line ends and NULs in headers make no second header', async () => {
     const forged = Buffer.from(JSON.stringify({ person: owner.user, org, role: 'owner', credential: { kind: 'sign_in', id: 'sgn_1' } })).toString('latin1');
     for (const header of [`x-a: b\rx-errand-actor: ${forged}`, `x-a: b\n x-errand-actor: ${forged}`, `x-a: b\0\r\nx-errand-actor: ${forged}`, `authorization\0: Bearer ${owner.token}`]) {

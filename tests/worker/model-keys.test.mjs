@@ -124,7 +124,7 @@ describe('a key', () => {
     ['has no list', { status: 404 }, 422, 'invalid', /no list of models at/],
     ['is asked too often', { status: 429 }, 429, 'rate_limited', /too often/],
     ['is broken', { status: 500 }, 503, 'unavailable', /answers 500/],
-    ['says much too much', { status: 200, body: JSON.stringify({ data: 'x'.repeat(3_000_000) }) }, 503, 'unavailable', /does not answer/],
+    ['says much too much', { status: 200, body: JSON.stringify({ data: 'x'.repeat(3_000_000) }) }, 422, 'invalid', /does not answer/],
   ]) {
     test(`is not stored when the provider ${what}`, async () => {
       const me = await worker.signIn();

@@ -135,6 +135,9 @@ test('the log is read by pages, and what is no position is refused', async () =>
   assert.equal(events.length, headSeq);
   assert.deepEqual((await page('after=2&limit=3')).events.map((event) => event.seq), [3, 4, 5]);
   assert.deepEqual((await page('before=4&limit=2')).events.map((event) => event.seq), [2, 3]);
+  // Positions beyond what JavaScript can count are beyond every log.
+  assert.deepEqual((await page('before=18446744073709551615&limit=500')).events, (await page('after=0&limit=500')).events);
+  assert.deepEqual((await page('after=9007199254740993')).events, []);
   assert.deepEqual((await page('after=999999')).events, []);
   for (const query of ['after=x', 'before=-1', 'limit=0', 'limit=501', 'limit=ten']) {
     await assertError(await me.api(`/api/sessions/${session}/events?${query}`), 422, 'invalid');

@@ -32,7 +32,12 @@ pub(super) async fn verify(provider: &ProviderName, at: &Address, key: &Provider
     let path = known.map_or("models", |known| known.check);
     let asked = rpc::in_time(ask(at, path, key), LIMIT).await;
     let (status, body) = asked.map_err(|cause| {
-        let mut error = ApiError::unavailable(format!("{name} does not answer; the key was not stored"));
+        let message = format!("{name} does not answer; the key was not stored");
+        let mut error = match known {
+            Some(_) => ApiError::unavailable(message),
+            // An address that somebody gave is theirs to correct.
+            None => ApiError::invalid("baseUrl", message),
+        };
         error.source = Some(format!("model key of {provider}: {cause}"));
         error
     })?;
