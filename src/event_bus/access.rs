@@ -91,7 +91,7 @@ impl Bus {
         let (sql, now) = (self.sql()?, clock::now());
         let mut ended = store::expired(sql, now)?;
         if ended.iter().any(|id| matches!(id, CredentialId::SignIn(_))) {
-            let config = Config::from_env(&self.env)?;
+            let config = Config::of(&self.env)?;
             for (id, at) in auth_sessions::lasting(&config, &self.user()?, now).await? {
                 let id = CredentialId::SignIn(id);
                 if ended.contains(&id) {
@@ -118,7 +118,7 @@ impl Bus {
         let (sql, now) = (self.sql()?, clock::now());
         store::note(sql, &change, now)?;
         self.listeners.end(&self.state, |position| concerns(&change, position));
-        let config = Config::from_env(&self.env)?;
+        let config = Config::of(&self.env)?;
         let command = AccessChanged {
             user: self.user()?,
             changes: vec![change],

@@ -279,7 +279,7 @@ impl Bus {
         body: &B,
         id: &str,
     ) -> Result<R, ApiError> {
-        let config = Config::from_env(&self.env)?;
+        let config = Config::of(&self.env)?;
         rpc::post(&config.registry(org)?, command, body, id).await
     }
 

@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderName};
 use worker::send::SendFuture;
 
 use super::error::ApiError;
-use super::{App, Slots, keys, limited};
+use super::{App, Slots, Stateless, keys, limited};
 use crate::config::{Config, Environment, MasterKey};
 use crate::d1::{api_keys, auth_sessions};
 use crate::platform::sandbox_token::{self, Audience, Claims};
@@ -26,10 +26,11 @@ const COOKIE_NAME: &str = "errand_session";
 /// Its name over TLS: browsers take a cookie of this name from our own host only, not from a neighbour's.
 const HOST_COOKIE_NAME: &str = "__Host-errand_session";
 
-impl FromRequestParts<App> for Actor {
+impl FromRequestParts<Stateless> for Actor {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, _: &Stateless) -> Result<Self, ApiError> {
+        let app = App::of(parts)?;
         let token = credential(parts, &app.config)?;
         let slots = parts.extensions.get::<Slots>().cloned().unwrap_or_default();
         SendFuture::new(recognise(&app.config, &token, address(&parts.headers), &slots)).await

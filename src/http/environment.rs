@@ -2,7 +2,7 @@
 //! handed out is in the audit log, before the answer.
 
 use axum::Extension;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 use errand_protocol::accounts::AuditEntry;
 use errand_protocol::ids::{OrgId, SessionId};
@@ -18,11 +18,7 @@ use crate::session_agent::commands::{EnvironmentAccess, EnvironmentSubject};
 
 /// See the module.
 #[worker::send]
-pub(super) async fn get(
-    State(app): State<App>,
-    Extension(id): Extension<RequestId>,
-    request: Request,
-) -> Result<Response, ApiError> {
+pub(super) async fn get(app: App, Extension(id): Extension<RequestId>, request: Request) -> Result<Response, ApiError> {
     let session = forward::session_id(request.uri(), "/runner/")?;
     let claims = auth::sandbox(&app.config, request.headers(), &session, Audience::Runner)?;
     let access = EnvironmentAccess {

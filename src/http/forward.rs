@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 use errand_access::Actor;
 use errand_protocol::ids::SessionId;
@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
 use super::auth;
 use super::error::ApiError;
-use super::{App, RequestId, json};
+use super::{App, RequestId, json, wire};
 use crate::platform::rpc;
 use crate::platform::sandbox_token::Audience;
 
@@ -34,7 +34,7 @@ const METHODS: [Method; 6] = [
 /// `/api/sessions/{id}` and everything beneath it.
 #[worker::send]
 pub(super) async fn to_session(
-    State(app): State<App>,
+    app: App,
     Extension(id): Extension<RequestId>,
     actor: Actor,
     request: Request,
@@ -48,7 +48,7 @@ pub(super) async fn to_session(
 /// `GET /runner/{id}`: the runner's WebSocket.
 #[worker::send]
 pub(super) async fn to_session_from_runner(
-    State(app): State<App>,
+    app: App,
     Extension(id): Extension<RequestId>,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -76,24 +76,12 @@ pub(super) async fn send(
     let (parts, body) = request.into_parts();
     let body = body_of(&parts, body).await?;
     let offers_errand = auth::offers_errand_protocol(&parts.headers);
-    let mut onward = http::Request::new(body);
-    *onward.method_mut() = if METHODS.contains(&parts.method) {
-        parts.method
-    } else {
-        // The platform's bindings take a method that they do not know for GET. No address of an object has this one.
-        Method::OPTIONS
-    };
-    *onward.uri_mut() = parts.uri;
-    copy_headers(&parts.headers, onward.headers_mut());
-    let mut vouch = |name: &'static str, value: &str| -> Result<(), ApiError> {
-        let value = header_text(value)?;
-        onward.headers_mut().insert(HeaderName::from_static(name), value);
-        Ok(())
-    };
-    vouch(rpc::REQUEST_ID, &id.0)?;
-    vouch(vouched, &value)?;
-    let onward = worker::Request::from(worker::request_to_wasm(onward)?);
-    let mut response: Response = stub.fetch_with_request(onward).await?.into();
+    let mut headers = HeaderMap::new();
+    copy_headers(&parts.headers, &mut headers);
+    headers.insert(rpc::REQUEST_ID, header_text(&id.0)?);
+    headers.insert(vouched, header_text(&value)?);
+    let onward = wire::onward(&parts.uri.to_string(), method(&parts.method), &headers, &body)?;
+    let mut response: Response = wire::passed_on(stub.fetch_with_request(onward).await?)?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS && offers_errand {
         response
             .headers_mut()
@@ -102,16 +90,24 @@ pub(super) async fn send(
     Ok(response)
 }
 
-async fn body_of(parts: &Parts, body: Body) -> Result<Body, ApiError> {
+/// The platform's bindings take a method that they do not know for GET. No address of an object has OPTIONS.
+fn method(asked: &Method) -> worker::Method {
+    if METHODS.contains(asked) {
+        asked.to_string().into()
+    } else {
+        worker::Method::Options
+    }
+}
+
+async fn body_of(parts: &Parts, body: Body) -> Result<Vec<u8>, ApiError> {
     if parts.method.is_safe() {
-        return Ok(Body::empty());
+        return Ok(Vec::new());
     }
     let bytes = json::read(body, MAX_BODY_BYTES).await?;
-    if bytes.is_empty() {
-        return Ok(Body::empty());
+    if !bytes.is_empty() {
+        json::require_json(&parts.headers)?;
     }
-    json::require_json(&parts.headers)?;
-    Ok(Body::from(bytes))
+    Ok(bytes)
 }
 
 /// What an object may learn of the caller's headers. The token is not among it.

@@ -1,7 +1,7 @@
 //! `/api/admin/git-credentials`: an org's credentials for hosts of repositories. They are sealed before they are stored,
 //! and in no answer.
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Response;
 use errand_access::{Action, Actor};
 use errand_protocol::api::ErrorCode;
@@ -20,7 +20,7 @@ const MAX_PATTERNS: usize = 200;
 
 /// `GET /api/admin/git-credentials`.
 #[worker::send]
-pub(super) async fn list(State(app): State<App>, actor: Actor) -> Result<Response, ApiError> {
+pub(super) async fn list(app: App, actor: Actor) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::WriteOrgSecrets)?;
     let list = GitCredentialList {
         hosts: app.config.git_hosts.names(),
@@ -32,7 +32,7 @@ pub(super) async fn list(State(app): State<App>, actor: Actor) -> Result<Respons
 /// `PUT /api/admin/git-credentials/{host}`.
 #[worker::send]
 pub(super) async fn put(
-    State(app): State<App>,
+    app: App,
     actor: Actor,
     Path(host): Path<String>,
     Json(body): Json<PutGitCredential>,
@@ -63,11 +63,7 @@ pub(super) async fn put(
 
 /// `DELETE /api/admin/git-credentials/{host}`: fine when there is none.
 #[worker::send]
-pub(super) async fn remove(
-    State(app): State<App>,
-    actor: Actor,
-    Path(host): Path<String>,
-) -> Result<StatusCode, ApiError> {
+pub(super) async fn remove(app: App, actor: Actor, Path(host): Path<String>) -> Result<StatusCode, ApiError> {
     allow::in_org(&actor, Action::WriteOrgSecrets)?;
     // One of a host that is not configured any more can still be removed.
     let host: GitHost = host.parse().map_err(|_| ApiError::not_found("git host here"))?;

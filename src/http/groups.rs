@@ -1,7 +1,7 @@
 //! Groups: people of an org under one name. Admins of the org make them, settle what is set for them (`settings`) and who
 //! is their admin; a group's admin takes people in and out; who belongs to one sees who else does.
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Response;
 use errand_access::{Action, Actor, Refusal, Resource, decide};
 use errand_protocol::access::{GroupRole, Role};
@@ -19,7 +19,7 @@ use crate::platform::clock;
 
 /// `GET /api/groups`.
 #[worker::send]
-pub(super) async fn list(State(app): State<App>, actor: Actor) -> Result<Response, ApiError> {
+pub(super) async fn list(app: App, actor: Actor) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::ListGroups)?;
     let all = actor.role >= Role::Admin;
     let groups = groups::list(&app.config, &actor.org, &actor.person.id, all).await?;
@@ -29,7 +29,7 @@ pub(super) async fn list(State(app): State<App>, actor: Actor) -> Result<Respons
 /// `POST /api/groups`.
 #[worker::send]
 pub(super) async fn make(
-    State(app): State<App>,
+    app: App,
     actor: Actor,
     headers: HeaderMap,
     Json(body): Json<NameGroup>,
@@ -54,7 +54,7 @@ fn taken() -> ApiError {
 
 /// `GET /api/groups/{id}`.
 #[worker::send]
-pub(super) async fn get(State(app): State<App>, actor: Actor, Path(id): Path<String>) -> Result<Response, ApiError> {
+pub(super) async fn get(app: App, actor: Actor, Path(id): Path<String>) -> Result<Response, ApiError> {
     let group = seen(&app, &actor, &id, Action::ReadGroup).await?;
     let members = groups::members(&app.config, &actor.org, &group.id).await?;
     Ok(json_response(StatusCode::OK, &GroupDetail { group, members }))
@@ -63,7 +63,7 @@ pub(super) async fn get(State(app): State<App>, actor: Actor, Path(id): Path<Str
 /// `PATCH /api/groups/{id}`: another name.
 #[worker::send]
 pub(super) async fn rename(
-    State(app): State<App>,
+    app: App,
     actor: Actor,
     Path(id): Path<String>,
     Json(body): Json<NameGroup>,
@@ -79,11 +79,7 @@ pub(super) async fn rename(
 
 /// `DELETE /api/groups/{id}`: with what was set for it. Its people stay in the org.
 #[worker::send]
-pub(super) async fn remove(
-    State(app): State<App>,
-    actor: Actor,
-    Path(id): Path<String>,
-) -> Result<StatusCode, ApiError> {
+pub(super) async fn remove(app: App, actor: Actor, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
     allow::in_org(&actor, Action::WriteMembers)?;
     let group = find(&app, &actor, &id).await?;
     groups::remove(&app.config, &actor.org, &group.id).await?;
@@ -93,7 +89,7 @@ pub(super) async fn remove(
 /// `PUT /api/groups/{id}/members/{user}`: takes a member of the org in, or makes something else of them.
 #[worker::send]
 pub(super) async fn put_member(
-    State(app): State<App>,
+    app: App,
     actor: Actor,
     Path((id, user)): Path<(String, String)>,
     Json(body): Json<PutGroupMember>,
@@ -114,7 +110,7 @@ pub(super) async fn put_member(
 /// `DELETE /api/groups/{id}/members/{user}`: fine when they are not in it.
 #[worker::send]
 pub(super) async fn remove_member(
-    State(app): State<App>,
+    app: App,
     actor: Actor,
     Path((id, user)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {

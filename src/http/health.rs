@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use axum::Extension;
-use axum::extract::State;
 use axum::response::Response;
 use errand_protocol::api::{Health, HealthPart, Installation};
 use errand_protocol::ids::OrgId;
@@ -23,7 +22,7 @@ const CONFIG_LIMIT: Duration = Duration::from_secs(1);
 
 /// `GET /health`: 200 when all parts answer, else 503.
 #[worker::send]
-pub(super) async fn health(State(app): State<App>, Extension(id): Extension<RequestId>) -> Result<Response, ApiError> {
+pub(super) async fn health(app: App, Extension(id): Extension<RequestId>) -> Result<Response, ApiError> {
     let config = &app.config;
     let (database, files, sessions, host, model) = join5(
         part("database", &id, database(config)),
@@ -50,7 +49,7 @@ pub(super) async fn health(State(app): State<App>, Extension(id): Extension<Requ
 
 /// `GET /api/config`. Needs no sign-in, and says nothing that a stranger must not know.
 #[worker::send]
-pub(super) async fn config(State(app): State<App>) -> Result<Response, ApiError> {
+pub(super) async fn config(app: App) -> Result<Response, ApiError> {
     let config = &app.config;
     let host = sandbox_host::health(config, CONFIG_LIMIT).await.ok();
     let (isolation, warning) = match host {

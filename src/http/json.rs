@@ -5,8 +5,12 @@ use axum::extract::{FromRequest, Request};
 use errand_protocol::api::ErrorCode;
 use errand_protocol::limits::MAX_BODY_BYTES;
 use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
+use worker::js_sys::Uint8Array;
+use worker::wasm_bindgen_futures::JsFuture;
+use worker::web_sys::{ReadableStream, Response};
 
 use super::error::ApiError;
 
@@ -64,6 +68,20 @@ pub(super) async fn read(mut body: axum::body::Body, max: usize) -> Result<Vec<u
     } else {
         Ok(bytes)
     }
+}
+
+/// The whole of a request's body that is still the platform's, when it has at most `max` bytes.
+pub(super) async fn read_upload(stream: ReadableStream, headers: &HeaderMap, max: usize) -> Result<Vec<u8>, ApiError> {
+    let said = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let length: Option<usize> = said.and_then(|text| text.parse().ok());
+    if length.is_none_or(|length| length > max) {
+        return read(axum::body::Body::new(worker::Body::new(stream)), max).await;
+    }
+    // No more than it says it is will come: it is taken in one piece.
+    let whole = Response::new_with_opt_readable_stream(Some(&stream)).and_then(|body| body.array_buffer());
+    let bytes = JsFuture::from(whole.map_err(worker::Error::from)?).await;
+    let bytes = bytes.map_err(|_| ApiError::bad_request("the body could not be read to its end"))?;
+    Ok(Uint8Array::new(&bytes).to_vec())
 }
 
 /// The value in a JSON text, which must be an object: serde would read an array as a struct's fields in order.

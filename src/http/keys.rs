@@ -2,7 +2,7 @@
 //! made it, in the org in which it was made, and never does more than that person may at that moment.
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Response;
 use errand_access::{Action, Actor, Credential, CredentialId};
 use errand_protocol::accounts::{ApiKey, ApiKeyList, ApiKeyMade, CreateApiKey};
@@ -30,7 +30,7 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// `GET /api/keys?all=`.
 #[worker::send]
-pub(super) async fn list(State(app): State<App>, actor: Actor, uri: Uri) -> Result<Response, ApiError> {
+pub(super) async fn list(app: App, actor: Actor, uri: Uri) -> Result<Response, ApiError> {
     let all = wants_all(&uri)?;
     let action = if all { Action::AdministerKeys } else { Action::ReadKeys };
     allow::in_org(&actor, action)?;
@@ -56,7 +56,7 @@ fn wants_all(uri: &Uri) -> Result<bool, ApiError> {
 /// `POST /api/keys`.
 #[worker::send]
 pub(super) async fn make(
-    State(app): State<App>,
+    app: App,
     actor: Actor,
     headers: HeaderMap,
     Json(body): Json<CreateApiKey>,
@@ -139,7 +139,7 @@ fn check(actor: &Actor, body: &CreateApiKey) -> Result<(), ApiError> {
 /// `DELETE /api/keys/{id}`: revokes a key and those that it made, and ends what they have open. Fine when it is revoked already.
 #[worker::send]
 pub(super) async fn revoke(
-    State(app): State<App>,
+    app: App,
     Extension(id): Extension<RequestId>,
     actor: Actor,
     Path(which): Path<String>,

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 use errand_ledger::asked::Asked;
 use errand_protocol::api::ErrorCode;
@@ -26,15 +26,17 @@ use errand_protocol::money::{BudgetLevel, BudgetNotice, Micros};
 use errand_protocol::runner::Dialect;
 use errand_protocol::text::ModelId;
 use errand_protocol::time::Timestamp;
+use futures_util::future::join;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
+use worker::web_sys::ReadableStream;
 use worker::{AbortController, AbortSignal, Delay};
 
 use self::meter::Meter;
 use self::upstream::Endpoint;
 use super::error::ApiError;
-use super::{App, NativeBody, RequestId, auth, json};
+use super::{App, NativeBody, RequestId, Upload, auth, json};
 use crate::config::Secret;
 use crate::ledger::commands::{Admission, AdmitCommand};
 use crate::models::{self, Found, Key};
@@ -65,7 +67,7 @@ const RETURNED: [&str; 6] = [
 
 /// `POST /llm/{provider}/[v1/]{chat/completions|messages|responses|models/{model}:[stream]generateContent}`.
 #[worker::send]
-pub(super) async fn proxy(State(app): State<App>, Extension(id): Extension<RequestId>, request: Request) -> Response {
+pub(super) async fn proxy(app: App, Extension(id): Extension<RequestId>, request: Request) -> Response {
     let provider = address(request.uri().path()).map_or("", |(provider, _)| provider);
     let dialect = models::known_address(&app.config, provider).map(|known| known.dialect);
     match relay(&app, &id.0, request).await {
@@ -87,7 +89,8 @@ struct Caller {
 }
 
 async fn relay(app: &App, id: &str, request: Request) -> Result<Response, ApiError> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, _) = request.into_parts();
+    let upload = Upload::take(&mut parts.extensions);
     let claims = authenticate(app, &parts.headers)?;
     let signal = parts.extensions.get::<AbortSignal>().cloned();
     let caller = Caller {
@@ -97,7 +100,8 @@ async fn relay(app: &App, id: &str, request: Request) -> Result<Response, ApiErr
         request: id.to_owned(),
         gone: signal.unwrap_or_else(|| AbortController::default().signal()),
     };
-    let grant = caller.grant(app).await?;
+    let (grant, body) = join(caller.grant(app), whole(upload, &parts.headers)).await;
+    let (grant, bytes) = (grant?, body?);
     let usable = models::usable(&app.config, &caller.org, &grant.payer.user).await?;
     let (provider, path) = address(parts.uri.path()).ok_or_else(|| ApiError::not_found("address"))?;
     let at = usable.address(&app.config, provider);
@@ -107,13 +111,19 @@ async fn relay(app: &App, id: &str, request: Request) -> Result<Response, ApiErr
     if parts.method != http::Method::POST {
         return Err(ApiError::method_not_allowed("POST"));
     }
-    let bytes = json::read(body, MAX_BYTES).await?;
     let wanted = wanted_model(provider, &to, &bytes)?;
     let found = usable.open(&app.config, &wanted)?;
     let key = key(app, &caller, &grant.payer.user, &usable.name, &found.key)?;
     let meter = admitted(app, &caller, grant, &to, &found, &bytes).await?;
     let request = upstream::request(&found.model, key.as_ref(), &to, &parts.headers, &bytes)?;
     ask(&found, &to, request, &caller.gone, meter).await
+}
+
+async fn whole(upload: Option<ReadableStream>, headers: &HeaderMap) -> Result<Vec<u8>, ApiError> {
+    match upload {
+        Some(stream) => json::read_upload(stream, headers, MAX_BYTES).await,
+        None => Ok(Vec::new()),
+    }
 }
 
 impl Caller {

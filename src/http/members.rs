@@ -4,7 +4,7 @@
 //! ([`super::revoke`]), and only then is it answered.
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Response;
 use errand_access::{Action, Actor};
 use errand_protocol::access::Role;
@@ -33,7 +33,7 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// `GET /api/orgs`.
 #[worker::send]
-pub(super) async fn orgs(State(app): State<App>, actor: Actor) -> Result<Response, ApiError> {
+pub(super) async fn orgs(app: App, actor: Actor) -> Result<Response, ApiError> {
     allow::oneself(&actor, Action::ManageSelf)?;
     let orgs = members::orgs_of(&app.config, &actor.person.id).await?;
     let orgs = orgs.into_iter().map(|(org, role)| Membership { org, role }).collect();
@@ -43,7 +43,7 @@ pub(super) async fn orgs(State(app): State<App>, actor: Actor) -> Result<Respons
 /// `POST /api/orgs`.
 #[worker::send]
 pub(super) async fn make_org(
-    State(app): State<App>,
+    app: App,
     actor: Actor,
     headers: HeaderMap,
     Json(body): Json<CreateOrg>,
@@ -67,7 +67,7 @@ struct PageQuery {
 
 /// `GET /api/admin/members?limit=&cursor=`.
 #[worker::send]
-pub(super) async fn list(State(app): State<App>, actor: Actor, uri: Uri) -> Result<Response, ApiError> {
+pub(super) async fn list(app: App, actor: Actor, uri: Uri) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::ReadMembers)?;
     let query = axum::extract::Query::<PageQuery>::try_from_uri(&uri);
     let PageQuery { limit, cursor } = query
@@ -104,7 +104,7 @@ fn shown(row: &members::Row) -> Member {
 /// `PATCH /api/admin/members/{id}`: gives a member another role.
 #[worker::send]
 pub(super) async fn patch(
-    State(app): State<App>,
+    app: App,
     Extension(id): Extension<RequestId>,
     actor: Actor,
     Path(user): Path<String>,
@@ -120,7 +120,7 @@ pub(super) async fn patch(
 /// `DELETE /api/admin/members/{id}`: removes somebody. Their sessions stay, and the org's admins look after them.
 #[worker::send]
 pub(super) async fn remove(
-    State(app): State<App>,
+    app: App,
     Extension(id): Extension<RequestId>,
     actor: Actor,
     Path(user): Path<String>,
@@ -160,7 +160,7 @@ async fn tell(app: &App, actor: &Actor, user: &UserId, role: Option<Role>, id: &
 
 /// `GET /api/admin/invitations`.
 #[worker::send]
-pub(super) async fn list_invitations(State(app): State<App>, actor: Actor) -> Result<Response, ApiError> {
+pub(super) async fn list_invitations(app: App, actor: Actor) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::ReadMembers)?;
     let rows = invitations::list(&app.config, &actor.org).await?;
     let invitations = rows.into_iter().map(invitation).collect();
@@ -182,7 +182,7 @@ fn invitation(row: invitations::Row) -> Invitation {
 /// `POST /api/admin/invitations`.
 #[worker::send]
 pub(super) async fn invite(
-    State(app): State<App>,
+    app: App,
     actor: Actor,
     headers: HeaderMap,
     Json(body): Json<CreateInvitation>,
@@ -249,11 +249,7 @@ fn check_invitation(email: Option<&str>, days: Option<u8>, now: Timestamp) -> Re
 
 /// `DELETE /api/admin/invitations/{id}`: takes one back that nobody has redeemed.
 #[worker::send]
-pub(super) async fn uninvite(
-    State(app): State<App>,
-    actor: Actor,
-    Path(id): Path<String>,
-) -> Result<StatusCode, ApiError> {
+pub(super) async fn uninvite(app: App, actor: Actor, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
     allow::in_org(&actor, Action::WriteMembers)?;
     let unknown = || ApiError::not_found("open invitation");
     let id: InvitationId = id.parse().map_err(|_| unknown())?;
@@ -267,7 +263,7 @@ pub(super) async fn uninvite(
 /// `POST /api/auth/invitations {code}`: somebody who is signed in joins another org. Fine when they did so before.
 #[worker::send]
 pub(super) async fn redeem(
-    State(app): State<App>,
+    app: App,
     Extension(id): Extension<RequestId>,
     actor: Actor,
     Json(body): Json<RedeemInvitation>,

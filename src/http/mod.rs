@@ -30,20 +30,21 @@ mod sessions;
 mod settings;
 mod sign_in;
 mod snapshots;
+mod wire;
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Body;
+use http::HeaderValue;
 use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
-use http::{Extensions, HeaderValue};
 use tower_service::Service;
-use worker::send::SendWrapper;
-use worker::web_sys::ReadableStream;
-use worker::{Context, Env, ResponseBody};
+use worker::{Context, Env};
 
 use self::audit::Asked;
 use self::error::ApiError;
 pub(crate) use self::money::check_limit;
+pub(crate) use self::wire::{NativeBody, Upload};
 use crate::config::Config;
 use crate::platform::{clock, ids, rpc};
 
@@ -56,50 +57,13 @@ pub(crate) struct App {
     pub(crate) context: Arc<Context>,
 }
 
+/// The router is built once, and knows nothing of a request: each brings its [`App`] along.
+#[derive(Debug, Clone)]
+pub(crate) struct Stateless;
+
 /// The reference of the request that is being served; the router has it as an extension.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(pub(crate) String);
-
-/// A body that the platform streams by itself, instead of the response's own: it is not copied through our memory, and
-/// its length is known when it comes from R2.
-#[derive(Clone)]
-pub(crate) struct NativeBody(SendWrapper<ReadableStream>);
-
-impl NativeBody {
-    /// Of this stream.
-    pub(crate) fn new(stream: ReadableStream) -> Self {
-        Self(SendWrapper(stream))
-    }
-}
-
-/// The body of a request that is large and passed on: the platform's own stream, which the request has in place of a body.
-#[derive(Clone)]
-pub(crate) struct Upload(SendWrapper<ReadableStream>);
-
-impl Upload {
-    /// What a request brought; [`None`] without a body.
-    pub(crate) fn take(extensions: &mut Extensions) -> Option<ReadableStream> {
-        extensions.remove::<Self>().map(|Self(stream)| stream.0)
-    }
-}
-
-/// The request as the router wants it. Who turns a body into that of an [`http::Request`] reads it through our memory.
-fn readable(request: worker::Request) -> worker::Result<worker::HttpRequest> {
-    let path = request.path();
-    // A method that the platform's bindings do not know they take for GET.
-    let known = matches!(request.inner().method().as_str(), "GET" | "POST" | "PUT");
-    let passed_on = known && (path.starts_with("/git/") || path.starts_with("/runner/"));
-    let Some(body) = request.inner().body().filter(|_| passed_on) else {
-        return request.try_into();
-    };
-    let mut init = worker::RequestInit::new();
-    init.with_method(request.method())
-        .with_headers(request.headers().clone());
-    let bare = worker::Request::new_with_init(request.inner().url().as_str(), &init)?;
-    let mut bare = worker::HttpRequest::try_from(bare)?;
-    bare.extensions_mut().insert(Upload(SendWrapper(body)));
-    Ok(bare)
-}
 
 /// Answers one request. Every answer carries `x-request-id`.
 pub(crate) async fn serve(
@@ -111,7 +75,7 @@ pub(crate) async fn serve(
     let context = Arc::new(context);
     let slots = Slots::default();
     let asked = Asked::of(&request);
-    let mut response = match route(request, env, Arc::clone(&context), &id, &slots).await {
+    let mut response = match route(&request, env, Arc::clone(&context), &id, &slots).await {
         Ok(response) => response,
         Err(error) => error.into_http_response(&id),
     };
@@ -125,7 +89,7 @@ pub(crate) async fn serve(
     }
     slots.rate.show(response.headers_mut());
     if let Some((org, entry)) = slots.audit.entry(&asked, response.status(), &id)
-        && let Ok(config) = Config::from_env(env)
+        && let Ok(config) = Config::of(env)
     {
         context.wait_until(async move { audit::write(&config, &org, &entry).await });
     }
@@ -135,18 +99,7 @@ pub(crate) async fn serve(
     headers
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
-    let native = response.extensions_mut().remove::<NativeBody>();
-    let answer = worker::response_to_wasm(response)?;
-    Ok(match native {
-        None => answer,
-        Some(NativeBody(stream)) => {
-            let answer = worker::Response::from(answer);
-            let (status, headers) = (answer.status_code(), answer.headers().clone());
-            let body = ResponseBody::Stream(stream.0);
-            let answer = worker::Response::from_body(body)?;
-            answer.with_status(status).with_headers(headers).into()
-        }
-    })
+    wire::answer(response).await
 }
 
 /// What is noted while a request is served, for what comes after the handler.
@@ -157,21 +110,28 @@ struct Slots {
 }
 
 async fn route(
-    request: worker::Request,
+    request: &worker::Request,
     env: &Env,
     context: Arc<Context>,
     id: &str,
     slots: &Slots,
 ) -> Result<http::Response<Body>, ApiError> {
-    let mut request = readable(request).map_err(|_| ApiError::bad_request("the address or a header cannot be read"))?;
+    let request = wire::readable(request);
+    let mut request = request.map_err(|_| ApiError::bad_request("the address or a header cannot be read"))?;
     let app = App {
-        config: Arc::new(Config::from_env(env)?),
+        config: Config::of(env)?,
         context,
     };
+    request.extensions_mut().insert(app);
     request.extensions_mut().insert(RequestId(id.to_owned()));
     request.extensions_mut().insert(slots.clone());
-    match router::router(app).call(request).await {
+    match ROUTER.with(Router::clone).call(request).await {
         Ok(response) => Ok(response),
         Err(never) => match never {},
     }
+}
+
+thread_local! {
+    /// Built once: there are many routes.
+    static ROUTER: Router = router::router();
 }

@@ -2,7 +2,7 @@
 //! the org's ledger's.
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use errand_access::{Action, Actor};
 use errand_protocol::ids::BudgetId;
@@ -31,11 +31,7 @@ const MAX_SUBJECT_BYTES: usize = 2048;
 
 /// `GET /api/usage`.
 #[worker::send]
-pub(super) async fn usage(
-    State(app): State<App>,
-    Extension(id): Extension<RequestId>,
-    actor: Actor,
-) -> Result<Response, ApiError> {
+pub(super) async fn usage(app: App, Extension(id): Extension<RequestId>, actor: Actor) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::ReadUsage)?;
     let command = UsageCommand {
         user: actor.person.id.clone(),
@@ -54,7 +50,7 @@ struct HistoryQuery {
 /// `GET /api/usage/history?dimension=&subject=&days=`: one's own days unless something else is asked for.
 #[worker::send]
 pub(super) async fn history(
-    State(app): State<App>,
+    app: App,
     Extension(id): Extension<RequestId>,
     actor: Actor,
     uri: Uri,
@@ -100,7 +96,7 @@ struct EstimateQuery {
 /// `GET /api/usage/estimate?repo=&model=`: what turns on a repository cost and took lately.
 #[worker::send]
 pub(super) async fn estimate(
-    State(app): State<App>,
+    app: App,
     Extension(id): Extension<RequestId>,
     actor: Actor,
     uri: Uri,
@@ -118,11 +114,7 @@ pub(super) async fn estimate(
 
 /// `GET /api/admin/budgets`.
 #[worker::send]
-pub(super) async fn budgets(
-    State(app): State<App>,
-    Extension(id): Extension<RequestId>,
-    actor: Actor,
-) -> Result<Response, ApiError> {
+pub(super) async fn budgets(app: App, Extension(id): Extension<RequestId>, actor: Actor) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::ReadOrgUsage)?;
     ask(&app, &actor, "budgets", &(), &id).await
 }
@@ -130,7 +122,7 @@ pub(super) async fn budgets(
 /// `POST /api/admin/budgets`: 201, or 200 when the same was made before.
 #[worker::send]
 pub(super) async fn make_budget(
-    State(app): State<App>,
+    app: App,
     Extension(id): Extension<RequestId>,
     actor: Actor,
     headers: HeaderMap,
@@ -155,7 +147,7 @@ pub(super) async fn make_budget(
 /// `PATCH /api/admin/budgets/:id`.
 #[worker::send]
 pub(super) async fn change_budget(
-    State(app): State<App>,
+    app: App,
     Extension(id): Extension<RequestId>,
     actor: Actor,
     Path(budget): Path<String>,
@@ -175,7 +167,7 @@ pub(super) async fn change_budget(
 /// `DELETE /api/admin/budgets/:id`: fine when there is none.
 #[worker::send]
 pub(super) async fn remove_budget(
-    State(app): State<App>,
+    app: App,
     Extension(id): Extension<RequestId>,
     actor: Actor,
     Path(budget): Path<String>,
@@ -191,11 +183,7 @@ pub(super) async fn remove_budget(
 
 /// `GET /api/admin/prices`.
 #[worker::send]
-pub(super) async fn prices(
-    State(app): State<App>,
-    Extension(id): Extension<RequestId>,
-    actor: Actor,
-) -> Result<Response, ApiError> {
+pub(super) async fn prices(app: App, Extension(id): Extension<RequestId>, actor: Actor) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::ReadOrgUsage)?;
     ask(&app, &actor, "prices", &(), &id).await
 }
@@ -203,7 +191,7 @@ pub(super) async fn prices(
 /// `PUT /api/admin/prices`.
 #[worker::send]
 pub(super) async fn set_prices(
-    State(app): State<App>,
+    app: App,
     Extension(id): Extension<RequestId>,
     actor: Actor,
     Json(PriceList { prices }): Json<PriceList>,

@@ -3,7 +3,6 @@
 //! Set-up scripts and secrets count from the next start of a sandbox.
 
 use axum::Extension;
-use axum::extract::State;
 use axum::response::Response;
 use errand_access::{Action, Actor};
 use errand_protocol::api::ErrorCode;
@@ -43,7 +42,7 @@ pub(super) fn url_of(uri: &Uri) -> Result<Option<RepoUrl>, ApiError> {
 
 /// `GET /api/admin/repositories[?url=]`.
 #[worker::send]
-pub(super) async fn get(State(app): State<App>, actor: Actor, uri: Uri) -> Result<Response, ApiError> {
+pub(super) async fn get(app: App, actor: Actor, uri: Uri) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::ReadSettings)?;
     if let Some(url) = url_of(&uri)? {
         let found = repositories::find(&app.config, &actor.org, &url).await?;
@@ -56,7 +55,7 @@ pub(super) async fn get(State(app): State<App>, actor: Actor, uri: Uri) -> Resul
 /// `PUT /api/admin/repositories`.
 #[worker::send]
 pub(super) async fn put(
-    State(app): State<App>,
+    app: App,
     Extension(id): Extension<RequestId>,
     Extension(slots): Extension<Slots>,
     actor: Actor,
@@ -111,7 +110,7 @@ fn check_hosts(count: usize) -> Result<(), ApiError> {
 /// session's own sandbox may reach it; the same again changes nothing.
 #[worker::send]
 pub(super) async fn allow_host(
-    State(app): State<App>,
+    app: App,
     Extension(id): Extension<RequestId>,
     Extension(slots): Extension<Slots>,
     actor: Actor,

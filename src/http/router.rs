@@ -6,12 +6,12 @@ use errand_protocol::api::ErrorCode;
 
 use super::error::ApiError;
 use super::{
-    App, audit, environment, forward, git, git_credentials, groups, health, keys, llm, members, model_keys, money,
-    oauth, repositories, secrets, sessions, settings, sign_in, snapshots,
+    Stateless, audit, environment, forward, git, git_credentials, groups, health, keys, llm, members, model_keys,
+    money, oauth, repositories, secrets, sessions, settings, sign_in, snapshots,
 };
 
 /// All routes. Static files and the client's own addresses never reach the Worker; anything else is 404.
-pub(super) fn router(app: App) -> Router {
+pub(super) fn router() -> Router {
     Router::new()
         // For everybody.
         .route("/health", get(health::health))
@@ -112,5 +112,5 @@ pub(super) fn router(app: App) -> Router {
         .method_not_allowed_fallback(|| async {
             ApiError::new(ErrorCode::MethodNotAllowed, "this address does not know that method")
         })
-        .with_state(app)
+        .with_state(Stateless)
 }

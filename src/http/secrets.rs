@@ -2,7 +2,7 @@
 //! (`/api/admin/secrets[?url=]`). Write-only: no answer has a value.
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Response;
 use errand_access::{Action, Actor};
 use errand_protocol::api::ErrorCode;
@@ -18,14 +18,14 @@ use crate::platform::clock;
 
 /// `GET /api/secrets`.
 #[worker::send]
-pub(super) async fn list_own(State(app): State<App>, actor: Actor) -> Result<Response, ApiError> {
+pub(super) async fn list_own(app: App, actor: Actor) -> Result<Response, ApiError> {
     list(&app, &actor, &own(&actor)?).await
 }
 
 /// `PUT /api/secrets/{name}`.
 #[worker::send]
 pub(super) async fn put_own(
-    State(app): State<App>,
+    app: App,
     Extension(slots): Extension<Slots>,
     actor: Actor,
     Path(name): Path<String>,
@@ -38,7 +38,7 @@ pub(super) async fn put_own(
 /// `DELETE /api/secrets/{name}`. Fine when it is not there.
 #[worker::send]
 pub(super) async fn remove_own(
-    State(app): State<App>,
+    app: App,
     Extension(slots): Extension<Slots>,
     actor: Actor,
     Path(name): Path<String>,
@@ -49,14 +49,14 @@ pub(super) async fn remove_own(
 
 /// `GET /api/admin/secrets[?url=]`.
 #[worker::send]
-pub(super) async fn list_of_org(State(app): State<App>, actor: Actor, uri: Uri) -> Result<Response, ApiError> {
+pub(super) async fn list_of_org(app: App, actor: Actor, uri: Uri) -> Result<Response, ApiError> {
     list(&app, &actor, &of_org(&actor, &uri)?).await
 }
 
 /// `PUT /api/admin/secrets/{name}[?url=]`.
 #[worker::send]
 pub(super) async fn put_of_org(
-    State(app): State<App>,
+    app: App,
     Extension(slots): Extension<Slots>,
     actor: Actor,
     uri: Uri,
@@ -70,7 +70,7 @@ pub(super) async fn put_of_org(
 /// `DELETE /api/admin/secrets/{name}[?url=]`. Fine when it is not there.
 #[worker::send]
 pub(super) async fn remove_of_org(
-    State(app): State<App>,
+    app: App,
     Extension(slots): Extension<Slots>,
     actor: Actor,
     uri: Uri,

@@ -1,7 +1,7 @@
 //! The list of sessions, making one, and the live feed. What concerns one session is forwarded (see `forward`).
 
 use axum::Extension;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 use errand_access::{Action, Actor, Credential};
 use errand_protocol::access::Role;
@@ -34,7 +34,7 @@ struct ListQuery {
 /// `GET /api/sessions?limit=&cursor=&q=&archived=&filter=`.
 #[worker::send]
 pub(super) async fn list(
-    State(app): State<App>,
+    app: App,
     Extension(id): Extension<RequestId>,
     actor: Actor,
     uri: Uri,
@@ -71,7 +71,7 @@ pub(super) async fn list(
 /// `POST /api/sessions`. The answer is the SessionAgent's.
 #[worker::send]
 pub(super) async fn create(
-    State(app): State<App>,
+    app: App,
     Extension(id): Extension<RequestId>,
     actor: Actor,
     headers: HeaderMap,
@@ -100,11 +100,7 @@ pub(super) async fn create(
 
 /// `GET /api/repos`.
 #[worker::send]
-pub(super) async fn repos(
-    State(app): State<App>,
-    Extension(id): Extension<RequestId>,
-    actor: Actor,
-) -> Result<Response, ApiError> {
+pub(super) async fn repos(app: App, Extension(id): Extension<RequestId>, actor: Actor) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::ListSessions)?;
     let command = RecentReposCommand {
         owner: actor.person.id.clone(),
@@ -125,7 +121,7 @@ pub(super) async fn repos(
 /// `GET /api/events` (SSE) and `/api/events/ws`.
 #[worker::send]
 pub(super) async fn events(
-    State(app): State<App>,
+    app: App,
     Extension(id): Extension<RequestId>,
     actor: Actor,
     request: Request,

@@ -1,7 +1,7 @@
 //! `/api/admin/settings`: what an org says, and what it says of groups and single members. Which level wins:
 //! `errand_access`.
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Response;
 use errand_access::{Action, Actor};
 use errand_protocol::ids::UserId;
@@ -18,7 +18,7 @@ use crate::platform::clock;
 
 /// `GET /api/admin/settings`.
 #[worker::send]
-pub(super) async fn get(State(app): State<App>, actor: Actor) -> Result<Response, ApiError> {
+pub(super) async fn get(app: App, actor: Actor) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::ReadSettings)?;
     let said = settings::read(&app.config, &actor.org, Level::Org(&actor.org)).await?;
     Ok(json_response(StatusCode::OK, &said))
@@ -26,22 +26,14 @@ pub(super) async fn get(State(app): State<App>, actor: Actor) -> Result<Response
 
 /// `PUT /api/admin/settings`.
 #[worker::send]
-pub(super) async fn put(
-    State(app): State<App>,
-    actor: Actor,
-    Json(body): Json<SettingsPatch>,
-) -> Result<Response, ApiError> {
+pub(super) async fn put(app: App, actor: Actor, Json(body): Json<SettingsPatch>) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::WriteSettings)?;
     replace(&app, &actor, Level::Org(&actor.org), &body).await
 }
 
 /// `GET /api/admin/settings/groups/{id}`.
 #[worker::send]
-pub(super) async fn get_of_group(
-    State(app): State<App>,
-    actor: Actor,
-    Path(group): Path<String>,
-) -> Result<Response, ApiError> {
+pub(super) async fn get_of_group(app: App, actor: Actor, Path(group): Path<String>) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::ReadSettings)?;
     let group = groups::find(&app, &actor, &group).await?;
     let said = settings::read(&app.config, &actor.org, Level::Group(&group.id)).await?;
@@ -51,7 +43,7 @@ pub(super) async fn get_of_group(
 /// `PUT /api/admin/settings/groups/{id}`.
 #[worker::send]
 pub(super) async fn put_of_group(
-    State(app): State<App>,
+    app: App,
     actor: Actor,
     Path(group): Path<String>,
     Json(body): Json<SettingsPatch>,
@@ -64,11 +56,7 @@ pub(super) async fn put_of_group(
 
 /// `GET /api/admin/settings/users/{id}`.
 #[worker::send]
-pub(super) async fn get_of_user(
-    State(app): State<App>,
-    actor: Actor,
-    Path(user): Path<String>,
-) -> Result<Response, ApiError> {
+pub(super) async fn get_of_user(app: App, actor: Actor, Path(user): Path<String>) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::ReadSettings)?;
     let user = member(&app, &actor, &user).await?;
     let said = settings::read(&app.config, &actor.org, Level::User(&user)).await?;
@@ -78,7 +66,7 @@ pub(super) async fn get_of_user(
 /// `PUT /api/admin/settings/users/{id}`.
 #[worker::send]
 pub(super) async fn put_of_user(
-    State(app): State<App>,
+    app: App,
     actor: Actor,
     Path(user): Path<String>,
     Json(body): Json<SettingsPatch>,

@@ -1,7 +1,7 @@
 //! Signing in and out, and who one is.
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use errand_access::{Action, Actor, Credential, CredentialId};
 use errand_protocol::access::Role;
@@ -26,11 +26,11 @@ use crate::platform::{clock, crypto, ids};
 /// Refuses the route outside development, before anything of the request is looked at.
 pub(super) struct DevelopmentOnly;
 
-impl axum::extract::FromRequestParts<App> for DevelopmentOnly {
+impl<S: Sync> axum::extract::FromRequestParts<S> for DevelopmentOnly {
     type Rejection = ApiError;
 
-    async fn from_request_parts(_: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        match app.config.environment {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        match App::of(parts)?.config.environment {
             Environment::Development => Ok(Self),
             Environment::Production => Err(ApiError::not_found("address")),
         }
@@ -41,7 +41,7 @@ impl axum::extract::FromRequestParts<App> for DevelopmentOnly {
 #[worker::send]
 pub(super) async fn dev(
     _: DevelopmentOnly,
-    State(app): State<App>,
+    app: App,
     Extension(slots): Extension<Slots>,
     headers: HeaderMap,
     Json(body): Json<DevSignIn>,
@@ -120,7 +120,7 @@ pub(super) async fn begin(
 /// `POST /auth/logout`: ends the sign-in of this request. Fine when there is none.
 #[worker::send]
 pub(super) async fn logout(
-    State(app): State<App>,
+    app: App,
     Extension(id): Extension<RequestId>,
     Extension(slots): Extension<Slots>,
     request: axum::extract::Request,
@@ -143,7 +143,7 @@ pub(super) async fn logout(
 
 /// `GET /api/auth/me`. A browser's cookie is set anew: it lasts as long as the sign-in, which has just been used.
 #[worker::send]
-pub(super) async fn me(State(app): State<App>, actor: Actor, headers: HeaderMap) -> Result<Response, ApiError> {
+pub(super) async fn me(app: App, actor: Actor, headers: HeaderMap) -> Result<Response, ApiError> {
     allow::oneself(&actor, Action::ReadSelf)?;
     let response = who_am_i(&app.config, actor).await?;
     match auth::cookie_token(&headers, &app.config) {
@@ -168,7 +168,7 @@ async fn who_am_i(config: &Config, actor: Actor) -> Result<Response, ApiError> {
 
 /// `GET /api/auth/sign-ins`.
 #[worker::send]
-pub(super) async fn list(State(app): State<App>, actor: Actor) -> Result<Response, ApiError> {
+pub(super) async fn list(app: App, actor: Actor) -> Result<Response, ApiError> {
     let current = own_sign_in(&actor)?;
     let sign_ins = auth_sessions::list(&app.config, &actor.person.id, &current, clock::now()).await?;
     Ok(json_response(StatusCode::OK, &SignInList { sign_ins }))
@@ -177,7 +177,7 @@ pub(super) async fn list(State(app): State<App>, actor: Actor) -> Result<Respons
 /// `DELETE /api/auth/sign-ins/{id}`: signs one device out. Fine when it is out already.
 #[worker::send]
 pub(super) async fn end_one(
-    State(app): State<App>,
+    app: App,
     Extension(id): Extension<RequestId>,
     actor: Actor,
     Path(which): Path<String>,
@@ -190,11 +190,7 @@ pub(super) async fn end_one(
 
 /// `DELETE /api/auth/sign-ins`: signs out everywhere, here too.
 #[worker::send]
-pub(super) async fn end_all(
-    State(app): State<App>,
-    Extension(id): Extension<RequestId>,
-    actor: Actor,
-) -> Result<Response, ApiError> {
+pub(super) async fn end_all(app: App, Extension(id): Extension<RequestId>, actor: Actor) -> Result<Response, ApiError> {
     own_sign_in(&actor)?;
     end(&app, &id, &actor, None).await?;
     with_cookie(StatusCode::NO_CONTENT.into_response(), &auth::clear_cookie(&app.config))
@@ -209,11 +205,7 @@ async fn end(app: &App, id: &RequestId, actor: &Actor, which: Option<&SignInId>)
 
 /// `POST /api/auth/org`: acts in another of one's orgs from now on.
 #[worker::send]
-pub(super) async fn switch_org(
-    State(app): State<App>,
-    actor: Actor,
-    Json(body): Json<SwitchOrg>,
-) -> Result<Response, ApiError> {
+pub(super) async fn switch_org(app: App, actor: Actor, Json(body): Json<SwitchOrg>) -> Result<Response, ApiError> {
     let current = own_sign_in(&actor)?;
     if !auth_sessions::switch_org(&app.config, &actor.person.id, &current, &body.org).await? {
         return Err(ApiError::not_found("org"));

@@ -3,7 +3,7 @@
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 use errand_access::Actor;
 use errand_protocol::api::ErrorCode;
@@ -23,7 +23,7 @@ use crate::session_agent::commands::{LastSnapshot, SnapshotAccess, SnapshotRef};
 /// `PUT /runner/{id}/snapshots/{snapshot}`: stores one. The same again replaces it.
 #[worker::send]
 pub(super) async fn put(
-    State(app): State<App>,
+    app: App,
     Extension(id): Extension<RequestId>,
     request: Request,
 ) -> Result<StatusCode, ApiError> {
@@ -42,11 +42,7 @@ pub(super) async fn put(
 
 /// `GET /runner/{id}/snapshots/{snapshot}`.
 #[worker::send]
-pub(super) async fn get(
-    State(app): State<App>,
-    Extension(id): Extension<RequestId>,
-    request: Request,
-) -> Result<Response, ApiError> {
+pub(super) async fn get(app: App, Extension(id): Extension<RequestId>, request: Request) -> Result<Response, ApiError> {
     let (parts, _) = request.into_parts();
     let key = permitted_key(&app, &parts, &id).await?;
     download(&app, key).await
@@ -55,7 +51,7 @@ pub(super) async fn get(
 /// `GET /api/sessions/{id}/snapshot`: the last one, as a file.
 #[worker::send]
 pub(super) async fn last(
-    State(app): State<App>,
+    app: App,
     Extension(id): Extension<RequestId>,
     actor: Actor,
     uri: Uri,

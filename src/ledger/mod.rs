@@ -116,7 +116,7 @@ impl Ledger {
     }
 
     async fn tell_stopped(&self, id: &str) -> Result<(), ApiError> {
-        let config = Config::from_env(&self.env)?;
+        let config = Config::of(&self.env)?;
         let org = self.state.id().name().unwrap_or_default();
         let org = org.parse().map_err(|_| ApiError::internal("a ledger without an org"))?;
         releases::tell(self.store()?, &config, &org, id).await

@@ -35,6 +35,7 @@ mod writes;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use errand_protocol::ids::SessionId;
 use errand_session::{Session, Timings};
@@ -60,7 +61,7 @@ pub struct SessionAgent {
 /// What the object holds. Everything but `session` is a cache or a handle.
 struct Agent {
     state: State,
-    config: std::result::Result<Config, ApiError>,
+    config: std::result::Result<Arc<Config>, ApiError>,
     timings: Timings,
     sql: DoSql,
     /// Loaded on first use; dropped when storing failed, so that memory never runs ahead of the disk.
@@ -84,7 +85,7 @@ struct Agent {
 impl DurableObject for SessionAgent {
     fn new(state: State, env: Env) -> Self {
         sockets::answer_pings(&state);
-        let config = Config::from_env(&env).map_err(ApiError::from);
+        let config = Config::of(&env).map_err(ApiError::from);
         let timings = config
             .as_ref()
             .ok()
@@ -158,7 +159,7 @@ impl SessionAgent {
 
 impl Agent {
     fn config(&self) -> std::result::Result<&Config, ApiError> {
-        self.config.as_ref().map_err(Clone::clone)
+        self.config.as_deref().map_err(Clone::clone)
     }
 
     /// The object's name is the session's id.

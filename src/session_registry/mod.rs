@@ -178,7 +178,7 @@ impl SessionRegistry {
         if !store::feed::listens(sql, user)? {
             return Ok(());
         }
-        let config = Config::from_env(&self.env)?;
+        let config = Config::of(&self.env)?;
         let command = ChangedCommand { org: self.org()? };
         let answer: Listening = rpc::post(&config.event_bus(user)?, "changed", &command, id).await?;
         if !answer.listening {
@@ -193,7 +193,7 @@ impl SessionRegistry {
         let Some((sessions, upto)) = store::unprojected(sql, d1::sessions::BATCH)? else {
             return Ok(());
         };
-        let config = Config::from_env(&self.env)?;
+        let config = Config::of(&self.env)?;
         let storage = self.state.storage();
         match d1::sessions::upsert(&config, &self.org()?, &sessions).await {
             Ok(()) => {

@@ -1,7 +1,6 @@
 //! `GET /api/admin/audit`: reading the log page by page, as JSON or CSV.
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::Response;
 use errand_access::{Action, Actor};
 use errand_protocol::accounts::{AuditEntry, AuditPage};
@@ -34,7 +33,7 @@ struct Query {
 
 /// `GET /api/admin/audit?limit=&cursor=&user=&action=&target=&outcome=&from=&to=&format=json|csv`.
 #[worker::send]
-pub(crate) async fn read(State(app): State<App>, actor: Actor, uri: Uri) -> Result<Response, ApiError> {
+pub(crate) async fn read(app: App, actor: Actor, uri: Uri) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::ReadAudit)?;
     let query = axum::extract::Query::<Query>::try_from_uri(&uri);
     let query = query

@@ -16,7 +16,7 @@ mod upstream;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 use errand_git::address::{self, Endpoint, Service, Wanted};
 use errand_git::branches::Branches;
@@ -35,7 +35,7 @@ use super::{App, RequestId};
 
 /// One of git's four requests.
 #[worker::send]
-pub(super) async fn proxy(State(app): State<App>, Extension(id): Extension<RequestId>, request: Request) -> Response {
+pub(super) async fn proxy(app: App, Extension(id): Extension<RequestId>, request: Request) -> Response {
     match relay(&app, &id.0, request).await {
         Ok(response) => response,
         Err(error) => error.into_git_response(&id.0),

@@ -3,7 +3,7 @@
 
 mod verify;
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use errand_access::{Action, Actor};
 use errand_ledger::vendors::VENDORS;
@@ -28,7 +28,7 @@ const SHOWS_FROM: usize = 16;
 
 /// `GET /api/models`.
 #[worker::send]
-pub(super) async fn list_models(State(app): State<App>, actor: Actor) -> Result<Response, ApiError> {
+pub(super) async fn list_models(app: App, actor: Actor) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::ListSessions)?;
     let usable = models::usable(&app.config, &actor.org, &actor.person.id).await?;
     Ok(json_response(StatusCode::OK, &usable.list(&app.config)))
@@ -36,14 +36,14 @@ pub(super) async fn list_models(State(app): State<App>, actor: Actor) -> Result<
 
 /// `GET /api/model-keys`.
 #[worker::send]
-pub(super) async fn list(State(app): State<App>, actor: Actor) -> Result<Response, ApiError> {
+pub(super) async fn list(app: App, actor: Actor) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::WriteOwnSecrets)?;
     answer(&app, &actor, KeyOwner::Own).await
 }
 
 /// `GET /api/admin/model-keys`.
 #[worker::send]
-pub(super) async fn list_of_org(State(app): State<App>, actor: Actor) -> Result<Response, ApiError> {
+pub(super) async fn list_of_org(app: App, actor: Actor) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::ReadSettings)?;
     answer(&app, &actor, KeyOwner::Org).await
 }
@@ -74,7 +74,7 @@ async fn answer(app: &App, actor: &Actor, whose: KeyOwner) -> Result<Response, A
 /// `PUT /api/model-keys/{provider}`.
 #[worker::send]
 pub(super) async fn put(
-    State(app): State<App>,
+    app: App,
     actor: Actor,
     Path(provider): Path<String>,
     Json(body): Json<PutModelKey>,
@@ -87,7 +87,7 @@ pub(super) async fn put(
 /// `PUT /api/admin/model-keys/{provider}`.
 #[worker::send]
 pub(super) async fn put_of_org(
-    State(app): State<App>,
+    app: App,
     actor: Actor,
     Path(provider): Path<String>,
     Json(body): Json<PutModelKey>,
@@ -164,11 +164,7 @@ fn address(app: &App, provider: &ProviderName, body: &PutModelKey) -> Result<Add
 
 /// `DELETE /api/model-keys/{provider}`: fine when there is none.
 #[worker::send]
-pub(super) async fn remove(
-    State(app): State<App>,
-    actor: Actor,
-    Path(provider): Path<String>,
-) -> Result<Response, ApiError> {
+pub(super) async fn remove(app: App, actor: Actor, Path(provider): Path<String>) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::WriteOwnSecrets)?;
     let of = Of::User(&actor.person.id);
     forget(&app, &actor, of, &provider).await
@@ -176,11 +172,7 @@ pub(super) async fn remove(
 
 /// `DELETE /api/admin/model-keys/{provider}`: fine when there is none.
 #[worker::send]
-pub(super) async fn remove_of_org(
-    State(app): State<App>,
-    actor: Actor,
-    Path(provider): Path<String>,
-) -> Result<Response, ApiError> {
+pub(super) async fn remove_of_org(app: App, actor: Actor, Path(provider): Path<String>) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::WriteOrgSecrets)?;
     forget(&app, &actor, Of::Org, &provider).await
 }

@@ -11,7 +11,6 @@ mod state;
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use errand_protocol::api::ErrorCode;
 use http::header::{LOCATION, SET_COOKIE};
@@ -29,20 +28,20 @@ const MAX_PARAMETER: usize = 2048;
 
 /// `GET /auth/github?return=&invitation=`.
 #[worker::send]
-pub(super) async fn to_github(state: State<App>, uri: Uri) -> Result<Response, ApiError> {
-    begin(&state.0, Provider::GitHub, &uri)
+pub(super) async fn to_github(app: App, uri: Uri) -> Result<Response, ApiError> {
+    begin(&app, Provider::GitHub, &uri)
 }
 
 /// `GET /auth/google?return=&invitation=`.
 #[worker::send]
-pub(super) async fn to_google(state: State<App>, uri: Uri) -> Result<Response, ApiError> {
-    begin(&state.0, Provider::Google, &uri)
+pub(super) async fn to_google(app: App, uri: Uri) -> Result<Response, ApiError> {
+    begin(&app, Provider::Google, &uri)
 }
 
 /// `GET /auth/github/callback`.
 #[worker::send]
 pub(super) async fn from_github(
-    State(app): State<App>,
+    app: App,
     Extension(id): Extension<RequestId>,
     Extension(slots): Extension<Slots>,
     headers: HeaderMap,
@@ -54,7 +53,7 @@ pub(super) async fn from_github(
 /// `GET /auth/google/callback`.
 #[worker::send]
 pub(super) async fn from_google(
-    State(app): State<App>,
+    app: App,
     Extension(id): Extension<RequestId>,
     Extension(slots): Extension<Slots>,
     headers: HeaderMap,
