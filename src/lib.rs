@@ -27,7 +27,7 @@ pub mod platform;
 pub mod session_agent;
 pub mod session_registry;
 
-use worker::{Context, Env, event};
+use worker::{Context, Env, event, web_sys};
 
 #[event(start)]
 fn start() {
@@ -36,6 +36,6 @@ fn start() {
 }
 
 #[event(fetch)]
-async fn fetch(request: worker::Request, env: Env, context: Context) -> worker::Result<worker::web_sys::Response> {
+async fn fetch(request: web_sys::Request, env: Env, context: Context) -> worker::Result<worker::web_sys::Response> {
     http::serve(request, &env, context).await
 }

@@ -67,18 +67,20 @@ pub(crate) struct RequestId(pub(crate) String);
 
 /// Answers one request. Every answer carries `x-request-id`.
 pub(crate) async fn serve(
-    request: worker::Request,
+    request: worker::web_sys::Request,
     env: &Env,
     context: Context,
 ) -> worker::Result<worker::web_sys::Response> {
     let id = ids::request_id(clock::now());
     let context = Arc::new(context);
     let slots = Slots::default();
-    let asked = Asked::of(&request);
-    let mut response = match route(&request, env, Arc::clone(&context), &id, &slots).await {
-        Ok(response) => response,
-        Err(error) => error.into_http_response(&id),
+    let request = wire::readable(&request).map_err(|_| ApiError::bad_request("the address or a header cannot be read"));
+    let asked = request.as_ref().ok().map(Asked::by);
+    let routed = match request {
+        Ok(request) => route(request, env, Arc::clone(&context), &id, &slots).await,
+        Err(error) => Err(error),
     };
+    let mut response = routed.unwrap_or_else(|error| error.into_http_response(&id));
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         let headers = std::mem::take(response.headers_mut());
         response = error.into_http_response(&id);
@@ -88,7 +90,7 @@ pub(crate) async fn serve(
         response.headers_mut().insert(rpc::REQUEST_ID, value);
     }
     slots.rate.show(response.headers_mut());
-    if let Some((org, entry)) = slots.audit.entry(&asked, response.status(), &id)
+    if let Some((org, entry)) = slots.audit.entry(asked.as_ref(), response.status(), &id)
         && let Ok(config) = Config::of(env)
     {
         context.wait_until(async move { audit::write(&config, &org, &entry).await });
@@ -110,14 +112,12 @@ struct Slots {
 }
 
 async fn route(
-    request: &worker::Request,
+    mut request: http::Request<worker::Body>,
     env: &Env,
     context: Arc<Context>,
     id: &str,
     slots: &Slots,
 ) -> Result<http::Response<Body>, ApiError> {
-    let request = wire::readable(request);
-    let mut request = request.map_err(|_| ApiError::bad_request("the address or a header cannot be read"))?;
     let app = App {
         config: Config::of(env)?,
         context,

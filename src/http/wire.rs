@@ -61,8 +61,7 @@ impl<S: Sync> FromRequestParts<S> for App {
 }
 
 /// The request as the router wants it. Fails when its address or a header cannot be read.
-pub(super) fn readable(request: &worker::Request) -> worker::Result<http::Request<worker::Body>> {
-    let raw = request.inner();
+pub(super) fn readable(raw: &web_sys::Request) -> worker::Result<http::Request<worker::Body>> {
     // The platform's bindings take a method that they do not know for GET: it is read from the request itself.
     let mut readable = http::Request::builder()
         .method(raw.method().as_str())

@@ -37,12 +37,11 @@ const MAX_BUDGETS: usize = 200;
 
 /// Whether the call may be made; if so it is on its way from now on.
 pub(super) fn admit(sql: &impl Sql, command: &AdmitCommand, now: Timestamp) -> Result<Admission, SqlError> {
-    if store::call(sql, &command.call)?.is_some() {
+    let open = present_calls(sql, now)?;
+    if open.iter().any(|call| call.id == command.call) {
         return Ok(Admission::Admitted { near: None });
     }
-    book_lost(sql, now)?;
     let tariff = tariff_of(&store::prices(sql)?, &command.model, command.demo, now);
-    let open = store::open_calls(sql)?;
     let standings = standings(sql, &command.payer, &open, now)?;
     let purpose = if command.note { Purpose::Note } else { Purpose::Work };
     Ok(match admission::admit(&standings, tariff.is_some(), purpose, now) {
@@ -78,6 +77,18 @@ pub(super) fn admit(sql: &impl Sql, command: &AdmitCommand, now: Timestamp) -> R
             budget: standing.budget.id.clone(),
         },
     })
+}
+
+/// The calls that are on their way. Those that are lost are booked first: they hold nothing back.
+fn present_calls(sql: &impl Sql, now: Timestamp) -> Result<Vec<Call>, SqlError> {
+    let open = store::open_calls(sql)?;
+    match open.first() {
+        Some(silent) if silent.heard_at.plus(LOST_AFTER_MS) <= now => {
+            book_lost(sql, now)?;
+            store::open_calls(sql)
+        }
+        _ => Ok(open),
+    }
 }
 
 /// Of the budgets of which most is spent, the one with the least left.

@@ -65,8 +65,14 @@ impl Slot {
     }
 
     /// What the log is to say of the request, when it is to say something.
-    pub(super) fn entry(&self, request: &Asked, status: StatusCode, request_id: &str) -> Option<(OrgId, AuditEntry)> {
+    pub(super) fn entry(
+        &self,
+        request: Option<&Asked>,
+        status: StatusCode,
+        request_id: &str,
+    ) -> Option<(OrgId, AuditEntry)> {
         let who = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let request = request?;
         if request.method.is_safe() && who.action.is_none() {
             return None;
         }
@@ -97,11 +103,10 @@ pub(super) struct Asked {
 
 impl Asked {
     /// By this request.
-    pub(super) fn of(request: &worker::Request) -> Self {
+    pub(super) fn by<B>(request: &http::Request<B>) -> Self {
         Self {
-            // One that cannot be read is refused before it does anything.
-            method: request.method().as_ref().parse().unwrap_or(Method::GET),
-            path: request.path(),
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
         }
     }
 }
