@@ -42,7 +42,7 @@ pub(super) fn admit(sql: &impl Sql, command: &AdmitCommand, now: Timestamp) -> R
         return Ok(Admission::Admitted { near: None });
     }
     let tariff = tariff_of(&store::prices(sql)?, &command.model, command.demo, now);
-    let standings = standings(sql, &command.payer, &open, now)?;
+    let standings = standings(sql, &store::budgets(sql)?, &command.payer, &open, now)?;
     let purpose = if command.note { Purpose::Note } else { Purpose::Work };
     Ok(match admission::admit(&standings, tariff.is_some(), purpose, now) {
         Decision::Admitted => {
@@ -132,9 +132,10 @@ pub(super) fn settle(sql: &impl Sql, command: &SettleCommand, now: Timestamp) ->
 }
 
 fn book(sql: &impl Sql, call: &Call, booking: &Booking, now: Timestamp) -> Result<Settled, SqlError> {
-    let before = standings(sql, &call.payer, &[], call.begun_at)?;
+    let budgets = store::budgets(sql)?;
+    let before = standings(sql, &budgets, &call.payer, &[], call.begun_at)?;
     store::book(sql, call, booking, now)?;
-    let after = standings(sql, &call.payer, &[], call.begun_at)?;
+    let after = standings(sql, &budgets, &call.payer, &[], call.begun_at)?;
     let reserve = after.iter().all(Standing::has_reserve);
     let crossed = before.iter().zip(after).filter_map(|(before, after)| {
         let level = admission::crossed(after.budget.limit, before.spent, after.spent)?;
@@ -191,10 +192,16 @@ fn tariff_of(own: &[Price], model: &ModelId, demo: bool, at: Timestamp) -> Optio
 
 /// The budgets that apply to a call of this payer. Calls on their way count in the present period whenever they began:
 /// that holds back too much rather than too little.
-fn standings(sql: &impl Sql, payer: &Payer, open: &[Call], at: Timestamp) -> Result<Vec<Standing>, SqlError> {
+fn standings(
+    sql: &impl Sql,
+    budgets: &[Budget],
+    payer: &Payer,
+    open: &[Call],
+    at: Timestamp,
+) -> Result<Vec<Standing>, SqlError> {
     let payers = store::payers(payer);
     let mut standings = Vec::new();
-    for budget in store::budgets(sql)? {
+    for budget in budgets {
         let Some((dimension, subject)) = payers.iter().find(|(dimension, _)| *dimension == budget.dimension) else {
             continue;
         };
@@ -214,7 +221,7 @@ fn standings(sql: &impl Sql, payer: &Payer, open: &[Call], at: Timestamp) -> Res
             spent: store::spending(sql, *dimension, subject, &bucket)?.cost,
             held,
             subject: (*dimension != Dimension::Org).then(|| subject.clone()),
-            budget,
+            budget: budget.clone(),
         });
     }
     Ok(standings)

@@ -377,6 +377,7 @@ fn add(
         amount.cost.0,
         amount.sandbox_seconds,
     ];
+    let mut keys = Vec::new();
     for (dimension, subject) in subjects {
         // A turn is over within hours: its days are not asked for.
         let kept = if *dimension == Dimension::Turn {
@@ -385,25 +386,24 @@ fn add(
             buckets.len()
         };
         for bucket in buckets.iter().take(kept) {
-            let mut args: Vec<Value> = vec![
-                name_of(dimension)?.into(),
-                subject.clone().into(),
-                bucket.as_str().into(),
-            ];
-            args.extend(counted.map(|number| Value::Int(sign * signed(number))));
-            sql.exec(
-                "INSERT INTO totals (dimension, subject, bucket, calls, estimated, input, output, cache_read, cache_write,
-                   reasoning, cost, seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-                 ON CONFLICT (dimension, subject, bucket) DO UPDATE SET calls = calls + excluded.calls,
-                   estimated = estimated + excluded.estimated, input = input + excluded.input,
-                   output = output + excluded.output, cache_read = cache_read + excluded.cache_read,
-                   cache_write = cache_write + excluded.cache_write, reasoning = reasoning + excluded.reasoning,
-                   cost = cost + excluded.cost, seconds = seconds + excluded.seconds",
-                &args,
-            )?;
+            keys.push((*dimension, subject, bucket));
         }
     }
-    Ok(())
+    let mut args: Vec<Value> = vec![to_json(&keys)?.into()];
+    args.extend(counted.map(|number| Value::Int(sign * signed(number))));
+    // One statement for all of them: each crossing into the database costs more than the work there.
+    sql.exec(
+        "INSERT INTO totals (dimension, subject, bucket, calls, estimated, input, output, cache_read, cache_write,
+           reasoning, cost, seconds)
+         SELECT value ->> 0, value ->> 1, value ->> 2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 FROM json_each(?1) WHERE true
+         ON CONFLICT (dimension, subject, bucket) DO UPDATE SET calls = calls + excluded.calls,
+           estimated = estimated + excluded.estimated, input = input + excluded.input,
+           output = output + excluded.output, cache_read = cache_read + excluded.cache_read,
+           cache_write = cache_write + excluded.cache_write, reasoning = reasoning + excluded.reasoning,
+           cost = cost + excluded.cost, seconds = seconds + excluded.seconds",
+        &args,
+    )
+    .map(drop)
 }
 
 /// Everything that a call counts for.

@@ -12,12 +12,16 @@ use crate::core::{Life, PendingCall, ReconnectStage};
 use crate::deadlines::backoff;
 use crate::effect::SandboxCall;
 use crate::session::Step;
+use crate::startup::NO_ROOM;
 
 /// First look at a sandbox whose runner has not dialled, and between two looks.
 pub(crate) const FIRST_LOOK: i64 = 3_000;
 const NEXT_LOOK: i64 = 10_000;
 /// A stop or removal that fails so often is given up: the provider's reaper has to do it.
 const MAX_CLEANUP_TRIES: u32 = 60;
+/// So often a start is told that there is no room before it counts as failed. A minute lies between two times, once it
+/// has been told for a while: more than a day.
+const MAX_WAITS: u32 = 1_500;
 
 impl Step<'_, '_> {
     /// Wants a call made.
@@ -57,6 +61,10 @@ impl Step<'_, '_> {
             return; // No longer wanted.
         }
         self.dirty = true;
+        let waits = matches!(&outcome, Err(error) if error.kind == SandboxErrorKind::Capacity);
+        if matches!(call, SandboxCall::Ensure { .. }) && !waits {
+            self.start_admitted();
+        }
         match outcome {
             Ok(status) => {
                 self.s.core.calls.retain(|c| c.call != *call);
@@ -169,12 +177,16 @@ impl Step<'_, '_> {
             return;
         };
         pending.failures = pending.failures.saturating_add(1);
+        let failures = pending.failures;
         let wait = error.retry_after_ms.unwrap_or_else(|| backoff(base, pending.failures));
         pending.due = now.plus(wait.max(base));
-        if !call.is_look() && pending.failures >= MAX_CLEANUP_TRIES {
+        if !call.is_look() && failures >= MAX_CLEANUP_TRIES {
             self.s.core.calls.retain(|c| c.call != *call);
         }
         if matches!(call, SandboxCall::Ensure { .. }) {
+            if error.kind == SandboxErrorKind::Capacity && failures < MAX_WAITS {
+                self.wait_for_room();
+            }
             self.show_wait(error);
         }
     }
@@ -192,11 +204,20 @@ impl Step<'_, '_> {
         }
     }
 
+    /// To wait for a place is no failed start: nobody has to try again, it begins when others are done.
+    fn wait_for_room(&mut self) {
+        let (now, step) = (self.cx.now, self.cx.timings.start_step);
+        if let Life::Starting { deadline, .. } = &mut self.s.core.life {
+            *deadline = now.plus(step).max(*deadline);
+        }
+        self.start_not_admitted();
+    }
+
     /// Why the provider makes us wait stands on the session while it does.
     fn show_wait(&mut self, error: &SandboxError) {
         if let Life::Starting { cause, .. } = &mut self.s.core.life {
             let code = match error.kind {
-                SandboxErrorKind::Capacity => "sandbox_capacity",
+                SandboxErrorKind::Capacity => NO_ROOM,
                 SandboxErrorKind::Transient
                 | SandboxErrorKind::RateLimited
                 | SandboxErrorKind::Conflict
@@ -204,7 +225,17 @@ impl Step<'_, '_> {
                 | SandboxErrorKind::Auth
                 | SandboxErrorKind::Unsupported => "sandbox_unavailable",
             };
-            *cause = Some(Cause::new(code, format!("{} Trying again.", error.message)));
+            *cause = Some(Cause::new(code, sentence(&error.message)));
         }
+    }
+}
+
+/// What a provider says, as a sentence that another may follow.
+fn sentence(message: &str) -> String {
+    let message = message.trim_end();
+    if message.ends_with(['.', '!', '?']) {
+        message.to_owned()
+    } else {
+        format!("{message}.")
     }
 }

@@ -10,6 +10,9 @@ use crate::effect::Effect;
 use crate::session::{Session, Step};
 use crate::timings::Timings;
 
+/// Of a start that waits for a place.
+pub(crate) const NO_ROOM: &str = "sandbox_capacity";
+
 /// A start with its place in the order of all starts of its session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NumberedStart {
@@ -62,6 +65,24 @@ impl Step<'_, '_> {
             ended_at: None,
         };
         self.put_start(NumberedStart { number, start });
+    }
+
+    /// There was no room for it: it is in the queue still.
+    pub(crate) fn start_not_admitted(&mut self) {
+        let Some(mut last) = self.s.start.clone() else { return };
+        let asked = last.start.marks.len();
+        last.start.marks.retain(|mark| mark.point == StartPoint::Queued);
+        if last.start.marks.len() < asked {
+            self.put_start(last);
+        }
+    }
+
+    /// The provider was asked, and there was room.
+    pub(crate) fn start_admitted(&mut self) {
+        if matches!(self.s.core.life, Life::Starting { .. }) {
+            self.start_reached(StartPoint::Admitted);
+            self.start_reached(StartPoint::Requested);
+        }
     }
 
     fn put_start(&mut self, start: NumberedStart) {
@@ -147,6 +168,10 @@ impl Session {
                 cause,
                 ..
             } => {
+                if let Some(cause) = cause.as_ref().filter(|cause| !backoff && cause.code == NO_ROOM) {
+                    let doing = "It asks again every now and then, and starts as soon as there is a place. Waiting prompts are kept.";
+                    return wait(&cause.message, doing, None, Some(Remedy::Terminate {}));
+                }
                 let (reason, doing) = start_words(*step, *attempt, *backoff, timings);
                 let reason = cause.as_ref().map_or(reason, |cause| cause.message.as_str());
                 wait(reason, &doing, deadline, Some(Remedy::Terminate {}))

@@ -4,8 +4,9 @@ use errand_protocol::event::EventBody;
 use errand_protocol::runner::RunnerEvent;
 use errand_protocol::sandbox::{Isolation, SandboxErrorKind, SandboxState};
 use errand_protocol::session::{Activity, Phase, PromptState, StartStep};
+use errand_protocol::startup::StartPoint;
 use errand_protocol::viewer::Command;
-use errand_session::SandboxCall;
+use errand_session::{SandboxCall, store};
 
 use crate::harness::Harness;
 use crate::make::*;
@@ -25,6 +26,12 @@ fn steps(h: &Harness) -> Vec<(StartStep, u32)> {
             _ => None,
         })
         .collect()
+}
+
+/// How far the last start has come.
+fn points(h: &Harness) -> Vec<StartPoint> {
+    let starts = store::starts(&h.db, 1).unwrap();
+    starts.first().unwrap().start.marks.iter().map(|mark| mark.point).collect()
 }
 
 fn fail(step: StartStep, retryable: bool) -> RunnerEvent {
@@ -253,7 +260,7 @@ fn the_provider_may_say_how_long_to_wait() {
 fn a_wait_for_capacity_that_never_ends_ends_with_the_providers_words() {
     let mut h = Harness::new();
     h.prompt("p1");
-    for _ in 0..1_000 {
+    for _ in 0..20_000 {
         if h.phase() == Phase::Error {
             break;
         }
@@ -264,6 +271,29 @@ fn a_wait_for_capacity_that_never_ends_ends_with_the_providers_words() {
         }
     }
     assert_eq!((h.phase(), h.cause().code.as_str()), (Phase::Error, "sandbox_capacity"));
+}
+
+#[test]
+fn a_prompt_that_waits_for_a_place_over_night_starts_at_its_first_try_when_there_is_one() {
+    let mut h = Harness::new();
+    h.prompt("p1");
+    let asked = h.now;
+    while h.now.since(asked) < 8 * 60 * 60 * 1_000 {
+        if h.calls.is_empty() {
+            h.next();
+        } else {
+            h.outcome(Err(error(SandboxErrorKind::Capacity)));
+            assert_eq!(points(&h), [StartPoint::Queued], "nobody has let it in");
+        }
+        assert_eq!(h.phase(), Phase::Starting);
+    }
+    while h.calls.is_empty() {
+        h.next();
+    }
+    assert_eq!(ensure(&h.call()).0, "sbx-ses_1-1", "the first try still");
+    h.outcome_is(SandboxState::Running);
+    use StartPoint::{Admitted, Booting, Queued, Requested};
+    assert_eq!(points(&h), [Queued, Admitted, Requested, Booting]);
 }
 
 #[test]
