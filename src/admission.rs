@@ -6,7 +6,7 @@ use errand_access::{Actor, ForSession};
 use errand_protocol::access::Visibility;
 use errand_protocol::api::ErrorCode;
 use errand_protocol::ids::{OrgId, Seq, SessionId, UserId};
-use errand_protocol::settings::SandboxWish;
+use errand_protocol::settings::{MIN_SANDBOX_CPU, MIN_SANDBOX_MIB, MIN_SANDBOX_MINUTES, SandboxWish};
 
 use crate::config::Config;
 use crate::d1::settings;
@@ -84,9 +84,9 @@ pub(crate) async fn may_start(
 /// No sandbox works with less, and no host has more.
 fn check(wish: SandboxWish) -> Result<(), ApiError> {
     for (field, value, range) in [
-        ("sandbox.memoryMib", wish.memory_mib, 256..=262_144),
-        ("sandbox.cpuMillis", wish.cpu_millis, 100..=64_000),
-        ("sandbox.minutes", wish.minutes, 5..=43_200),
+        ("sandbox.memoryMib", wish.memory_mib, MIN_SANDBOX_MIB..=262_144),
+        ("sandbox.cpuMillis", wish.cpu_millis, MIN_SANDBOX_CPU..=64_000),
+        ("sandbox.minutes", wish.minutes, MIN_SANDBOX_MINUTES..=43_200),
     ] {
         if value.is_some_and(|value| !range.contains(&value)) {
             let message = format!("{field} is {} to {}", range.start(), range.end());

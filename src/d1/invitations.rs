@@ -97,7 +97,7 @@ pub async fn redeemed_by(config: &Config, code_hash: &str, user: &UserId) -> wor
 }
 
 /// Redeems it in one transaction with whatever stands before: only who used it becomes a member. Who is a member
-/// already keeps their role.
+/// already does not use it up: it is for somebody else.
 pub(super) fn redeem_statements(
     db: &D1Database,
     id: &InvitationId,
@@ -109,7 +109,8 @@ pub(super) fn redeem_statements(
     let at = || big(now.millis());
     let mark = format!(
         "UPDATE invitations SET used_by = ?2, used_at = ?3
-            WHERE id = ?1 AND used_at IS NULL AND expires_at > ?3 AND {VOUCHED}"
+            WHERE id = ?1 AND used_at IS NULL AND expires_at > ?3 AND {VOUCHED}
+              AND NOT EXISTS (SELECT 1 FROM members m WHERE m.org_id = invitations.org_id AND m.user_id = ?2)"
     );
     let join = "INSERT INTO members (org_id, user_id, role, created_at)
         SELECT org_id, used_by, role, used_at FROM invitations WHERE id = ?1 AND used_by = ?2 AND used_at = ?3

@@ -241,6 +241,10 @@ async fn admitted(
     body: &[u8],
 ) -> Result<Meter, ApiError> {
     let asked = Asked::read(to.wire, body, Some(found.model.output.into()));
+    if let Some(field) = asked.other_models {
+        let message = "the request may name one model, by `model`: what an org allows and what calls cost goes by it";
+        return Err(ApiError::invalid(&field, message));
+    }
     let mut command = AdmitCommand {
         call: ids::mint(clock::now()),
         payer: grant.payer,

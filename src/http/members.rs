@@ -287,6 +287,10 @@ async fn join(config: &Config, actor: &Actor, code_hash: &str) -> Result<Option<
     let Some(found) = open.filter(|found| found.is_for(&own)) else {
         return Ok(invitations::redeemed_by(config, code_hash, user).await?);
     };
+    if members::find(config, &found.org_id, user).await?.is_some() {
+        let message = "you belong to this organization already; the invitation is kept for whom it is meant";
+        return Err(ApiError::new(ErrorCode::Conflict, message));
+    }
     invitations::redeem(config, &found.id, user, now).await?;
     Ok(Some(found.org_id))
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{ApiError, json_response};
 use super::json::Json;
-use super::{App, RequestId, allow, idempotency};
+use super::{App, RequestId, allow, idempotency, wire};
 use crate::ledger::commands::{
     ChangeBudgetCommand, EstimateCommand, HistoryCommand, MadeBudget, MakeBudgetCommand, RemoveBudgetCommand,
     SetPricesCommand, UsageCommand,
@@ -77,6 +77,7 @@ fn history_command(actor: &Actor, query: HistoryQuery) -> Result<HistoryCommand,
         (Dimension::Org, None) => String::new(),
         (Dimension::Org, Some(_)) => return Err(ApiError::invalid("subject", "the org has no subject")),
         (Dimension::User, None) => actor.person.id.to_string(),
+        (Dimension::Repository, Some(subject)) => repository(&subject)?,
         (_, Some(subject)) if (1..=MAX_SUBJECT_BYTES).contains(&subject.len()) => subject,
         (_, _) => return Err(ApiError::invalid("subject", "say of which one")),
     };
@@ -85,6 +86,13 @@ fn history_command(actor: &Actor, query: HistoryQuery) -> Result<HistoryCommand,
         subject,
         days,
     })
+}
+
+/// A repository as it is counted.
+fn repository(address: &str) -> Result<String, ApiError> {
+    let url: Result<RepoUrl, _> = address.parse();
+    url.map(|url| url.canonical().to_string())
+        .map_err(|error| ApiError::invalid("subject", format!("{error}")))
 }
 
 #[derive(Debug, Deserialize)]
@@ -106,7 +114,7 @@ pub(super) async fn estimate(
         .0;
     allow::to_create(&actor, query.repo.as_ref())?;
     let command = EstimateCommand {
-        repo: query.repo,
+        repo: query.repo.map(|repo| repo.canonical()),
         model: query.model.map(|model| model.with_effort().0),
     };
     ask(&app, &actor, "estimate", &command, &id).await
@@ -126,10 +134,13 @@ pub(super) async fn make_budget(
     Extension(id): Extension<RequestId>,
     actor: Actor,
     headers: HeaderMap,
-    Json(new): Json<NewBudget>,
+    Json(mut new): Json<NewBudget>,
 ) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::WriteBudgets)?;
     check_budget(&new)?;
+    if new.dimension == Dimension::Repository {
+        new.subject = new.subject.as_deref().map(repository).transpose()?;
+    }
     let key = headers
         .get("idempotency-key")
         .map(|key| key.to_str().unwrap_or_default());
@@ -221,9 +232,8 @@ async fn ask(
     body: &impl Serialize,
     id: &RequestId,
 ) -> Result<Response, ApiError> {
-    Ok(rpc::post_raw(&app.config.ledger(&actor.org)?, command, body, &id.0)
-        .await?
-        .into())
+    let answer = rpc::post_raw(&app.config.ledger(&actor.org)?, command, body, &id.0).await?;
+    Ok(wire::passed_on(answer)?)
 }
 
 fn budget_id(text: &str) -> Result<BudgetId, ApiError> {

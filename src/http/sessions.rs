@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::error::{ApiError, json_response};
 use super::json::Json;
-use super::{App, RequestId, allow, forward, idempotency};
+use super::{App, RequestId, allow, forward, idempotency, wire};
 use crate::admission;
 use crate::models;
 use crate::platform::rpc;
@@ -95,7 +95,7 @@ pub(super) async fn create(
         visibility: allowed.visibility,
         co_author: allowed.co_author,
     };
-    Ok(rpc::post_raw(&stub, "create", &command, &id.0).await?.into())
+    Ok(wire::passed_on(rpc::post_raw(&stub, "create", &command, &id.0).await?)?)
 }
 
 /// `GET /api/repos`.

@@ -91,6 +91,12 @@ fn nothing_of_the_org(body: &SettingsPatch) -> Result<(), ApiError> {
 }
 
 async fn replace(app: &App, actor: &Actor, level: Level<'_>, body: &SettingsPatch) -> Result<Response, ApiError> {
+    if let Some((field, least)) = body.too_small() {
+        return Err(ApiError::invalid(
+            field,
+            format!("{field}: at least {least}, no sandbox works with less"),
+        ));
+    }
     settings::write(&app.config, &actor.org, level, body, &actor.person.id, clock::now()).await?;
     models::forget(&actor.org);
     Ok(json_response(StatusCode::OK, body))

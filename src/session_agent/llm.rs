@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use errand_access::{Action, Actor};
-use errand_protocol::api::PostAnswer;
+use errand_protocol::api::{ErrorCode, PostAnswer};
 use errand_protocol::ids::InteractionId;
 use errand_protocol::interaction::{Answer as Said, Ask};
 use errand_protocol::money::{Budget, BudgetNotice};
@@ -73,7 +73,8 @@ fn payer(session: &Session) -> Payer {
     Payer {
         user: spec.owner.id.clone(),
         session: spec.id.clone(),
-        repo: spec.repo.as_ref().map(|repo| repo.url.clone()),
+        // However its address was written: a budget holds for the repository.
+        repo: spec.repo.as_ref().map(|repo| repo.url.canonical()),
         trigger: spec.trigger.clone(),
         turn: None,
         prompt: None,
@@ -106,7 +107,7 @@ async fn extend(write: &Write<'_>, id: &str, request_id: &str) -> Answer {
     let Said::Extend { limit } = answer else {
         return Err(ApiError::invalid("answer", "a budget is answered by extend"));
     };
-    let interaction_id: InteractionId = id.parse().map_err(|_| ApiError::not_found("question"))?;
+    let interaction_id = interaction_id_of(id)?;
     let answered = Command::Answer {
         interaction_id,
         answer: Said::Extend { limit },
@@ -120,6 +121,7 @@ async fn extend(write: &Write<'_>, id: &str, request_id: &str) -> Answer {
         return Err(ApiError::invalid("answer.limit", message));
     }
     crate::http::check_limit(limit)?;
+    let _mine = Extending::begin(agent, &interaction_id_of(id)?, &actor.person.name)?;
     let change = ChangeBudgetCommand {
         id: notice.budget,
         limit,
@@ -129,6 +131,32 @@ async fn extend(write: &Write<'_>, id: &str, request_id: &str) -> Answer {
     let ledger = agent.config()?.ledger(&actor.org)?;
     let _: Budget = rpc::post(&ledger, "change-budget", &change, request_id).await?;
     write.command(answered)
+}
+
+fn interaction_id_of(id: &str) -> Result<InteractionId, ApiError> {
+    id.parse().map_err(|_| ApiError::not_found("question"))
+}
+
+/// While one extends a budget nobody else does by the same question: who would come second would be refused here, after
+/// the ledger had already done it.
+struct Extending<'a>(&'a Agent);
+
+impl<'a> Extending<'a> {
+    fn begin(agent: &'a Agent, asked: &InteractionId, by: &str) -> Result<Self, ApiError> {
+        let mut extending = agent.extending.borrow_mut();
+        if let Some((_, other)) = extending.as_ref().filter(|(of, _)| of == asked) {
+            let message = format!("{other} is answering this already");
+            return Err(ApiError::new(ErrorCode::Conflict, message));
+        }
+        *extending = Some((asked.clone(), by.to_owned()));
+        Ok(Self(agent))
+    }
+}
+
+impl Drop for Extending<'_> {
+    fn drop(&mut self) {
+        self.0.extending.replace(None);
+    }
 }
 
 /// `GET …/usage`.

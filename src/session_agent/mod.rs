@@ -37,7 +37,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use errand_protocol::ids::SessionId;
+use errand_protocol::ids::{InteractionId, SessionId};
 use errand_session::{Session, Timings};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -78,6 +78,8 @@ struct Agent {
     streams: RefCell<Vec<revocation::Stream>>,
     /// Forks that wait for something to be logged.
     events: sse::Listeners,
+    /// The question about a budget that somebody is answering right now, and who.
+    extending: RefCell<Option<(InteractionId, String)>>,
     /// Who waits for the registry's next answer.
     told: RefCell<Option<Signal>>,
 }
@@ -106,6 +108,7 @@ impl DurableObject for SessionAgent {
             readers: sse::Listeners::default(),
             streams: RefCell::default(),
             events: sse::Listeners::default(),
+            extending: RefCell::new(None),
             told: RefCell::new(None),
         };
         Self { agent: Rc::new(agent) }

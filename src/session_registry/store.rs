@@ -161,7 +161,8 @@ pub(super) fn apply(sql: &impl Sql, session: &Session) -> Result<Applied, SqlErr
                 Value::Int(updated_at),
                 Value::Int(i64::from(session.archived_at.is_some())),
                 session.title.as_str().to_lowercase().into(),
-                session.repo.as_ref().map(|repo| repo.url.as_str()).into(),
+                // One for all ways to write it; the summary has it as it was given.
+                session.repo.as_ref().map(|repo| repo.url.canonical().to_string()).into(),
                 summary.as_str().into(),
                 if session.visibility == Visibility::Org { "org" } else { "private" }.into(),
             ],
@@ -239,7 +240,7 @@ pub(super) fn list(sql: &impl Sql, command: &ListCommand, after: Option<&Cursor>
             command.q.as_deref().unwrap_or_default().trim().to_lowercase().into(),
             Value::Int(i64::from(command.limit) + 1),
             Value::Int(i64::from(command.archived)),
-            command.repo.as_ref().map(RepoUrl::as_str).into(),
+            command.repo.as_ref().map(|repo| repo.canonical().to_string()).into(),
         ],
     )?;
     let limit = usize::try_from(command.limit).unwrap_or(usize::MAX);

@@ -114,7 +114,7 @@ pub fn decide<'a>(principal: impl Into<Principal<'a>>, action: Action, resource:
 fn on_session(actor: &Actor, needs: Needs, standing: Standing, session: &SessionResource<'_>) -> Result<(), Refusal> {
     permit(actor.org == *session.org, Refusal::NotFound)?;
     let known_repo = match &actor.credential {
-        Credential::ApiKey { repo: Some(repo), .. } => session.repo == Some(repo),
+        Credential::ApiKey { repo: Some(repo), .. } => session.repo.is_some_and(|of| of.is_same(repo)),
         Credential::ApiKey { repo: None, .. } | Credential::SignIn { .. } => true,
     };
     let is = standings(actor, session);
@@ -149,7 +149,10 @@ fn in_org(actor: &Actor, action: Action, needs: Needs, org: &OrgId, repo: Option
         Credential::ApiKey { repo: Some(only), .. } => {
             // The list is cut down to the repository's sessions by who asks the registry.
             let listed = action == Action::ListSessions;
-            permit(listed || repo == Some(only), Refusal::Repository)
+            permit(
+                listed || repo.is_some_and(|repo| repo.is_same(only)),
+                Refusal::Repository,
+            )
         }
         Credential::ApiKey { repo: None, .. } | Credential::SignIn { .. } => Ok(()),
     }

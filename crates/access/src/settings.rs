@@ -8,7 +8,9 @@
 
 use errand_protocol::access::Visibility;
 use errand_protocol::sandbox::SandboxLimits;
-use errand_protocol::settings::{Limit, SandboxWish, SettingsPatch};
+use errand_protocol::settings::{
+    Limit, MIN_SANDBOX_CPU, MIN_SANDBOX_MIB, MIN_SANDBOX_MINUTES, SandboxWish, SettingsPatch,
+};
 use serde::{Deserialize, Serialize};
 
 /// What each level says.
@@ -85,9 +87,20 @@ impl Settings {
         let cap = |place: &mut Option<u32>, limit: Option<Limit>| set(place, limit.map(Limit::get));
         cap(&mut self.limits.person_concurrent, patch.person_concurrent_sessions);
         cap(&mut self.limits.person_daily, patch.person_daily_sessions);
-        cap(&mut self.sandbox.memory_mib, patch.sandbox_memory_mib);
-        cap(&mut self.sandbox.cpu_millis, patch.sandbox_cpu_millis);
-        cap(&mut self.sandbox.minutes, patch.sandbox_minutes);
+        // Whoever wrote less (the installation's settings are not checked) would get sandboxes that only ever end.
+        let at_least = |limit: Option<Limit>, least: u32| limit.map(|limit| limit.max(Limit::Most(least)));
+        cap(
+            &mut self.sandbox.memory_mib,
+            at_least(patch.sandbox_memory_mib, MIN_SANDBOX_MIB),
+        );
+        cap(
+            &mut self.sandbox.cpu_millis,
+            at_least(patch.sandbox_cpu_millis, MIN_SANDBOX_CPU),
+        );
+        cap(
+            &mut self.sandbox.minutes,
+            at_least(patch.sandbox_minutes, MIN_SANDBOX_MINUTES),
+        );
     }
 
     fn take_of_org(&mut self, patch: &SettingsPatch) {

@@ -28,6 +28,50 @@ impl Limit {
     }
 }
 
+/// No sandbox works with less memory, MiB.
+pub const MIN_SANDBOX_MIB: u32 = 256;
+/// No sandbox works with less CPU, thousandths of a core.
+pub const MIN_SANDBOX_CPU: u32 = 100;
+/// A sandbox that may be up for a shorter time hardly gets to work, minutes.
+pub const MIN_SANDBOX_MINUTES: u32 = 5;
+
+#[cfg(feature = "schema")]
+fn at_least(least: u32) -> schemars::Schema {
+    schemars::json_schema!({
+        "oneOf": [{ "type": "integer", "minimum": least, "maximum": u32::MAX }, { "const": "unlimited" }]
+    })
+}
+
+#[cfg(feature = "schema")]
+fn memory_limit(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    at_least(MIN_SANDBOX_MIB)
+}
+
+#[cfg(feature = "schema")]
+fn cpu_limit(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    at_least(MIN_SANDBOX_CPU)
+}
+
+#[cfg(feature = "schema")]
+fn minutes_limit(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    at_least(MIN_SANDBOX_MINUTES)
+}
+
+impl SettingsPatch {
+    /// What no sandbox could work with: the field and the least that it takes.
+    pub fn too_small(&self) -> Option<(&'static str, u32)> {
+        let least = [
+            ("sandboxMemoryMib", self.sandbox_memory_mib, MIN_SANDBOX_MIB),
+            ("sandboxCpuMillis", self.sandbox_cpu_millis, MIN_SANDBOX_CPU),
+            ("sandboxMinutes", self.sandbox_minutes, MIN_SANDBOX_MINUTES),
+        ];
+        let found = least
+            .into_iter()
+            .find(|(_, limit, least)| limit.and_then(Limit::get).is_some_and(|limit| limit < *least))?;
+        Some((found.0, found.2))
+    }
+}
+
 #[cfg(feature = "schema")]
 impl schemars::JsonSchema for Limit {
     fn schema_name() -> std::borrow::Cow<'static, str> {
@@ -156,14 +200,17 @@ pub struct SettingsPatch {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<ModelsByRole>"))]
     pub allowed_models: Option<BTreeMap<Role, Vec<ModelPattern>>>,
-    /// Memory of one sandbox, MiB.
+    /// Memory of one sandbox, MiB, 256 or more.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "memory_limit"))]
     pub sandbox_memory_mib: Option<Limit>,
-    /// CPU of one sandbox, thousandths of a core.
+    /// CPU of one sandbox, thousandths of a core, 100 or more.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "cpu_limit"))]
     pub sandbox_cpu_millis: Option<Limit>,
-    /// How long a sandbox may be up, minutes.
+    /// How long a sandbox may be up, minutes, 5 or more.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "minutes_limit"))]
     pub sandbox_minutes: Option<Limit>,
 }
 

@@ -310,6 +310,23 @@ impl RepoUrl {
         format!("{}{path}", host.trim_end_matches('.')).to_lowercase()
     }
 
+    /// The one address of all those with the same [`key`](Self::key): for counting, not for fetching.
+    #[must_use]
+    pub fn canonical(&self) -> Self {
+        let key = self.key();
+        let url = if key.starts_with('/') {
+            key
+        } else {
+            format!("https://{key}")
+        };
+        url.parse().unwrap_or_else(|_| self.clone())
+    }
+
+    /// Whether it is another way to write the same repository's address.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self == other || self.key() == other.key()
+    }
+
     /// The last part of the address without `.git`, for titles and lists.
     pub fn short_name(&self) -> &str {
         let name = self.0.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
@@ -446,6 +463,13 @@ mod tests {
         ] {
             assert_eq!(key(other), "github.com/acme/calc", "{other}");
         }
+        let canonical = |url: &str| url.parse::<RepoUrl>().unwrap().canonical().to_string();
+        assert_eq!(
+            canonical("http://GitHub.com/Acme//calc.git/"),
+            "https://github.com/acme/calc"
+        );
+        assert_eq!(canonical("file:///srv/repo/"), "/srv/repo");
+        assert_eq!(canonical("/"), "/");
         assert_eq!(key("file:///srv/Repo/.git"), "/srv/Repo");
         assert_eq!(key("/srv//Repo.git/"), "/srv/Repo");
         assert_ne!(key("/srv/repo"), key("/srv/Repo"), "a disk tells them apart");

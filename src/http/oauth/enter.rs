@@ -92,7 +92,10 @@ async fn how_to_join(
         verified_emails: &profile.verified_emails,
     };
     if !config.allowed_users.permits(candidate) {
-        return Err(not_invited(&profile.login));
+        return Err(match attempt.invitation {
+            Some(_) => dead_invitation(&profile.login),
+            None => not_invited(&profile.login),
+        });
     }
     let name = config.origin.split("://").nth(1).unwrap_or(&config.origin);
     Ok(Join::Installation {
@@ -104,6 +107,17 @@ async fn how_to_join(
 /// The org that people of this installation join.
 fn installation_org() -> OrgId {
     ids::derive("installation", "org", "first")
+}
+
+/// Somebody came with an invitation that opens nothing. Why is not told: whoever guesses codes would learn of it.
+fn dead_invitation(login: &str) -> ApiError {
+    let mut error = not_invited(login);
+    error.message =
+        "this invitation was used already, is over, was taken back, or is for another address: ask whoever \
+                     sent it for another one"
+            .to_owned();
+    error.details = Some(serde_json::json!({ "login": login, "invitation": true }));
+    error
 }
 
 /// Somebody whom this installation does not let in is told as whom they came: it may have been the wrong account.

@@ -42,7 +42,13 @@ pub(super) fn of(error: &ApiError, provider: Provider, request_id: &str) -> Resp
 
 fn html(error: &ApiError, provider: Provider, request_id: &str) -> String {
     let not_invited = error.code == ErrorCode::NotInvited;
-    let title = if not_invited {
+    let dead_invitation = error
+        .details
+        .as_ref()
+        .is_some_and(|details| details.get("invitation").is_some());
+    let title = if dead_invitation {
+        "This invitation is no longer good"
+    } else if not_invited {
         "Coming soon"
     } else {
         "You are not signed in"

@@ -31,7 +31,14 @@ fn steps(h: &Harness) -> Vec<(StartStep, u32)> {
 /// How far the last start has come.
 fn points(h: &Harness) -> Vec<StartPoint> {
     let starts = store::starts(&h.db, 1).unwrap();
-    starts.first().unwrap().start.marks.iter().map(|mark| mark.point).collect()
+    starts
+        .first()
+        .unwrap()
+        .start
+        .marks
+        .iter()
+        .map(|mark| mark.point)
+        .collect()
 }
 
 fn fail(step: StartStep, retryable: bool) -> RunnerEvent {
