@@ -7,7 +7,7 @@ import './lib/require-node.mjs';
 import path from 'node:path';
 
 import { build } from './build.mjs';
-import { configuredPort, freePort, models, portTaken, secrets } from './lib/config.mjs';
+import { configuredPort, freePort, models, portTaken, secrets, signInCode } from './lib/config.mjs';
 import { tryLock } from './lib/lock.mjs';
 import { report, say, Sentence, step } from './lib/log.mjs';
 import { homeDir } from './lib/paths.mjs';
@@ -34,7 +34,7 @@ const HEALTH_WAIT_MS = 60_000;
 /** So many ends of one part before the first answer mean that it will not come up. */
 const HOPELESS = 4;
 
-const installation = { parts: [], lock: null, stopping: null, home: homeDir() };
+const installation = { parts: [], lock: null, stopping: null, home: homeDir(), code: null };
 
 async function main() {
   if (process.argv.includes('--help')) return say(HELP);
@@ -54,7 +54,7 @@ async function main() {
   const tools = await setup();
   await build(tools);
   await runParts(await settings(home, port, tools));
-  say(`Errand is ready: http://localhost:${port}`);
+  say(`Errand is ready: http://localhost:${port}   sign-in code: ${installation.code}`);
 }
 
 /** When npm that started us is killed without a word, nobody could stop us any more by stopping it. */
@@ -76,6 +76,7 @@ function claim(home, port) {
 /** Everything that the parts need to know of each other. */
 async function settings(home, port, tools) {
   const { masterKey, hostSecret } = secrets(home);
+  installation.code = signInCode(masterKey);
   const demoPort = await freePort();
   const hostPort = Number(process.env.ERRAND_HOST_PORT) || (await freePort());
   const sample = await sampleRepository(home);
@@ -88,6 +89,7 @@ async function settings(home, port, tools) {
     RUNNER_URL: `ws://127.0.0.1:${port}`,
     MODELS: JSON.stringify(models(`http://127.0.0.1:${demoPort}`)),
     SAMPLE_REPO: sample ?? '',
+    SIGN_IN_CODE: installation.code,
     ...(process.env.ERRAND_GIT_HOSTS && { GIT_HOSTS: process.env.ERRAND_GIT_HOSTS }),
   };
   const published = (process.env.ERRAND_PUBLISH ?? '').split(',').filter(Boolean);

@@ -135,6 +135,9 @@ pub struct Config {
     pub master_key: MasterKey,
     /// `MASTER_KEY_PREVIOUS`: what sealed secrets may still be sealed with, after a rotation.
     pub previous_master_key: Option<MasterKey>,
+    /// `SIGN_IN_CODE`: what the sign-in of development asks for besides a name. Whoever reaches the port, a sandbox for one,
+    /// could sign in as anybody without it.
+    pub sign_in_code: Option<Secret>,
     /// `GITHUB_CLIENT_ID` and `GITHUB_CLIENT_SECRET`; `GITHUB_URL`, `GITHUB_API_URL` for another GitHub than github.com.
     pub github: Option<OAuthApp>,
     /// `GOOGLE_CLIENT_ID` and `GOOGLE_CLIENT_SECRET`; `GOOGLE_URL`, `GOOGLE_TOKEN_URL`, `GOOGLE_API_URL` for tests.

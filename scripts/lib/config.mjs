@@ -72,6 +72,18 @@ export function secrets(home) {
   return made;
 }
 
+/**
+ * What signing in asks for besides a name, eight letters and digits: of what runs on this machine, only who sees the
+ * terminal knows it. A sandbox reaches the port too.
+ */
+export function signInCode(masterKey) {
+  const digest = crypto.createHmac('sha256', masterKey).update('sign-in code').digest();
+  // None that look like others.
+  const letters = 'abcdefghjkmnpqrstuvwxyz23456789';
+  const code = Array.from(digest.subarray(0, 8), (byte) => letters[byte % letters.length]).join('');
+  return `${code.slice(0, 4)}-${code.slice(4)}`;
+}
+
 /** Whether anything listens on the port, on the IPv4 or the IPv6 loopback (a browser tries both for localhost). */
 export async function portTaken(port) {
   return (await bindFails(port, '127.0.0.1')) || (await bindFails(port, '::1'));

@@ -62,6 +62,7 @@ impl Config {
             previous_master_key: optional(env, "MASTER_KEY_PREVIOUS")
                 .map(|hex| hex.parse())
                 .transpose()?,
+            sign_in_code: optional(env, "SIGN_IN_CODE").map(|code| code.trim().to_owned().into()),
             github,
             google: oauth_app(
                 env,

@@ -62,6 +62,7 @@ pub(super) async fn config(app: App) -> Result<Response, ApiError> {
     let installation = Installation {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         sign_in: ways_to_sign_in(config),
+        sign_in_code: config.environment == Environment::Development && config.sign_in_code.is_some(),
         models: config.models.infos(),
         sample_repo: config.sample(),
         isolation,

@@ -50,6 +50,7 @@ pub(super) async fn dev(
         auth::check_origin(&headers, &app.config)?;
     }
     let login = valid_login(&body.login)?;
+    check_code(&app.config, body.code.as_deref())?;
     let now = clock::now();
     let user: UserId = ids::derive("dev", "user", login);
     let org: OrgId = ids::derive("dev", "org", login);
@@ -66,6 +67,20 @@ pub(super) async fn dev(
         user: person,
     };
     with_cookie(json_response(StatusCode::OK, &signed_in), &begun.cookie)
+}
+
+/// Case and dashes are for reading it aloud.
+fn check_code(config: &Config, said: Option<&str>) -> Result<(), ApiError> {
+    let plain = |code: &str| code.replace(['-', ' '], "").to_ascii_lowercase();
+    match &config.sign_in_code {
+        Some(code) if !crypto::equal(&plain(said.unwrap_or_default()), &plain(code.expose())) => {
+            let message = "that is not the code that was printed when Errand was started here";
+            let mut error = ApiError::forbidden(message);
+            error.details = Some(serde_json::json!({ "field": "code" }));
+            Err(error)
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Who signs in, and where they then act.

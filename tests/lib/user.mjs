@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 
 import { Viewer } from './viewer.mjs';
 
-/** Somebody signed in at `url`. */
-export async function signIn(url, login) {
-  const response = await fetch(`${url}/auth/dev`, json('POST', { login }));
+/** Somebody signed in at `url`, with the code that it asks for, if any. */
+export async function signIn(url, login, code) {
+  const response = await fetch(`${url}/auth/dev`, json('POST', { login, code }));
   assert.equal(response.status, 200, await response.clone().text());
   const { token, user } = await response.json();
   return new User(url, token, user);

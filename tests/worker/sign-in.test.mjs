@@ -75,6 +75,27 @@ describe('POST /auth/dev', () => {
   });
 });
 
+describe('POST /auth/dev where whoever started the installation was told a code', () => {
+  let guarded;
+  before(async () => {
+    guarded = await startWorker({ vars: { SIGN_IN_CODE: 'k7qm-2xpd' } });
+  });
+  after(() => guarded.stop());
+
+  test('wants it, however it is typed', async () => {
+    const ask = (body) => guarded.fetch('/auth/dev', json('POST', body));
+    for (const code of [undefined, '', 'k7qm', 'k7qm-2xpe', 'k7qm-2xpdx']) {
+      const error = await assertError(await ask({ login: 'ada', code }), 403, 'forbidden');
+      assert.equal(error.details.field, 'code');
+    }
+    for (const code of ['k7qm-2xpd', 'K7QM 2XPD', 'k7qm2xpd']) assert.equal((await ask({ login: 'ada', code })).status, 200, code);
+    await assertError(await ask({ login: 'ada', code: 7 }), 400, 'bad_request');
+    assert.equal((await (await guarded.fetch('/api/config')).json()).signInCode, true);
+    assert.equal((await (await worker.fetch('/api/config')).json()).signInCode, undefined);
+    guarded.assertNoPanics();
+  });
+});
+
 describe('GET /api/auth/me', () => {
   test('knows a bearer token and a cookie', async () => {
     const { user, cookie, login, api } = await worker.signIn();

@@ -127,6 +127,10 @@ pub struct DevSignIn {
     /// 1–39 characters of `[a-z0-9-]`.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[a-z0-9-]{1,39}$")))]
     pub login: String,
+    /// The code that whoever started the installation was told, where it wants one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub code: Option<String>,
 }
 
 /// Answer of `POST /auth/dev`. The browser uses the cookie that comes with it, scripts the token.
@@ -177,6 +181,10 @@ pub struct Installation {
     pub version: String,
     /// Ways to sign in: `dev`, `github`, `google`.
     pub sign_in: Vec<String>,
+    /// The way `dev` wants the code that whoever started the installation was told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub sign_in_code: bool,
     /// The models that a session can use; the first is the default.
     pub models: Vec<ModelInfo>,
     /// A repository to try things on.
