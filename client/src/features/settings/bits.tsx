@@ -55,9 +55,14 @@ export function Section({ title, description, actions, children }: { title: stri
   );
 }
 
+/** Said where a list has nothing in it. */
+export function Empty({ children }: { children: ReactNode }) {
+  return <p className="rounded-lg border border-dashed border-line-strong px-3 py-4 text-sm text-muted">{children}</p>;
+}
+
 /** A list of rows; `empty` is said when there are none. */
 export function Rows<T>({ items, empty, label, children }: { items: readonly T[]; empty: ReactNode; label: string; children: (item: T) => ReactNode }) {
-  if (items.length === 0) return <p className="rounded-lg border border-dashed border-line-strong px-3 py-4 text-sm text-muted">{empty}</p>;
+  if (items.length === 0) return <Empty>{empty}</Empty>;
   return (
     <ul aria-label={label} className="divide-y divide-line overflow-hidden rounded-lg border bg-raised">
       {items.map(children)}

@@ -1,12 +1,12 @@
 /** The org's own prices of models, instead of those that Errand knows. Each holds from a day on; the list is saved as a whole. */
 import { useQuery } from "@tanstack/react-query";
 import { Plus, Trash2 } from "lucide-react";
-import { useState, type SyntheticEvent } from "react";
+import { useState } from "react";
 import { Button, IconButton } from "@/components/button";
 import { Combobox } from "@/components/combobox";
-import { TextInput } from "@/components/fields";
+import { Form, TextInput } from "@/components/fields";
 import { Loaded } from "@/components/loaded";
-import { Problem, SavedMark, SettingsPage } from "@/features/settings/bits";
+import { Empty, Problem, SavedMark, SettingsPage } from "@/features/settings/bits";
 import { newPrice, priceDraft, priceOf, RATES, type PriceDraft, type RateName } from "@/features/settings/price-draft";
 import { pricesQuery } from "@/features/settings/queries";
 import { installationQuery } from "@/lib/account";
@@ -49,8 +49,7 @@ function PriceForm({ prices }: { prices: readonly Price[] }) {
   };
   const read = rows.map(priceOf);
   const problem = read.find((one) => "problem" in one);
-  const submit = (event: SyntheticEvent) => {
-    event.preventDefault();
+  const submit = () => {
     setTried(true);
     if (problem) return;
     save.run({ prices: read.flatMap((one) => ("price" in one ? [one.price] : [])) });
@@ -60,9 +59,9 @@ function PriceForm({ prices }: { prices: readonly Price[] }) {
     setNext(next + 1);
   };
   return (
-    <form onSubmit={submit} noValidate className="flex flex-col gap-3">
+    <Form onSubmit={submit} className="flex flex-col gap-3">
       {rows.length === 0 ? (
-        <p className="rounded-lg border border-dashed border-line-strong px-3 py-4 text-sm text-muted">No price of your own: those that Errand knows hold.</p>
+        <Empty>No price of your own: those that Errand knows hold.</Empty>
       ) : (
         <ul aria-label="Prices" className="divide-y divide-line rounded-lg border bg-raised">
           {rows.map((row) => (
@@ -81,7 +80,7 @@ function PriceForm({ prices }: { prices: readonly Price[] }) {
         </Button>
         <SavedMark saved={save.done && !dirty} />
       </div>
-    </form>
+    </Form>
   );
 }
 
@@ -95,8 +94,7 @@ function PriceRow({ row, onChange, onRemove }: { row: PriceDraft; onChange: (row
       <label htmlFor={`model-${row.key}`} className={`${LABEL} max-lg:col-span-full`}>
         Model
         <Combobox
-          id={`model-${row.key}`}
-          describedBy={undefined}
+          field={{ id: `model-${row.key}`, "aria-describedby": undefined, "aria-invalid": undefined }}
           testId="price-model"
           value={row.model}
           onChange={(model) => onChange({ ...row, model })}

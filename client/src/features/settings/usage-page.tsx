@@ -5,7 +5,7 @@ import { useState } from "react";
 import { DayChart, everyDay } from "@/components/day-chart";
 import { Select } from "@/components/fields";
 import { Loaded } from "@/components/loaded";
-import { Section, SettingsPage } from "@/features/settings/bits";
+import { Empty, Section, SettingsPage } from "@/features/settings/bits";
 import { budgetTitle, PERIOD_WORDS, subjectWords } from "@/features/settings/budget-words";
 import { Spent } from "@/features/settings/budgets-page";
 import { historyQuery, membersQuery, usageQuery } from "@/features/settings/queries";
@@ -157,7 +157,7 @@ function Breakdown({ dimension, title, rows, nameOf, onPick }: { dimension: Dime
   return (
     <Section title={title}>
       {rows.length === 0 ? (
-        <p className="rounded-lg border border-dashed border-line-strong px-3 py-4 text-sm text-muted">Nothing was spent this month.</p>
+        <Empty>Nothing was spent this month.</Empty>
       ) : (
         <div className="overflow-x-auto rounded-lg border bg-raised">
           <table data-testid={`by-${dimension}`} className="w-full text-sm tabular-nums">
