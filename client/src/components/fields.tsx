@@ -32,6 +32,7 @@ export interface FieldProps {
 }
 
 interface FieldWords {
+  readonly className?: string;
   readonly label: string;
   readonly hint?: ReactNode;
   readonly error?: string | undefined;
@@ -41,7 +42,7 @@ interface FieldWords {
 export function Field(props: FieldWords & { children: (field: FieldProps) => ReactNode }) {
   const { said, field } = useField(props);
   return (
-    <div className="flex min-w-0 flex-col gap-1">
+    <div className={cx("flex min-w-0 flex-col gap-1", props.className)}>
       <label htmlFor={field.id} className="text-sm font-medium">
         {props.label}
       </label>

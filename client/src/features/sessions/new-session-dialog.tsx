@@ -153,7 +153,7 @@ function NewSessionForm({ onCreated }: { onCreated: (session: Session) => void }
             <Choice
               {...field}
               data-testid="new-session-model"
-              className="min-w-40 flex-1"
+              className="min-w-52 flex-1"
               options={[
                 ...(chosen ? [] : [{ value: "", words: "None" }]),
                 ...models.map((m) => ({ value: m.id, words: `${modelLabel(m)}${m.id === list?.default ? " · default" : ""}`, disabled: m.locked })),

@@ -74,7 +74,7 @@ function Filters({ filter, onChange }: { filter: AuditFilter; onChange: (filter:
   const filtered = Object.values(filter).some((value) => value !== "");
   return (
     <div role="search" aria-label="Filter the audit log" className="grid grid-cols-2 items-start gap-3 sm:grid-cols-3 lg:grid-cols-5">
-      <Field label="Who">
+      <Field label="Who" className="max-sm:col-span-2">
         {(field) => <Choice {...field} data-testid="audit-user" options={[{ value: "", words: "Everybody" }, ...people]} value={filter.user} onChange={(user) => set({ user })} />}
       </Field>
       <Field label="What">
@@ -112,7 +112,7 @@ function Entries({ entries }: { entries: readonly AuditEntry[] }) {
       <table className="w-full text-sm max-md:block">
         <thead className="max-md:sr-only">
           <tr className="border-b text-left text-xs text-muted">
-            {["When", "Who", "What", "About", "Outcome", "From"].map((name) => (
+            {["When", "Who", "What", "About", "Outcome"].map((name) => (
               <th key={name} scope="col" className="px-3 py-2 font-medium whitespace-nowrap">
                 {name}
               </th>
@@ -129,32 +129,33 @@ function Entries({ entries }: { entries: readonly AuditEntry[] }) {
   );
 }
 
-const CELL = "px-3 py-2 align-top max-md:block max-md:px-0 max-md:py-0";
+const CELL = "px-3 py-2 align-top max-md:p-0";
 
-/** On a phone a row is a little block instead of a line. */
+/** On a phone a row is a little block instead of a line: when and how it ended above, then what, who and about what. */
 function EntryRow({ entry, now }: { entry: AuditEntry; now: number }) {
   const words = actionWords(entry.action);
   const outcome = outcomeWords(entry.outcome);
   return (
-    <tr data-testid="audit-entry" data-action={entry.action} className="border-b last:border-b-0 max-md:flex max-md:flex-col max-md:gap-0.5 max-md:px-3 max-md:py-2.5">
+    <tr data-testid="audit-entry" data-action={entry.action} className="border-b last:border-b-0 max-md:grid max-md:grid-cols-[1fr_auto] max-md:gap-x-3 max-md:gap-y-0.5 max-md:px-3 max-md:py-2.5">
       <td className={`${CELL} whitespace-nowrap text-muted tabular-nums`}>
         <time dateTime={entry.at} title={entry.at}>
           {clock(entry.at, now)}
         </time>
       </td>
-      <td className={CELL}>
+      <td className={`${CELL} max-md:order-2 max-md:col-span-2 md:min-w-40`}>
         <span dir="auto" className="font-medium">
           {entry.userName}
         </span>
         <span className="text-xs text-muted max-md:ml-1.5 md:block" title={entry.credential}>
           by {credentialWords(entry.credential)}
+          {entry.address === undefined ? "" : ` from ${entry.address}`}
         </span>
       </td>
-      <td className={CELL}>
+      <td className={`${CELL} max-md:order-1 max-md:col-span-2 md:min-w-62`}>
         {words ?? <code className="text-mono [overflow-wrap:anywhere]">{entry.action}</code>}
         {words === undefined || entry.action === "sign-in" ? null : <code className="text-mono block text-xs text-muted [overflow-wrap:anywhere] max-md:hidden">{entry.action}</code>}
       </td>
-      <td className={`${CELL} max-w-56`}>
+      <td className={`${CELL} max-md:order-3 max-md:col-span-2 md:max-w-80 md:min-w-56`}>
         <code className="text-mono text-xs text-muted [overflow-wrap:anywhere]" title={entry.target}>
           {entry.target}
         </code>
@@ -165,7 +166,6 @@ function EntryRow({ entry, now }: { entry: AuditEntry; now: number }) {
           {outcome.words}
         </span>
       </td>
-      <td className={`${CELL} text-xs text-muted tabular-nums`}>{entry.address ?? ""}</td>
     </tr>
   );
 }

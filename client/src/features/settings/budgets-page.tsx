@@ -138,7 +138,7 @@ function ChangeLimit({ budget, onDone }: { budget: Budget; onDone: () => void })
   return (
     <Form onSubmit={submit} className="flex flex-wrap items-center gap-2">
       <span className="text-sm text-muted">At most $</span>
-      <TextInput aria-label="The new limit in dollars" aria-invalid={limit === undefined} data-testid="budget-limit" autoFocus inputMode="decimal" className="max-w-32" value={text} onChange={(event) => setText(event.target.value)} />
+      <TextInput aria-label="The new limit in dollars" aria-invalid={limit === undefined} data-testid="budget-limit" autoFocus inputMode="decimal" className="w-20 sm:w-32" value={text} onChange={(event) => setText(event.target.value)} />
       <Button look="primary" type="submit" data-testid="save-budget" disabled={limit === undefined || change.pending}>
         Save
       </Button>

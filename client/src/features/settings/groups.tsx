@@ -174,7 +174,7 @@ function PersonRow({ member: { person, role }, group }: { member: GroupMember; g
       error={change.error ?? remove.error}
       actions={
         <>
-          <Choice aria-label={`Role of ${person.name} in the group`} className="w-28" options={GROUP_ROLES} value={role} disabled={change.pending} onChange={(chosen) => change.run({ role: chosen })} />
+          <Choice aria-label={`Role of ${person.name} in the group`} className="w-32" options={GROUP_ROLES} value={role} disabled={change.pending} onChange={(chosen) => change.run({ role: chosen })} />
           <Button aria-label={`Take out ${person.name}`} disabled={remove.pending} onClick={() => remove.run()}>
             Take out
           </Button>

@@ -11,6 +11,7 @@ import { newPrice, priceDraft, priceOf, RATES, type PriceDraft, type RateName } 
 import { pricesQuery } from "@/features/settings/queries";
 import { installationQuery } from "@/lib/account";
 import { call } from "@/lib/api";
+import { cx } from "@/lib/cx";
 import { useWrite } from "@/lib/write";
 import type { Price } from "@/protocol/Price";
 import type { PriceList } from "@/protocol/PriceList";
@@ -90,8 +91,8 @@ function PriceRow({ row, onChange, onRemove }: { row: PriceDraft; onChange: (row
   const { data } = useQuery(installationQuery);
   const rate = (name: RateName, text: string) => onChange({ ...row, rates: { ...row.rates, [name]: text } });
   return (
-    <li data-testid="price" className="grid grid-cols-2 gap-2 px-3 py-2.5 sm:grid-cols-3 lg:grid-cols-[minmax(12rem,2fr)_9.5rem_repeat(5,1fr)_auto] lg:items-end">
-      <label htmlFor={`model-${row.key}`} className={`${LABEL} max-lg:col-span-full`}>
+    <li data-testid="price" className="grid grid-cols-[minmax(0,1fr)_minmax(0,1fr)_2.75rem] gap-2 px-3 py-2.5 lg:grid-cols-[minmax(12rem,2fr)_9.5rem_repeat(5,1fr)_auto] lg:items-end">
+      <label htmlFor={`model-${row.key}`} className={`${LABEL} max-lg:col-span-2`}>
         Model
         <Combobox
           field={{ id: `model-${row.key}`, "aria-describedby": undefined, "aria-invalid": undefined }}
@@ -107,13 +108,13 @@ function PriceRow({ row, onChange, onRemove }: { row: PriceDraft; onChange: (row
         From
         <TextInput type="date" data-testid="price-from" value={row.from} onChange={(event) => onChange({ ...row, from: event.target.value })} />
       </label>
-      {RATES.map(({ name, label, otherwise }) => (
-        <label key={name} className={LABEL}>
+      {RATES.map(({ name, label, otherwise }, at) => (
+        <label key={name} className={cx(LABEL, at % 2 === 0 && "max-lg:col-span-2")}>
           {label}
           <TextInput inputMode="decimal" data-testid={`price-${name}`} placeholder={otherwise === "" ? "0.00" : otherwise} value={row.rates[name]} onChange={(event) => rate(name, event.target.value)} />
         </label>
       ))}
-      <IconButton label={`Remove the price of ${row.model === "" ? "this model" : row.model}`} className="self-end max-lg:col-start-2 max-lg:justify-self-end lg:mb-0.5" onClick={onRemove}>
+      <IconButton label={`Remove the price of ${row.model === "" ? "this model" : row.model}`} className="self-end justify-self-end max-lg:col-start-3 max-lg:row-start-1 lg:mb-0.5" onClick={onRemove}>
         <Trash2 size={15} />
       </IconButton>
     </li>

@@ -109,7 +109,7 @@ function RepositoryRow({ repository, open, onToggle }: { repository: Repository;
       }
     >
       {open ? (
-        <div className="mt-2 flex flex-col gap-6 border-t pt-4">
+        <div className="mt-2 flex flex-col gap-6 border-t pt-4 max-sm:-ml-7">
           <PolicyForm key={updatedAt ?? "new"} policy={policy} saved={updatedAt !== undefined} />
           <Secrets scope={{ of: "repository", url: policy.url }} id="repo" title="Secrets of this repository" description="For all sessions on it whose owner has none of that name. It gets them only where its settings name them." />
         </div>

@@ -33,7 +33,7 @@ const LIMITS: readonly { name: LimitName; label: string; hint: string; levels: r
   { name: "sandboxMinutes", label: "How long a sandbox is up", hint: "Minutes. Then its turn is stopped and its work kept; the next prompt gets another one.", levels: EVERY },
 ];
 
-const BEFORE: Record<Level, string> = { org: "As the installation says", group: "As the org says", user: "As their groups or the org say" };
+const BEFORE: Record<Level, string> = { org: "As the installation says", group: "As the org says", user: "As groups or the org say" };
 const VISIBILITIES: readonly { value: Visibility; words: string }[] = [
   { value: "private", words: "Their owner and admins" },
   { value: "link", words: "Also who has a link" },
