@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { startBrowser } from '../lib/browser.mjs';
 import { until } from '../lib/programs.mjs';
 import { greeting, longLog, serveClient, summary } from '../lib/stand-in.mjs';
-import { greetBusy, openPlayed, second, waits } from './played.mjs';
+import { greetBusy, greetResting, openPlayed, second, waits } from './played.mjs';
 
 describe('a person who insists', () => {
   let client;
@@ -23,7 +23,6 @@ describe('a person who insists', () => {
   const queue = [waits('a', 'first thing'), waits('b', 'second thing')];
   const openBusy = (onSocket = (socket) => greetBusy(socket, busy, queue)) => openPlayed(browser, client, { session: busy, onSocket });
   const resting = summary({ headSeq: 40 });
-  const greetResting = (session) => (socket) => socket.say(greeting(session, { headSeq: 40 }), { type: 'events', events: longLog(1, 40) });
   const said = (played) => played.sockets.flatMap((socket) => socket.said.map((text) => JSON.parse(text)));
   const event = (seq, body) => ({ type: 'event', event: { seq, at: second(0), ...body } });
   const focused = (page) => page.evaluate(() => document.activeElement.dataset.testid ?? document.activeElement.getAttribute('aria-label') ?? document.activeElement.tagName);

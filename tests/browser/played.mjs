@@ -17,6 +17,38 @@ export async function openPlayed(browser, client, { device = DESKTOP, scheme, se
   return { window, page: window.page, played };
 }
 
+/** Opens one of the screens (`screens-of-*.mjs`) and goes to where it is to be looked at. */
+export async function openScreen(browser, client, { session, go, stays = true, onSocket = greetResting(session), ...rest }, [device, scheme]) {
+  // A socket that is to stay away is answered once only.
+  let greeted = false;
+  const opened = await openPlayed(browser, client, {
+    device, scheme, session, ...rest,
+    onSocket: (socket) => {
+      if (greeted && !stays) return socket.close(1011);
+      greeted = true;
+      return onSocket(socket);
+    },
+  });
+  opened.window.expected.push(/status of (404|403)/);
+  const find = (testId, more) => opened.window.find(testId, more).filter({ visible: true });
+  await go({ ...opened, find });
+  await settled(opened.page);
+  return opened;
+}
+
+/** The transcript is at its end, where a page opens; what is measured late may still move it. */
+async function settled(page) {
+  await page.waitForFunction(() => {
+    const frame = document.querySelector('[data-testid=transcript]');
+    return !frame || frame.scrollHeight - frame.scrollTop - frame.clientHeight < 2;
+  });
+}
+
+/** Greets on a session in which nothing runs; `change` goes into the greeting. */
+export const greetResting = (session, change) => (socket) => {
+  socket.say(greeting(session, { headSeq: 40, ...change }), { type: 'events', events: longLog(1, 40) });
+};
+
 /** A prompt that waits. */
 export function waits(name, text, more) {
   return { id: `prm_${name}`, text, author: summary().owner, state: 'queued', createdAt: second(-5), ...more };

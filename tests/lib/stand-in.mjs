@@ -53,7 +53,7 @@ export const refusal = (status, code, message) => new Refusal(status, { error: {
 
 /** What a page is told: the answers of its calls by path, and what its session's socket says. */
 export class StandIn {
-  /** Answers by path, without the query: a value, or a function of the request's URL and method. */
+  /** Answers by path, without the query: a value, or a function of the request’s URL and of the request, which may take its time. */
   answers = {
     '/api/auth/me': { user: ADA, org: { id: 'org_1', name: 'Ada' }, role: 'owner' },
     '/api/config': { version: '0', signIn: ['dev'], models: [{ id: 'demo/demo', name: 'Demo model', demo: true }] },
@@ -73,7 +73,7 @@ export class StandIn {
       this.calls.push(`${route.request().method()} ${url.pathname}${url.search}`);
       const known = this.answers[url.pathname];
       if (known === undefined) return route.fulfill({ status: 404, json: { error: { code: 'not_found', message: 'There is no such thing.', requestId: 'x' } } });
-      const answer = typeof known === 'function' ? known(url, route.request()) : known;
+      const answer = typeof known === 'function' ? await known(url, route.request()) : known;
       if (answer instanceof Refusal) return route.fulfill({ status: answer.status, json: answer.body });
       return route.fulfill({ json: answer });
     });

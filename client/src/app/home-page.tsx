@@ -2,6 +2,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { CircleAlert, Plus, Search } from "lucide-react";
 import { AccountMenu } from "@/app/account-menu";
+import { OrgMenu } from "@/app/org-menu";
 import { openNewSession, overlay } from "@/app/overlays";
 import { Card, Kbd } from "@/components/bits";
 import { Button, IconButton } from "@/components/button";
@@ -19,8 +20,9 @@ export function HomePage() {
   return (
     <main className="flex h-full min-h-0 flex-col">
       <div className="min-h-0 flex-1 overflow-y-auto pt-1 md:hidden">
-        <div className="flex items-center gap-1 pr-1.5 pb-1 pl-3">
-          <h1 className="flex-1 text-lg font-semibold">Sessions</h1>
+        <div className="flex items-center gap-1 px-1.5 pb-1">
+          <h1 className="sr-only">Sessions</h1>
+          <OrgMenu testId="org-menu-phone" />
           <Connection link={link} behind={0} testId="connection-phone" />
           <IconButton label="Search and run anything" onClick={() => overlay.set("palette")}>
             <Search size={17} />

@@ -8,7 +8,7 @@ import { messageOf } from "@/lib/api";
 import { cx } from "@/lib/cx";
 
 /** See the head of the file. `compact` leaves the name to those who listen. */
-export function OrgMenu({ compact }: { compact: boolean }) {
+export function OrgMenu({ compact = false, testId = "org-menu" }: { compact?: boolean; testId?: string }) {
   const { data: me } = useQuery(meQuery);
   const navigate = useNavigate();
   return (
@@ -17,7 +17,7 @@ export function OrgMenu({ compact }: { compact: boolean }) {
       trigger={
         <button
           type="button"
-          data-testid="org-menu"
+          data-testid={testId}
           className={cx("flex min-w-0 items-center gap-2 rounded-md px-1.5 py-1 hover:bg-hover pointer-coarse:min-h-11", compact ? "justify-center" : "flex-1")}
         >
           <img src="/icon.svg" alt="" className="size-5 shrink-0" />

@@ -33,9 +33,6 @@ export function Sidebar({ collapsed, onToggle }: { collapsed: boolean; onToggle:
             <Plus size={17} />
           </IconButton>
         ) : null}
-        <IconButton label={collapsed ? "Show the sidebar ([)" : "Hide the sidebar ([)"} onClick={onToggle}>
-          <PanelLeft size={16} />
-        </IconButton>
       </div>
       <nav aria-label="Sessions" className="min-h-0 flex-1 overflow-y-auto pt-1">
         {collapsed ? null : <SessionListView />}
@@ -43,6 +40,9 @@ export function Sidebar({ collapsed, onToggle }: { collapsed: boolean; onToggle:
       <div className={cx("flex items-center gap-1 border-t p-2", column)}>
         <AccountMenu compact={collapsed} />
         <Connection link={link} behind={0} compact={collapsed} brief testId="connection" />
+        <IconButton label={collapsed ? "Show the sidebar ([)" : "Hide the sidebar ([)"} onClick={onToggle}>
+          <PanelLeft size={16} />
+        </IconButton>
       </div>
     </aside>
   );

@@ -66,6 +66,20 @@ export function Card({
   );
 }
 
+/** Short facts in a line, with dots between them: a dot stays with the fact before it where the line breaks. */
+export function Facts({ facts, className }: { facts: readonly ReactNode[]; className?: string }) {
+  return (
+    <span className={cx("flex flex-wrap gap-x-1.5", className)}>
+      {facts.map((fact, at) => (
+        <span key={at} className="[overflow-wrap:anywhere]">
+          {fact}
+          {at < facts.length - 1 ? <span aria-hidden> ·</span> : null}
+        </span>
+      ))}
+    </span>
+  );
+}
+
 /** A page with one message in the middle. */
 export function CenterPage({ title, children, testId }: { title: string; children: ReactNode; testId?: string }) {
   return (

@@ -1,6 +1,6 @@
 /** A text field with suggestions below it (WAI-ARIA combobox): what is typed always counts, suggestions only help. */
 import { useId, useState, type KeyboardEvent, type ReactNode } from "react";
-import { TextInput } from "@/components/fields";
+import { TextInput, type FieldProps } from "@/components/fields";
 import { cx } from "@/lib/cx";
 
 /** One suggestion. */
@@ -11,8 +11,7 @@ export interface Suggestion {
 }
 
 interface ComboboxProps {
-  readonly id: string;
-  readonly describedBy: string | undefined;
+  readonly field: FieldProps;
   readonly value: string;
   readonly onChange: (value: string) => void;
   readonly onPick: (value: string) => void;
@@ -22,7 +21,7 @@ interface ComboboxProps {
 }
 
 /** See the head of the file. */
-export function Combobox({ id, describedBy, value, onChange, onPick, suggestions, placeholder, testId }: ComboboxProps) {
+export function Combobox({ field, value, onChange, onPick, suggestions, placeholder, testId }: ComboboxProps) {
   const listId = useId();
   const [open, setOpen] = useState(false);
   const [active, setActive] = useState(-1);
@@ -54,14 +53,13 @@ export function Combobox({ id, describedBy, value, onChange, onPick, suggestions
   return (
     <div className="relative">
       <TextInput
-        id={id}
+        {...field}
         data-testid={testId}
         role="combobox"
         aria-expanded={shown}
         aria-controls={listId}
         aria-autocomplete="list"
         aria-activedescendant={shown && active >= 0 ? `${listId}-${active}` : undefined}
-        aria-describedby={describedBy}
         autoComplete="off"
         autoCapitalize="off"
         spellCheck={false}

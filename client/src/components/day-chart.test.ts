@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { everyDay } from "@/components/day-chart";
+import { everyDay, scaleEnd } from "@/components/day-chart";
 import { meterState } from "@/components/meter";
 
 it("every day has its place, also those without spending and over the end of a month", () => {
@@ -10,6 +10,10 @@ it("every day has its place, also those without spending and over the end of a m
     { day: "2026-03-01", amount: 5 },
     { day: "2026-03-02", amount: 0 },
   ]);
+});
+
+it("a scale ends at a round amount that all bars fit below", () => {
+  expect([0, 0.004, 1, 1.1, 11, 24, 26, 51, 5_000_000].map(scaleEnd)).toEqual([0, 0.004, 1, 1.2, 12, 30, 30, 60, 5_000_000]);
 });
 
 it("a meter warns at 80 % and is full at the limit; a limit of nothing is full", () => {

@@ -1,5 +1,6 @@
 /** Bars by day, with the same numbers as a table. Draws; what the days are is worked out in {@link everyDay}. */
 import { useId } from "react";
+import { cx } from "@/lib/cx";
 
 /** A day, `2026-11-21`, and how much. */
 export interface Day {
@@ -24,39 +25,73 @@ function dayWords(day: string): string {
   return new Date(`${day}T00:00:00Z`).toLocaleDateString(undefined, { day: "numeric", month: "short", timeZone: "UTC" });
 }
 
+const ROUND = [1, 1.2, 1.6, 2, 3, 4, 5, 6, 8];
+
+/** Where the scale ends: the least round amount that is not less than `most`. Pure. */
+export function scaleEnd(most: number): number {
+  if (most <= 0) return 0;
+  const power = 10 ** Math.floor(Math.log10(most));
+  return (ROUND.find((step) => step * power >= most) ?? 10) * power;
+}
+
 const HEIGHT = 120;
+/** Days between the marks below the bars. */
+const WEEK = 7;
 
 /** See the head of the file. */
 export function DayChart({ days, words, title }: { days: readonly Day[]; words: (amount: number) => string; title: string }) {
   const caption = useId();
-  const most = Math.max(...days.map(({ amount }) => amount), 0);
+  const end = scaleEnd(Math.max(...days.map(({ amount }) => amount), 0));
   const step = 100 / Math.max(days.length, 1);
   const spent = days.filter(({ amount }) => amount > 0);
   return (
     <figure aria-labelledby={caption} className="m-0">
-      <figcaption id={caption} className="mb-2 flex flex-wrap justify-between gap-x-3 text-xs text-muted">
-        <span>{title}</span>
-        <span className="tabular-nums">{most > 0 ? `most on one day: ${words(most)}` : ""}</span>
+      <figcaption id={caption} className="mb-3 text-xs text-muted">
+        {title}
       </figcaption>
-      <svg aria-hidden viewBox={`0 0 100 ${HEIGHT}`} preserveAspectRatio="none" className="block h-30 w-full overflow-visible border-b border-line-strong">
-        {days.map(({ day, amount }, at) => {
-          const height = most > 0 ? Math.max((amount / most) * HEIGHT, amount > 0 ? 2 : 0) : 0;
-          return (
-            <g key={day}>
-              <rect x={at * step + step * 0.14} width={step * 0.72} y={HEIGHT - height} height={height} className="fill-accent" />
-              <rect x={at * step} width={step} y={0} height={HEIGHT} className="fill-transparent hover:fill-hover/40">
-                <title>{`${dayWords(day)}: ${words(amount)}`}</title>
-              </rect>
-            </g>
-          );
-        })}
-      </svg>
-      <div aria-hidden className="mt-1 flex justify-between text-xs text-muted tabular-nums">
-        <span>{days[0] ? dayWords(days[0].day) : ""}</span>
-        <span>{days.length > 0 ? dayWords(days[days.length - 1]?.day ?? "") : ""}</span>
-      </div>
+      {end === 0 ? null : (
+        <div aria-hidden className="flex gap-2 text-xs text-muted tabular-nums">
+          <div className="flex h-30 flex-col justify-between text-right leading-none">
+            {[end, end / 2, 0].map((amount) => (
+              <span key={amount} className="flex h-0 items-center justify-end">
+                {words(amount)}
+              </span>
+            ))}
+          </div>
+          <div className="min-w-0 flex-1">
+            <svg viewBox={`0 0 100 ${HEIGHT}`} preserveAspectRatio="none" className="block h-30 w-full overflow-visible">
+              {[0, HEIGHT / 2, HEIGHT].map((y) => (
+                <line key={y} x1={0} x2={100} y1={y} y2={y} vectorEffect="non-scaling-stroke" className={y === HEIGHT ? "stroke-line-strong" : "stroke-line"} />
+              ))}
+              {days.map(({ day, amount }, at) => {
+                const height = amount > 0 ? Math.max((amount / end) * HEIGHT, 2) : 0;
+                return (
+                  <g key={day}>
+                    <rect x={at * step + step * 0.14} width={step * 0.72} y={HEIGHT - height} height={height} className="fill-accent" />
+                    <rect x={at * step} width={step} y={0} height={HEIGHT} className="fill-transparent hover:fill-hover/40">
+                      <title>{`${dayWords(day)}: ${words(amount)}`}</title>
+                    </rect>
+                  </g>
+                );
+              })}
+            </svg>
+            <div className="relative mt-1.5 h-4">
+              {days.map(({ day }, at) => {
+                const before = days.length - 1 - at;
+                if (before % WEEK !== 0) return null;
+                // The last one ends with its bar, there is no room beyond it; on a phone the one before would touch it.
+                return (
+                  <span key={day} className={cx("absolute whitespace-nowrap", before === 0 ? "right-0" : "-translate-x-1/2", before === WEEK && "max-sm:hidden")} style={before === 0 ? undefined : { left: `${(at + 0.5) * step}%` }}>
+                    {dayWords(day)}
+                  </span>
+                );
+              })}
+            </div>
+          </div>
+        </div>
+      )}
       {spent.length === 0 ? (
-        <p className="mt-2 text-sm text-muted">Nothing was spent in this time.</p>
+        <p className="text-sm text-muted">Nothing was spent in this time.</p>
       ) : (
         <details className="mt-2 text-sm">
           <summary className="w-fit rounded-sm text-muted pointer-coarse:py-3">As a table</summary>

@@ -1,9 +1,10 @@
-/** Dialogs and sheets: they trap focus (the element with `data-first` gets it), close on Esc and give focus back. */
+/** Dialogs and sheets: they trap focus (the element with `data-first` gets it, or the dialog itself), close on Esc and give focus back. */
 import { X } from "lucide-react";
 import { Dialog as Radix } from "radix-ui";
 import { useRef, type ReactNode } from "react";
 import { IconButton } from "@/components/button";
 import { cx } from "@/lib/cx";
+import { ancestry, focusNearest } from "@/lib/focus";
 
 interface DialogProps {
   readonly open: boolean;
@@ -18,17 +19,17 @@ interface DialogProps {
 /** A dialog in the middle; on a phone it fills the width at the bottom. */
 export function Dialog({ open, onOpenChange, title, description, children, className, testId }: DialogProps) {
   // Radix gives the focus back to a trigger of its own; these are opened from menus and by keys.
-  const before = useRef<Element | null>(null);
+  const before = useRef<readonly HTMLElement[]>([]);
   const onOpenAutoFocus = (event: Event) => {
-    before.current = document.activeElement;
-    const first = event.target instanceof HTMLElement ? event.target.querySelector<HTMLElement>("[data-first]") : null;
-    if (!first) return;
+    before.current = ancestry(document.activeElement);
+    if (!(event.target instanceof HTMLElement)) return;
     event.preventDefault();
-    first.focus();
+    // Not the button that closes it, which comes first.
+    (event.target.querySelector<HTMLElement>("[data-first]") ?? event.target).focus();
   };
   const onCloseAutoFocus = (event: Event) => {
     event.preventDefault();
-    if (before.current instanceof HTMLElement) before.current.focus({ preventScroll: true });
+    focusNearest(before.current);
   };
   return (
     <Radix.Root open={open} onOpenChange={onOpenChange}>
@@ -40,7 +41,7 @@ export function Dialog({ open, onOpenChange, title, description, children, class
           onCloseAutoFocus={onCloseAutoFocus}
           {...(description === undefined ? { "aria-describedby": undefined } : {})}
           className={cx(
-            "appear fixed z-50 flex max-h-[calc(100dvh-2rem)] flex-col overflow-hidden border border-line bg-raised",
+            "appear fixed z-50 flex outline-none max-h-[calc(100dvh-2rem)] flex-col overflow-hidden border border-line bg-raised",
             "inset-x-0 bottom-0 rounded-t-lg sm:inset-x-auto sm:bottom-auto sm:left-1/2 sm:w-[34rem] sm:max-w-[calc(100vw-2rem)]",
             "sm:top-[12dvh] sm:max-h-[78dvh] sm:-translate-x-1/2 sm:rounded-lg",
             className,

@@ -28,7 +28,7 @@ export function ShownOnce({ title, label, value, note, testId }: { title: string
           onFocus={(event) => event.target.select()}
           className={cx(CONTROL, "text-mono h-8 min-w-0 flex-1 pointer-coarse:h-11")}
         />
-        <Button look="primary" data-first data-testid={`${testId}-copy`} onClick={copy}>
+        <Button look="primary" autoFocus data-testid={`${testId}-copy`} onClick={copy}>
           {copied === "yes" ? <Check size={14} aria-hidden /> : <Copy size={14} aria-hidden />}
           {copied === "yes" ? "Copied" : "Copy"}
         </Button>

@@ -58,6 +58,8 @@ async function errorFrom(response: Response): Promise<ApiError> {
 
 /** What to show for anything that was thrown. */
 export function messageOf(error: unknown): string {
-  if (error instanceof Error && error.message !== "") return error.message;
-  return "Something went wrong.";
+  if (!(error instanceof Error) || error.message === "") return "Something went wrong.";
+  const { message } = error;
+  // The API says it as a part of a sentence; here it stands by itself.
+  return `${message.slice(0, 1).toUpperCase()}${message.slice(1)}${/[.!?…”]$/.test(message) ? "" : "."}`;
 }

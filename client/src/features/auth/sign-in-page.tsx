@@ -1,10 +1,10 @@
 /** Sign-in: with GitHub or Google, as the installation offers; in development a name is enough, and the page says so. */
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { CircleAlert, MailOpen } from "lucide-react";
-import { useState, type SyntheticEvent } from "react";
+import { useState } from "react";
 import { Card, Skeleton } from "@/components/bits";
 import { Button, buttonLook } from "@/components/button";
-import { Field, TextInput } from "@/components/fields";
+import { Field, Form, TextInput } from "@/components/fields";
 import { ProviderMark } from "@/features/auth/provider-mark";
 import { rememberInvitation } from "@/features/auth/remembered";
 import { installationQuery, meQuery } from "@/lib/account";
@@ -114,24 +114,21 @@ function DevForm({ onDone, autoFocus }: { onDone: () => void; autoFocus: boolean
   });
   const name = login.trim().toLowerCase();
   const wrong = tried && !LOGIN.test(name) ? "Use 1–39 letters a–z, digits or hyphens." : undefined;
-  const submit = (event: SyntheticEvent) => {
-    event.preventDefault();
+  const submit = () => {
     setTried(true);
     if (LOGIN.test(name)) signIn.mutate({ login: name });
   };
   return (
-    <form onSubmit={submit} noValidate className="flex flex-col gap-3">
+    <Form onSubmit={submit} className="flex flex-col gap-3">
       <Field
         label="Your name"
         hint="Sign-in as a local developer: any name works and there is no password. What you start is seen by that name only."
         error={wrong ?? (signIn.isError ? messageOf(signIn.error) : undefined)}
       >
-        {({ id, describedBy }) => (
+        {(field) => (
           <TextInput
-            id={id}
+            {...field}
             data-testid="sign-in-login"
-            aria-describedby={describedBy}
-            aria-invalid={wrong !== undefined}
             name="login"
             autoComplete="username"
             autoCapitalize="off"
@@ -146,6 +143,6 @@ function DevForm({ onDone, autoFocus }: { onDone: () => void; autoFocus: boolean
       <Button look="primary" type="submit" data-testid="sign-in-submit" disabled={signIn.isPending} className="h-9">
         {signIn.isPending ? "Signing in…" : "Sign in"}
       </Button>
-    </form>
+    </Form>
   );
 }

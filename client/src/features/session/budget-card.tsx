@@ -1,9 +1,9 @@
 /** A budget is used up and the session rests: what was reached, when it goes on by itself, and who can extend it. */
 import { CircleDollarSign } from "lucide-react";
-import { useState, type SyntheticEvent } from "react";
+import { useState } from "react";
 import { Card } from "@/components/bits";
 import { Button } from "@/components/button";
-import { TextInput } from "@/components/fields";
+import { Form, TextInput } from "@/components/fields";
 import { Meter } from "@/components/meter";
 import { usePowers } from "@/features/session/powers";
 import { call } from "@/lib/api";
@@ -46,12 +46,11 @@ function Extend({ ask, sessionId }: { ask: BudgetAsk; sessionId: string }) {
   const extend = useWrite(
     (answer: Answer, key) => call<unknown>("POST", `/api/sessions/${sessionId}/interactions/${ask.id}`, { answer } satisfies PostAnswer, undefined, key),
   );
-  const submit = (event: SyntheticEvent) => {
-    event.preventDefault();
+  const submit = () => {
     if (enough) extend.run({ type: "extend", limit: wanted });
   };
   return (
-    <form onSubmit={submit} className="mt-2.5 flex flex-wrap items-center gap-2">
+    <Form onSubmit={submit} className="mt-2.5 flex flex-wrap items-center gap-2">
       <span>Extend it to $</span>
       <TextInput aria-label="The new limit in dollars" aria-invalid={!enough} data-testid="extend-limit" inputMode="decimal" className="max-w-28" value={text} onChange={(event) => setText(event.target.value)} />
       <Button look="primary" type="submit" data-testid="extend-budget" disabled={!enough || extend.pending || extend.done}>
@@ -63,6 +62,6 @@ function Extend({ ask, sessionId }: { ask: BudgetAsk; sessionId: string }) {
           {extend.error}
         </span>
       )}
-    </form>
+    </Form>
   );
 }

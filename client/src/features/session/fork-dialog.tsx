@@ -2,11 +2,11 @@
 import { useMutation } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { CircleAlert } from "lucide-react";
-import { useRef, useState, type SyntheticEvent } from "react";
+import { useRef, useState } from "react";
 import { Card } from "@/components/bits";
 import { Button } from "@/components/button";
 import { Dialog } from "@/components/dialog";
-import { CONTROL, Field, TextInput } from "@/components/fields";
+import { CONTROL, Field, Form, TextInput } from "@/components/fields";
 import { call, messageOf } from "@/lib/api";
 import { cx } from "@/lib/cx";
 import { newId } from "@/lib/ids";
@@ -48,26 +48,24 @@ function ForkForm({ session, turnId, onDone }: { session: Session; turnId: strin
       void navigate({ to: "/sessions/$sessionId", params: { sessionId: made.id } });
     },
   });
-  const submit = (event: SyntheticEvent) => {
-    event.preventDefault();
+  const submit = () => {
     if (going.current) return;
     going.current = true;
     const named = title.trim();
     fork.mutate({ id, turnId, ...(named === "" ? {} : { title: named }), ...(prompt.trim() === "" ? {} : { prompt }) });
   };
   return (
-    <form onSubmit={submit} className="flex flex-col gap-3">
+    <Form onSubmit={submit} className="flex flex-col gap-3">
       <Field label="Title">
-        {({ id: field }) => (
-          <TextInput id={field} data-testid="fork-title" dir="auto" maxLength={MOST_TITLE_CHARS} value={title} onChange={(event) => setTitle(event.target.value)} />
+        {(field) => (
+          <TextInput {...field} data-testid="fork-title" dir="auto" maxLength={MOST_TITLE_CHARS} value={title} onChange={(event) => setTitle(event.target.value)} />
         )}
       </Field>
       <Field label="First prompt" hint="May stay empty: the fork then waits for one.">
-        {({ id: field, describedBy }) => (
+        {(field) => (
           <textarea
-            id={field}
+            {...field}
             data-testid="fork-prompt"
-            aria-describedby={describedBy}
             dir="auto"
             rows={3}
             data-first
@@ -88,6 +86,6 @@ function ForkForm({ session, turnId, onDone }: { session: Session; turnId: strin
           {fork.isPending ? "Forking…" : "Fork"}
         </Button>
       </div>
-    </form>
+    </Form>
   );
 }

@@ -1,10 +1,10 @@
 /** Who sees the session: its visibility, and the links that let people of the org in. */
 import { queryOptions, useQuery } from "@tanstack/react-query";
 import { Building2, Check, Link2, Lock, Plus } from "lucide-react";
-import { useState, type SyntheticEvent } from "react";
+import { useState } from "react";
 import { Button } from "@/components/button";
 import { Dialog } from "@/components/dialog";
-import { Field, Select } from "@/components/fields";
+import { Choice, Field, Form } from "@/components/fields";
 import { Loaded } from "@/components/loaded";
 import { ShownOnce } from "@/components/shown-once";
 import type { SessionStore } from "@/features/session/session-store";
@@ -119,7 +119,22 @@ function Links({ sessionId }: { sessionId: string }) {
   );
 }
 
-const MAKES: Partial<Record<OrgRole, string>> = { viewer: "Looks on", member: "Looks on and prompts" };
+const WHO = [
+  { value: "viewer", words: "Looks on" },
+  { value: "member", words: "Looks on and prompts" },
+] as const;
+const LASTS = [
+  { value: "1", words: "1 day" },
+  { value: "7", words: "7 days" },
+  { value: "30", words: "30 days" },
+] as const;
+const MANY = [
+  { value: "1", words: "One person" },
+  { value: "10", words: "10 people" },
+  { value: "100", words: "100 people" },
+  { value: "1000", words: "1000 people" },
+] as const;
+const whoWords = (role: OrgRole) => WHO.find(({ value }) => value === role)?.words ?? role;
 
 function LinkRow({ share, sessionId }: { share: ShareLink; sessionId: string }) {
   const now = useNow(60_000);
@@ -128,7 +143,7 @@ function LinkRow({ share, sessionId }: { share: ShareLink; sessionId: string }) 
   return (
     <li data-testid="share" className="flex flex-wrap items-center gap-x-3 gap-y-1 px-3 py-2 text-sm">
       <span className="min-w-0 flex-1 basis-40">
-        <span className="block font-medium">{MAKES[share.role] ?? share.role}</span>
+        <span className="block font-medium">{whoWords(share.role)}</span>
         <span className="block text-xs text-muted tabular-nums">
           {`used by ${share.uses} of ${share.maxUses} · ${left === "over" ? "expired" : `ends ${left}`}`}
         </span>
@@ -138,7 +153,7 @@ function LinkRow({ share, sessionId }: { share: ShareLink; sessionId: string }) 
           </span>
         )}
       </span>
-      <Button data-testid="revoke-share" aria-label={`Withdraw the link: ${MAKES[share.role] ?? share.role}`} disabled={revoke.pending} onClick={() => revoke.run()}>
+      <Button data-testid="revoke-share" aria-label={`Withdraw the link: ${whoWords(share.role)}`} disabled={revoke.pending} onClick={() => revoke.run()}>
         Withdraw
       </Button>
     </li>
@@ -146,42 +161,23 @@ function LinkRow({ share, sessionId }: { share: ShareLink; sessionId: string }) 
 }
 
 function NewLink({ make, onCancel }: { make: { run: (body: CreateShare) => void; pending: boolean; error: string | undefined }; onCancel: () => void }) {
-  const [role, setRole] = useState<"viewer" | "member">("viewer");
-  const [days, setDays] = useState("7");
-  const [maxUses, setMaxUses] = useState("1");
-  const submit = (event: SyntheticEvent) => {
-    event.preventDefault();
+  const [role, setRole] = useState<(typeof WHO)[number]["value"]>("viewer");
+  const [days, setDays] = useState<(typeof LASTS)[number]["value"]>("7");
+  const [maxUses, setMaxUses] = useState<(typeof MANY)[number]["value"]>("1");
+  const submit = () => {
     make.run({ role, days: Number(days), maxUses: Number(maxUses) });
   };
   return (
-    <form onSubmit={submit} className="flex flex-col gap-2 rounded-lg border bg-surface p-3">
+    <Form onSubmit={submit} className="flex flex-col gap-2 rounded-lg border bg-surface p-3">
       <div className="grid gap-2 sm:grid-cols-3">
         <Field label="Who has it">
-          {({ id }) => (
-            <Select id={id} data-testid="share-role" autoFocus value={role} onChange={(event) => setRole(event.target.value === "member" ? "member" : "viewer")}>
-              <option value="viewer">{MAKES.viewer}</option>
-              <option value="member">{MAKES.member}</option>
-            </Select>
-          )}
+          {(field) => <Choice {...field} data-testid="share-role" autoFocus options={WHO} value={role} onChange={setRole} />}
         </Field>
         <Field label="It lasts">
-          {({ id }) => (
-            <Select id={id} value={days} onChange={(event) => setDays(event.target.value)}>
-              <option value="1">1 day</option>
-              <option value="7">7 days</option>
-              <option value="30">30 days</option>
-            </Select>
-          )}
+          {(field) => <Choice {...field} options={LASTS} value={days} onChange={setDays} />}
         </Field>
         <Field label="For">
-          {({ id }) => (
-            <Select id={id} data-testid="share-uses" value={maxUses} onChange={(event) => setMaxUses(event.target.value)}>
-              <option value="1">One person</option>
-              <option value="10">10 people</option>
-              <option value="100">100 people</option>
-              <option value="1000">1000 people</option>
-            </Select>
-          )}
+          {(field) => <Choice {...field} data-testid="share-uses" options={MANY} value={maxUses} onChange={setMaxUses} />}
         </Field>
       </div>
       {make.error === undefined ? null : (
@@ -195,6 +191,6 @@ function NewLink({ make, onCancel }: { make: { run: (body: CreateShare) => void;
           {make.pending ? "Making it…" : "Make link"}
         </Button>
       </div>
-    </form>
+    </Form>
   );
 }

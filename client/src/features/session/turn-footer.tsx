@@ -1,7 +1,7 @@
 /** The end of a turn: how it went, what it changed, and what can be done from there. */
 import { CircleAlert, CircleCheck, CircleStop, Ellipsis, GitFork, RotateCcw } from "lucide-react";
 import { useState } from "react";
-import { Card } from "@/components/bits";
+import { Card, Facts } from "@/components/bits";
 import { Button, IconButton } from "@/components/button";
 import { CopyButton } from "@/components/markdown/code-block";
 import { Menu, MenuItem } from "@/components/menu";
@@ -30,6 +30,10 @@ export function TurnFooter({ turn, context }: { turn: Turn; context: RowContext 
   const cost = booked ?? end.usage.cost * 1_000_000;
   const tokens = end.usage.input + end.usage.output + end.usage.reasoning;
   const facts = [
+    <span key="outcome" className="font-medium">
+      {words}
+    </span>,
+    end.outcome === "aborted" ? end.cause?.message : undefined,
     turn.startedAt === undefined ? undefined : duration(between(turn.startedAt, end.at)),
     tokens === 0 ? undefined : `${count(tokens)} tokens`,
     cost <= 0 ? undefined : dollars(cost),
@@ -58,14 +62,10 @@ export function TurnFooter({ turn, context }: { turn: Turn; context: RowContext 
           ))}
         </ul>
       )}
-      <div className="flex min-h-7 flex-wrap items-center gap-x-1.5 px-1 text-xs text-muted tabular-nums">
+      <div className="flex min-h-7 items-center gap-x-1.5 px-1 text-xs text-muted tabular-nums">
         {icon}
-        <span className="font-medium">{words}</span>
-        {end.outcome === "aborted" && end.cause ? <span>· {end.cause.message}</span> : null}
-        {facts.map((fact) => (
-          <span key={fact}>· {fact}</span>
-        ))}
-        <span className="ml-auto flex items-center">
+        <Facts className="min-w-0 flex-1" facts={facts} />
+        <span className="ml-auto flex shrink-0 items-center">
           <TurnActions turn={turn} context={context} />
         </span>
       </div>

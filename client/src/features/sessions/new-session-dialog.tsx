@@ -1,12 +1,12 @@
 /** Hands over a piece of work: which repository, which branch, which model, and what to do. */
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { CircleAlert } from "lucide-react";
-import { useRef, useState, type KeyboardEvent, type SyntheticEvent } from "react";
+import { useRef, useState, type KeyboardEvent } from "react";
 import { Card, DemoBadge, Kbd } from "@/components/bits";
 import { Button } from "@/components/button";
 import { Combobox } from "@/components/combobox";
 import { Dialog } from "@/components/dialog";
-import { CONTROL, Field, Select, TextInput } from "@/components/fields";
+import { Choice, CONTROL, Field, Form, TextInput } from "@/components/fields";
 import { EstimateLine } from "@/features/sessions/estimate-line";
 import { createSession, upsertSession } from "@/features/sessions/list";
 import { installationQuery } from "@/lib/account";
@@ -72,8 +72,7 @@ function NewSessionForm({ onCreated }: { onCreated: (session: Session) => void }
 
   const wrongRepo = tried ? repoProblem(address) : undefined;
   const wrongPrompt = tried && prompt.trim() === "" ? "Say what should be done." : undefined;
-  const submit = (event?: SyntheticEvent) => {
-    event?.preventDefault();
+  const submit = () => {
     setTried(true);
     if (going.current || repoProblem(address) !== undefined || prompt.trim() === "") return;
     going.current = true;
@@ -85,22 +84,20 @@ function NewSessionForm({ onCreated }: { onCreated: (session: Session) => void }
       ...(chosen === undefined || (model === "" && effort === "") ? {} : { model: effort === "" ? chosen.id : `${chosen.id}@${effort}` }),
     });
   };
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (event.key === "Enter" && (event.metaKey || event.ctrlKey) && !event.nativeEvent.isComposing) submit();
+  const onKeyDown = (event: KeyboardEvent<HTMLFormElement>) => {
+    if (event.key === "Enter" && (event.metaKey || event.ctrlKey) && !event.nativeEvent.isComposing) event.currentTarget.requestSubmit();
   };
   const { data: list } = useQuery(modelsQuery);
   const models = list?.models ?? [];
   const chosen = models.find((m) => m.id === (model === "" ? list?.default : model));
   const locked = list !== undefined && list.default === undefined && model === "";
   return (
-    <form onSubmit={submit} onKeyDown={onKeyDown} noValidate className="flex flex-col gap-3">
+    <Form onSubmit={submit} onKeyDown={onKeyDown} className="flex flex-col gap-3">
       <Field label="What should be done?" error={wrongPrompt}>
-        {({ id: field, describedBy }) => (
+        {(field) => (
           <textarea
-            id={field}
+            {...field}
             data-testid="new-session-prompt"
-            aria-describedby={describedBy}
-            aria-invalid={wrongPrompt !== undefined}
             dir="auto"
             rows={5}
             data-first
@@ -116,11 +113,10 @@ function NewSessionForm({ onCreated }: { onCreated: (session: Session) => void }
       </Field>
       <div className="grid gap-3 sm:grid-cols-[1fr_10rem]">
         <Field label="Repository" hint={address === "" ? "Empty: the agent starts in an empty folder." : undefined} error={wrongRepo}>
-          {({ id: field, describedBy }) => (
+          {(field) => (
             <Combobox
-              id={field}
+              field={field}
               testId="new-session-repo"
-              describedBy={describedBy}
               value={url ?? address}
               onChange={setUrl}
               onPick={(value) => {
@@ -133,9 +129,9 @@ function NewSessionForm({ onCreated }: { onCreated: (session: Session) => void }
           )}
         </Field>
         <Field label="Branch">
-          {({ id: field }) => (
+          {(field) => (
             <TextInput
-              id={field}
+              {...field}
               data-testid="new-session-branch"
               autoComplete="off"
               autoCapitalize="off"
@@ -152,37 +148,33 @@ function NewSessionForm({ onCreated }: { onCreated: (session: Session) => void }
         hint={chosen?.demo ? "The demo model follows a script; it is not a real model." : undefined}
         error={locked ? "No model can be used: store a key of its provider under Settings, Models and keys." : undefined}
       >
-        {({ id: field, describedBy }) => (
-          <div className="flex items-center gap-2">
-            <Select
-              id={field}
+        {(field) => (
+          <div className="flex flex-wrap items-center gap-2">
+            <Choice
+              {...field}
               data-testid="new-session-model"
-              aria-describedby={describedBy}
+              className="min-w-52 flex-1"
+              options={[
+                ...(chosen ? [] : [{ value: "", words: "None" }]),
+                ...models.map((m) => ({ value: m.id, words: `${modelLabel(m)}${m.id === list?.default ? " · default" : ""}`, disabled: m.locked })),
+              ]}
               value={chosen?.id ?? ""}
-              onChange={(event) => {
-                setModel(event.target.value);
+              onChange={(id) => {
+                setModel(id);
                 setEffort("");
               }}
               disabled={models.length === 0}
-            >
-              {chosen ? null : <option value="">None</option>}
-              {models.map((m) => (
-                <option key={m.id} value={m.id} disabled={m.locked}>
-                  {modelLabel(m)}
-                  {m.id === list?.default ? " · default" : ""}
-                </option>
-              ))}
-            </Select>
+            />
             {chosen?.demo ? <DemoBadge /> : null}
             {chosen === undefined || chosen.efforts.length === 0 ? null : (
-              <Select aria-label="How much it thinks" data-testid="new-session-effort" value={effort} onChange={(event) => setEffort(event.target.value)} className="max-w-44">
-                <option value="">Thinks as usual</option>
-                {chosen.efforts.map((one) => (
-                  <option key={one} value={one}>
-                    {EFFORTS[one]}
-                  </option>
-                ))}
-              </Select>
+              <Choice
+                aria-label="How much it thinks"
+                data-testid="new-session-effort"
+                className="w-auto max-w-full"
+                options={[{ value: "", words: "Thinks as usual" }, ...chosen.efforts.map((one) => ({ value: one, words: EFFORTS[one] }))]}
+                value={effort}
+                onChange={setEffort}
+              />
             )}
           </div>
         )}
@@ -206,6 +198,6 @@ function NewSessionForm({ onCreated }: { onCreated: (session: Session) => void }
           {create.isPending ? "Starting…" : "Start session"}
         </Button>
       </div>
-    </form>
+    </Form>
   );
 }

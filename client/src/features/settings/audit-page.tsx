@@ -3,11 +3,11 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { Check, Download, X } from "lucide-react";
 import { useRef, useState } from "react";
 import { Button } from "@/components/button";
-import { Field, Select, TextInput } from "@/components/fields";
+import { Choice, Field, TextInput } from "@/components/fields";
 import { Loaded } from "@/components/loaded";
 import { exportAudit } from "@/features/settings/audit-export";
 import { actionWords, credentialWords, outcomeWords } from "@/features/settings/audit-words";
-import { Problem, SettingsPage } from "@/features/settings/bits";
+import { Empty, Problem, SettingsPage } from "@/features/settings/bits";
 import { auditQuery, membersQuery, type AuditFilter } from "@/features/settings/queries";
 import { messageOf } from "@/lib/api";
 import { useNow } from "@/lib/clock";
@@ -15,17 +15,25 @@ import { clock, plural } from "@/lib/format";
 import type { AuditEntry } from "@/protocol/AuditEntry";
 
 const EVERYTHING: AuditFilter = { user: "", action: "", target: "", outcome: "", from: "", to: "" };
-const KINDS: readonly { action: string; words: string }[] = [
-  { action: "", words: "Everything" },
-  { action: "sign-in", words: "Sign-ins" },
-  { action: "POST /api/keys", words: "API keys made" },
-  { action: "DELETE /api/keys", words: "API keys revoked" },
-  { action: "PATCH /api/admin/members", words: "Roles changed" },
-  { action: "DELETE /api/admin/members", words: "People removed" },
-  { action: "POST /api/admin/invitations", words: "Invitations" },
-  { action: "PUT /api/admin/settings", words: "Settings" },
-  { action: "POST /api/admin/budgets", words: "Budgets made" },
-  { action: "POST /api/sessions", words: "Sessions and prompts" },
+const KINDS: readonly { value: string; words: string }[] = [
+  { value: "", words: "Everything" },
+  { value: "sign-in", words: "Sign-ins" },
+  { value: "POST /api/keys", words: "API keys made" },
+  { value: "DELETE /api/keys", words: "API keys revoked" },
+  { value: "PATCH /api/admin/members", words: "Roles changed" },
+  { value: "DELETE /api/admin/members", words: "People removed" },
+  { value: "POST /api/admin/invitations", words: "Invitations" },
+  { value: "PUT /api/admin/settings", words: "Settings" },
+  { value: "POST /api/admin/budgets", words: "Budgets made" },
+  { value: "POST /api/sessions", words: "Sessions and prompts" },
+];
+const OUTCOMES: readonly { value: string; words: string }[] = [
+  { value: "", words: "Any" },
+  { value: "ok", words: "Done" },
+  { value: "403", words: "Not allowed" },
+  { value: "404", words: "No such thing" },
+  { value: "422", words: "Not acceptable" },
+  { value: "429", words: "Too many" },
 ];
 
 /** See the head of the file. */
@@ -45,7 +53,7 @@ export function AuditPage() {
         {({ pages }) => {
           const entries = pages.flatMap((page) => page.entries);
           if (entries.length === 0) {
-            return <p className="rounded-lg border border-dashed border-line-strong px-3 py-4 text-sm text-muted">{filtered ? "No entry fits." : "Nothing happened yet."}</p>;
+            return <Empty>{filtered ? "No entry fits." : "Nothing happened yet."}</Empty>;
           }
           return <Entries entries={entries} />;
         }}
@@ -61,51 +69,25 @@ export function AuditPage() {
 
 function Filters({ filter, onChange }: { filter: AuditFilter; onChange: (filter: AuditFilter) => void }) {
   const members = useInfiniteQuery(membersQuery);
-  const people = members.data?.pages.flatMap((page) => page.members) ?? [];
+  const people = members.data?.pages.flatMap((page) => page.members.map(({ person }) => ({ value: person.id, words: person.name }))) ?? [];
   const set = (change: Partial<AuditFilter>) => onChange({ ...filter, ...change });
   const filtered = Object.values(filter).some((value) => value !== "");
   return (
     <div role="search" aria-label="Filter the audit log" className="grid grid-cols-2 items-start gap-3 sm:grid-cols-3 lg:grid-cols-5">
-      <Field label="Who">
-        {({ id }) => (
-          <Select id={id} data-testid="audit-user" value={filter.user} onChange={(event) => set({ user: event.target.value })}>
-            <option value="">Everybody</option>
-            {people.map(({ person }) => (
-              <option key={person.id} value={person.id}>
-                {person.name}
-              </option>
-            ))}
-          </Select>
-        )}
+      <Field label="Who" className="max-sm:col-span-2">
+        {(field) => <Choice {...field} data-testid="audit-user" options={[{ value: "", words: "Everybody" }, ...people]} value={filter.user} onChange={(user) => set({ user })} />}
       </Field>
       <Field label="What">
-        {({ id }) => (
-          <Select id={id} data-testid="audit-action" value={filter.action} onChange={(event) => set({ action: event.target.value })}>
-            {KINDS.map(({ action, words }) => (
-              <option key={action} value={action}>
-                {words}
-              </option>
-            ))}
-          </Select>
-        )}
+        {(field) => <Choice {...field} data-testid="audit-action" options={KINDS} value={filter.action} onChange={(action) => set({ action })} />}
       </Field>
       <Field label="Outcome">
-        {({ id }) => (
-          <Select id={id} data-testid="audit-outcome" value={filter.outcome} onChange={(event) => set({ outcome: event.target.value })}>
-            <option value="">Any</option>
-            <option value="ok">Done</option>
-            <option value="403">Not allowed</option>
-            <option value="404">No such thing</option>
-            <option value="422">Not acceptable</option>
-            <option value="429">Too many</option>
-          </Select>
-        )}
+        {(field) => <Choice {...field} data-testid="audit-outcome" options={OUTCOMES} value={filter.outcome} onChange={(outcome) => set({ outcome })} />}
       </Field>
       <Field label="From">
-        {({ id }) => <TextInput id={id} type="date" data-testid="audit-from" max={filter.to || undefined} value={filter.from} onChange={(event) => set({ from: event.target.value })} />}
+        {(field) => <TextInput {...field} type="date" data-testid="audit-from" max={filter.to || undefined} value={filter.from} onChange={(event) => set({ from: event.target.value })} />}
       </Field>
       <Field label="To">
-        {({ id }) => <TextInput id={id} type="date" data-testid="audit-to" min={filter.from || undefined} value={filter.to} onChange={(event) => set({ to: event.target.value })} />}
+        {(field) => <TextInput {...field} type="date" data-testid="audit-to" min={filter.from || undefined} value={filter.to} onChange={(event) => set({ to: event.target.value })} />}
       </Field>
       {filter.target === "" ? null : (
         <p className="col-span-full flex items-center gap-2 text-sm">
@@ -130,7 +112,7 @@ function Entries({ entries }: { entries: readonly AuditEntry[] }) {
       <table className="w-full text-sm max-md:block">
         <thead className="max-md:sr-only">
           <tr className="border-b text-left text-xs text-muted">
-            {["When", "Who", "What", "About", "Outcome", "From"].map((name) => (
+            {["When", "Who", "What", "About", "Outcome"].map((name) => (
               <th key={name} scope="col" className="px-3 py-2 font-medium whitespace-nowrap">
                 {name}
               </th>
@@ -147,32 +129,33 @@ function Entries({ entries }: { entries: readonly AuditEntry[] }) {
   );
 }
 
-const CELL = "px-3 py-2 align-top max-md:block max-md:px-0 max-md:py-0";
+const CELL = "px-3 py-2 align-top max-md:p-0";
 
-/** On a phone a row is a little block instead of a line. */
+/** On a phone a row is a little block instead of a line: when and how it ended above, then what, who and about what. */
 function EntryRow({ entry, now }: { entry: AuditEntry; now: number }) {
   const words = actionWords(entry.action);
   const outcome = outcomeWords(entry.outcome);
   return (
-    <tr data-testid="audit-entry" data-action={entry.action} className="border-b last:border-b-0 max-md:flex max-md:flex-col max-md:gap-0.5 max-md:px-3 max-md:py-2.5">
+    <tr data-testid="audit-entry" data-action={entry.action} className="border-b last:border-b-0 max-md:grid max-md:grid-cols-[1fr_auto] max-md:gap-x-3 max-md:gap-y-0.5 max-md:px-3 max-md:py-2.5">
       <td className={`${CELL} whitespace-nowrap text-muted tabular-nums`}>
         <time dateTime={entry.at} title={entry.at}>
           {clock(entry.at, now)}
         </time>
       </td>
-      <td className={CELL}>
+      <td className={`${CELL} max-md:order-2 max-md:col-span-2 md:min-w-40`}>
         <span dir="auto" className="font-medium">
           {entry.userName}
         </span>
         <span className="text-xs text-muted max-md:ml-1.5 md:block" title={entry.credential}>
           by {credentialWords(entry.credential)}
+          {entry.address === undefined ? "" : ` from ${entry.address}`}
         </span>
       </td>
-      <td className={CELL}>
+      <td className={`${CELL} max-md:order-1 max-md:col-span-2 md:min-w-62`}>
         {words ?? <code className="text-mono [overflow-wrap:anywhere]">{entry.action}</code>}
         {words === undefined || entry.action === "sign-in" ? null : <code className="text-mono block text-xs text-muted [overflow-wrap:anywhere] max-md:hidden">{entry.action}</code>}
       </td>
-      <td className={`${CELL} max-w-56`}>
+      <td className={`${CELL} max-md:order-3 max-md:col-span-2 md:max-w-80 md:min-w-56`}>
         <code className="text-mono text-xs text-muted [overflow-wrap:anywhere]" title={entry.target}>
           {entry.target}
         </code>
@@ -183,7 +166,6 @@ function EntryRow({ entry, now }: { entry: AuditEntry; now: number }) {
           {outcome.words}
         </span>
       </td>
-      <td className={`${CELL} text-xs text-muted tabular-nums`}>{entry.address ?? ""}</td>
     </tr>
   );
 }

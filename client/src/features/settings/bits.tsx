@@ -2,6 +2,7 @@
 import { Link } from "@tanstack/react-router";
 import { Check, ChevronLeft, CircleAlert } from "lucide-react";
 import { useId, type ReactNode } from "react";
+import { Facts } from "@/components/bits";
 import { cx } from "@/lib/cx";
 
 /** A page: its title, what it is about, what can be done with it. Whom it is for is said in `nav.ts`. */
@@ -42,7 +43,7 @@ export function Section({ title, description, actions, children }: { title: stri
   return (
     <section aria-labelledby={id} className="flex flex-col gap-2">
       <div className="flex flex-wrap items-end gap-x-4 gap-y-2">
-        <div className="min-w-0 flex-1 basis-52">
+        <div className={cx("min-w-0 flex-1", description === undefined ? "basis-24" : "basis-60")}>
           <h2 id={id} className="text-base font-semibold">
             {title}
           </h2>
@@ -55,9 +56,14 @@ export function Section({ title, description, actions, children }: { title: stri
   );
 }
 
+/** Said where a list has nothing in it. */
+export function Empty({ children }: { children: ReactNode }) {
+  return <p className="rounded-lg border border-dashed border-line-strong px-3 py-4 text-sm text-muted">{children}</p>;
+}
+
 /** A list of rows; `empty` is said when there are none. */
 export function Rows<T>({ items, empty, label, children }: { items: readonly T[]; empty: ReactNode; label: string; children: (item: T) => ReactNode }) {
-  if (items.length === 0) return <p className="rounded-lg border border-dashed border-line-strong px-3 py-4 text-sm text-muted">{empty}</p>;
+  if (items.length === 0) return <Empty>{empty}</Empty>;
   return (
     <ul aria-label={label} className="divide-y divide-line overflow-hidden rounded-lg border bg-raised">
       {items.map(children)}
@@ -79,29 +85,22 @@ export function Row({ icon, title, badge, facts, actions, error, children, ...re
 }) {
   const known = facts.filter((fact) => fact !== undefined && fact !== null && fact !== "");
   return (
-    <li {...rest} className="flex flex-col gap-1.5 px-3 py-2.5">
-      <div className="flex flex-wrap items-center gap-x-3 gap-y-2">
-        {icon === undefined ? null : <span className="shrink-0 text-muted">{icon}</span>}
-        <div className="min-w-0 flex-1 basis-44">
-          <div className="flex flex-wrap items-center gap-x-2 gap-y-0.5">
-            <span className="min-w-0 font-medium [overflow-wrap:anywhere]">{title}</span>
-            {badge}
-          </div>
-          {known.length === 0 ? null : (
-            <div className="flex flex-wrap gap-x-1.5 text-xs text-muted">
-              {known.map((fact, at) => (
-                <span key={at} className="[overflow-wrap:anywhere]">
-                  {fact}
-                  {at < known.length - 1 ? <span aria-hidden> ·</span> : null}
-                </span>
-              ))}
+    <li {...rest} className="flex gap-x-3 px-3 py-2.5">
+      {icon === undefined ? null : <span className="flex h-5.5 shrink-0 items-center text-muted">{icon}</span>}
+      <div className="flex min-w-0 flex-1 flex-col gap-1.5">
+        <div className="flex flex-wrap items-center gap-x-3 gap-y-2">
+          <div className="min-w-0 flex-1 basis-40">
+            <div className="flex flex-wrap items-center gap-x-2 gap-y-0.5">
+              <span className="min-w-0 font-medium [overflow-wrap:anywhere]">{title}</span>
+              {badge}
             </div>
-          )}
+            {known.length === 0 ? null : <Facts facts={known} className="text-xs text-muted" />}
+          </div>
+          {actions === undefined || actions === null ? null : <div className="ml-auto flex shrink-0 flex-wrap items-center gap-2">{actions}</div>}
         </div>
-        {actions === undefined ? null : <div className="ml-auto flex shrink-0 flex-wrap items-center gap-2">{actions}</div>}
+        {children}
+        <Problem words={error} />
       </div>
-      {children}
-      <Problem words={error} />
     </li>
   );
 }

@@ -1,11 +1,11 @@
 /** Budgets: what may be spent at most, how far it is used up, and the three things one does with them. */
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { CircleAlert, Plus, TriangleAlert, Wallet } from "lucide-react";
-import { useState, type SyntheticEvent } from "react";
+import { useState } from "react";
 import { Button } from "@/components/button";
 import { Confirm } from "@/components/confirm";
 import { Dialog } from "@/components/dialog";
-import { TextInput } from "@/components/fields";
+import { Form, TextInput } from "@/components/fields";
 import { Loaded } from "@/components/loaded";
 import { Meter, meterState } from "@/components/meter";
 import { Badge, Row, Rows, SettingsPage } from "@/features/settings/bits";
@@ -132,14 +132,13 @@ function ChangeLimit({ budget, onDone }: { budget: Budget; onDone: () => void })
   const [text, setText] = useState(() => amountText(budget.limit));
   const limit = parseDollars(text);
   const change = useWrite((body: PatchBudget) => call<Budget>("PATCH", `/api/admin/budgets/${budget.id}`, body), { refresh: [budgetsQuery.queryKey, usageQuery.queryKey], onDone });
-  const submit = (event: SyntheticEvent) => {
-    event.preventDefault();
+  const submit = () => {
     if (limit !== undefined) change.run({ limit });
   };
   return (
-    <form onSubmit={submit} className="flex flex-wrap items-center gap-2">
+    <Form onSubmit={submit} className="flex flex-wrap items-center gap-2">
       <span className="text-sm text-muted">At most $</span>
-      <TextInput aria-label="The new limit in dollars" aria-invalid={limit === undefined} data-testid="budget-limit" autoFocus inputMode="decimal" className="max-w-32" value={text} onChange={(event) => setText(event.target.value)} />
+      <TextInput aria-label="The new limit in dollars" aria-invalid={limit === undefined} data-testid="budget-limit" autoFocus inputMode="decimal" className="w-20 sm:w-32" value={text} onChange={(event) => setText(event.target.value)} />
       <Button look="primary" type="submit" data-testid="save-budget" disabled={limit === undefined || change.pending}>
         Save
       </Button>
@@ -149,6 +148,6 @@ function ChangeLimit({ budget, onDone }: { budget: Budget; onDone: () => void })
           {change.error}
         </span>
       )}
-    </form>
+    </Form>
   );
 }

@@ -1,16 +1,15 @@
 /** The org's credentials for hosts of repositories. Errand puts them in when a sandbox clones or pushes; no sandbox has one. */
 import { useQuery } from "@tanstack/react-query";
 import { GitBranch } from "lucide-react";
-import { useState, type SyntheticEvent } from "react";
+import { useState } from "react";
 import { Button } from "@/components/button";
 import { Confirm } from "@/components/confirm";
-import { CONTROL, Field, Select, TextInput } from "@/components/fields";
+import { Choice, Field, Form, TextInput } from "@/components/fields";
 import { Loaded } from "@/components/loaded";
 import { Problem, Row, Rows, SavedMark, Section } from "@/features/settings/bits";
 import { gitCredentialsQuery } from "@/features/settings/queries";
 import { call } from "@/lib/api";
 import { useNow } from "@/lib/clock";
-import { cx } from "@/lib/cx";
 import { ago, day } from "@/lib/format";
 import { useWrite } from "@/lib/write";
 import type { GitCredential } from "@/protocol/GitCredential";
@@ -97,38 +96,29 @@ function StoreCredential({ hosts, stored }: { hosts: readonly string[]; stored: 
     secret: secret.trim() === "" ? "Paste the token." : undefined,
     repositories: bad === undefined ? undefined : `“${bad}”: write owner/repo, or owner/*.`,
   };
-  const submit = (event: SyntheticEvent) => {
-    event.preventDefault();
+  const submit = () => {
     setTried(true);
     if (wrong.secret ?? wrong.repositories) return;
     save.run({ of: host, secret: secret.trim(), repositories: patterns, ...(username.trim() === "" ? {} : { username: username.trim() }) });
   };
   return (
-    <form onSubmit={submit} noValidate autoComplete="off" className="flex flex-col gap-3 rounded-lg border bg-surface p-3">
+    <Form onSubmit={submit} autoComplete="off" className="flex flex-col gap-3 rounded-lg border bg-surface p-3">
       <div className="grid gap-3 sm:grid-cols-3">
         <Field label="Host">
-          {({ id }) => (
-            <Select id={id} data-testid="git-host" value={host} onChange={(event) => setHost(event.target.value)}>
-              {hosts.map((one) => (
-                <option key={one} value={one}>
-                  {one}
-                </option>
-              ))}
-            </Select>
-          )}
+          {(field) => <Choice {...field} data-testid="git-host" options={hosts.map((one) => ({ value: one, words: one }))} value={host} onChange={setHost} />}
         </Field>
         <Field label="Token" error={tried ? wrong.secret : undefined}>
-          {({ id, describedBy }) => (
-            <TextInput id={id} aria-describedby={describedBy} data-testid="git-secret" type="password" autoComplete="new-password" value={secret} onChange={(event) => setSecret(event.target.value)} />
+          {(field) => (
+            <TextInput {...field} data-testid="git-secret" type="password" autoComplete="new-password" value={secret} onChange={(event) => setSecret(event.target.value)} />
           )}
         </Field>
         <Field label="User name">
-          {({ id }) => <TextInput id={id} data-testid="git-username" autoCapitalize="off" spellCheck={false} placeholder="x-access-token" value={username} onChange={(event) => setUsername(event.target.value)} />}
+          {(field) => <TextInput {...field} data-testid="git-username" autoCapitalize="off" spellCheck={false} placeholder="x-access-token" value={username} onChange={(event) => setUsername(event.target.value)} />}
         </Field>
       </div>
       <Field label="For these repositories" hint="owner/repo, or owner/* for all of an owner’s; separated by spaces. Empty: all of the host’s." error={tried ? wrong.repositories : undefined}>
-        {({ id, describedBy }) => (
-          <input id={id} aria-describedby={describedBy} data-testid="git-repositories" dir="ltr" spellCheck={false} placeholder="acme/*" className={cx(CONTROL, "text-mono h-8 pointer-coarse:h-11")} value={repositories} onChange={(event) => setRepositories(event.target.value)} />
+        {(field) => (
+          <TextInput {...field} data-testid="git-repositories" dir="ltr" spellCheck={false} placeholder="acme/*" className="text-mono" value={repositories} onChange={(event) => setRepositories(event.target.value)} />
         )}
       </Field>
       <Problem words={save.error} />
@@ -138,6 +128,6 @@ function StoreCredential({ hosts, stored }: { hosts: readonly string[]; stored: 
         </Button>
         <SavedMark saved={save.done && secret === ""} />
       </div>
-    </form>
+    </Form>
   );
 }

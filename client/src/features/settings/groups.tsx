@@ -1,11 +1,11 @@
 /** Groups of the org: people for whom settings are made together. */
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Ellipsis, Pencil, Plus, SlidersHorizontal, Trash2, UsersRound } from "lucide-react";
-import { useState, type SyntheticEvent } from "react";
+import { useState } from "react";
 import { Button, IconButton } from "@/components/button";
 import { Confirm } from "@/components/confirm";
 import { Dialog } from "@/components/dialog";
-import { Field, Select, TextInput } from "@/components/fields";
+import { Choice, Field, Form, TextInput } from "@/components/fields";
 import { Loaded } from "@/components/loaded";
 import { Menu, MenuItem } from "@/components/menu";
 import { Problem, Row, Rows, Section } from "@/features/settings/bits";
@@ -50,14 +50,13 @@ export function Groups() {
 function NameForm({ name: before, act, write, onDone }: { name: string; act: string; write: (name: string, key: string) => Promise<Group>; onDone: () => void }) {
   const [name, setName] = useState(before);
   const save = useWrite(({ name: given }: { name: string }, key) => write(given, key), { refresh: [groupsQuery.queryKey], onDone });
-  const submit = (event: SyntheticEvent) => {
-    event.preventDefault();
+  const submit = () => {
     if (name.trim() !== "") save.run({ name: name.trim() });
   };
   return (
-    <form onSubmit={submit} className="flex flex-col gap-3">
+    <Form onSubmit={submit} className="flex flex-col gap-3">
       <Field label="Name">
-        {({ id }) => <TextInput id={id} data-first data-testid="group-name" dir="auto" maxLength={100} placeholder="Platform" value={name} onChange={(event) => setName(event.target.value)} />}
+        {(field) => <TextInput {...field} data-first data-testid="group-name" dir="auto" maxLength={100} placeholder="Platform" value={name} onChange={(event) => setName(event.target.value)} />}
       </Field>
       <Problem words={save.error} />
       <div className="flex justify-end">
@@ -65,7 +64,7 @@ function NameForm({ name: before, act, write, onDone }: { name: string; act: str
           {act}
         </Button>
       </div>
-    </form>
+    </Form>
   );
 }
 
@@ -158,7 +157,10 @@ function People({ group }: { group: Group }) {
 }
 
 const refreshed = (group: Group) => [groupQuery(group.id).queryKey, groupsQuery.queryKey];
-const asRole = (text: string): GroupRole => (text === "admin" ? "admin" : "member");
+const GROUP_ROLES: readonly { value: GroupRole; words: string }[] = [
+  { value: "member", words: "member" },
+  { value: "admin", words: "admin" },
+];
 
 function PersonRow({ member: { person, role }, group }: { member: GroupMember; group: Group }) {
   const path = `/api/groups/${group.id}/members/${person.id}`;
@@ -172,10 +174,7 @@ function PersonRow({ member: { person, role }, group }: { member: GroupMember; g
       error={change.error ?? remove.error}
       actions={
         <>
-          <Select aria-label={`Role of ${person.name} in the group`} className="w-28" value={role} disabled={change.pending} onChange={(event) => change.run({ role: asRole(event.target.value) })}>
-            <option value="member">member</option>
-            <option value="admin">admin</option>
-          </Select>
+          <Choice aria-label={`Role of ${person.name} in the group`} className="w-32" options={GROUP_ROLES} value={role} disabled={change.pending} onChange={(chosen) => change.run({ role: chosen })} />
           <Button aria-label={`Take out ${person.name}`} disabled={remove.pending} onClick={() => remove.run()}>
             Take out
           </Button>
@@ -199,16 +198,7 @@ function AddPerson({ group, members }: { group: Group; members: readonly GroupMe
     <div className="flex flex-wrap items-end gap-2">
       <div className="min-w-0 flex-1">
         <Field label="Take somebody in">
-          {({ id }) => (
-            <Select id={id} data-testid="group-add-person" value={who} onChange={(event) => setWho(event.target.value)}>
-              <option value="">Choose…</option>
-              {others.map(({ person }) => (
-                <option key={person.id} value={person.id}>
-                  {person.name}
-                </option>
-              ))}
-            </Select>
-          )}
+          {(field) => <Choice {...field} data-testid="group-add-person" options={[{ value: "", words: "Choose…" }, ...others.map(({ person }) => ({ value: person.id, words: person.name }))]} value={who} onChange={setWho} />}
         </Field>
       </div>
       <Button data-testid="group-add" disabled={who === "" || add.pending} onClick={() => add.run({ id: who })}>

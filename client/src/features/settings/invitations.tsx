@@ -1,10 +1,10 @@
 /** Invitations: making one, whose link is shown once, and taking back those that nobody has used. */
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Mail, Plus } from "lucide-react";
-import { useState, type SyntheticEvent } from "react";
+import { useState } from "react";
 import { Button } from "@/components/button";
 import { Dialog } from "@/components/dialog";
-import { Field, Select, TextInput } from "@/components/fields";
+import { Choice, Field, Form, TextInput } from "@/components/fields";
 import { Loaded } from "@/components/loaded";
 import { ShownOnce } from "@/components/shown-once";
 import { Badge, Problem, Row, Rows, Section } from "@/features/settings/bits";
@@ -82,11 +82,17 @@ function InvitationRow({ invitation, nameOf }: { invitation: Invitation; nameOf:
   );
 }
 
+const LASTS = [
+  { value: "1", words: "1 day" },
+  { value: "7", words: "7 days" },
+  { value: "30", words: "30 days" },
+] as const;
+
 function Invite({ onClose }: { onClose: () => void }) {
   const { data: me } = useQuery(meQuery);
   const [role, setRole] = useState<OrgRole>("member");
   const [email, setEmail] = useState("");
-  const [days, setDays] = useState("7");
+  const [days, setDays] = useState<(typeof LASTS)[number]["value"]>("7");
   const [tried, setTried] = useState(false);
   const make = useWrite((body: CreateInvitation, key) => call<InvitationMade>("POST", "/api/admin/invitations", body, undefined, key), {
     refresh: [invitationsQuery.queryKey],
@@ -103,41 +109,25 @@ function Invite({ onClose }: { onClose: () => void }) {
       </div>
     );
   }
+  const roles = ROLES.filter((one) => one !== "owner" || me?.role === "owner").map((one) => ({ value: one, words: one }));
   const address = email.trim();
   const wrong = address !== "" && !/^[^@\s]+@[^@\s]+\.[^@\s]+$/.test(address) ? "Write an e-mail address, or nothing." : undefined;
-  const submit = (event: SyntheticEvent) => {
-    event.preventDefault();
+  const submit = () => {
     setTried(true);
     if (wrong === undefined) make.run({ role, days: Number(days), ...(address === "" ? {} : { email: address }) });
   };
   return (
-    <form onSubmit={submit} noValidate className="flex flex-col gap-3">
+    <Form onSubmit={submit} className="flex flex-col gap-3">
       <Field label="As what?" hint={`Whoever comes in ${ROLE_WORDS[role]}.`}>
-        {({ id, describedBy }) => (
-          <Select id={id} aria-describedby={describedBy} data-first data-testid="invite-role" value={role} onChange={({ target }) => setRole(ROLES.find((one) => one === target.value) ?? "member")}>
-            {ROLES.filter((one) => one !== "owner" || me?.role === "owner").map((one) => (
-              <option key={one} value={one}>
-                {one}
-              </option>
-            ))}
-          </Select>
-        )}
+        {(field) => <Choice {...field} data-first data-testid="invite-role" options={roles} value={role} onChange={setRole} />}
       </Field>
       <Field label="Only for this address" hint="Empty: for whoever has the link. Otherwise whoever signs in must own this address at GitHub or Google." error={tried ? wrong : undefined}>
-        {({ id, describedBy }) => (
-          <TextInput id={id} aria-describedby={describedBy} data-testid="invite-email" type="email" autoComplete="off" maxLength={100} placeholder="grace@example.org" value={email} onChange={(event) => setEmail(event.target.value)} />
+        {(field) => (
+          <TextInput {...field} data-testid="invite-email" type="email" autoComplete="off" maxLength={100} placeholder="grace@example.org" value={email} onChange={(event) => setEmail(event.target.value)} />
         )}
       </Field>
       <Field label="The link lasts">
-        {({ id }) => (
-          <Select id={id} data-testid="invite-days" value={days} onChange={(event) => setDays(event.target.value)}>
-            {[1, 7, 30].map((count) => (
-              <option key={count} value={count}>
-                {count === 1 ? "1 day" : `${count} days`}
-              </option>
-            ))}
-          </Select>
-        )}
+        {(field) => <Choice {...field} data-testid="invite-days" options={LASTS} value={days} onChange={setDays} />}
       </Field>
       <Problem words={make.error} />
       <div className="flex justify-end">
@@ -145,6 +135,6 @@ function Invite({ onClose }: { onClose: () => void }) {
           {make.pending ? "Making it…" : "Make link"}
         </Button>
       </div>
-    </form>
+    </Form>
   );
 }

@@ -8,6 +8,7 @@ import { SettingsPage } from "@/features/settings/bits";
 import { settingsPageAt, settingsPages, type SettingsPageLink } from "@/features/settings/nav";
 import { meQuery } from "@/lib/account";
 import { cx } from "@/lib/cx";
+import { useKeptFocus } from "@/lib/focus";
 import { ROLE_WORDS } from "@/lib/may";
 
 /** See the head of the file. */
@@ -20,6 +21,7 @@ export function SettingsLayout() {
   const refused = me && page && !pages.includes(page) ? page : undefined;
   // Another page begins at its top.
   const body = useRef<HTMLDivElement>(null);
+  useKeptFocus(body);
   useEffect(() => body.current?.scrollTo(0, 0), [pathname]);
   useEffect(() => {
     document.title = `${page?.title ?? "Settings"} · Errand`;

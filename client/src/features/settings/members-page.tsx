@@ -5,7 +5,7 @@ import { useState } from "react";
 import { Button, IconButton } from "@/components/button";
 import { Confirm } from "@/components/confirm";
 import { Dialog } from "@/components/dialog";
-import { Select } from "@/components/fields";
+import { Choice } from "@/components/fields";
 import { Loaded } from "@/components/loaded";
 import { Menu, MenuItem } from "@/components/menu";
 import { Badge, Row, Rows, Section, SettingsPage } from "@/features/settings/bits";
@@ -91,21 +91,15 @@ function MemberRow({ member, me }: { member: Member; me: Me }) {
       error={asking === "none" ? (change.error ?? remove.error) : undefined}
       actions={
         <>
-          <span className="w-32">
-            <Select
-              aria-label={`Role of ${person.name}`}
-              data-testid="member-role"
-              value={role}
-              disabled={locked !== undefined || change.pending}
-              onChange={({ target }) => isRole(target.value) && (own || target.value === "owner" ? setAsking(target.value) : change.run({ role: target.value }))}
-            >
-              {offered.map((one) => (
-                <option key={one} value={one}>
-                  {one}
-                </option>
-              ))}
-            </Select>
-          </span>
+          <Choice
+            aria-label={`Role of ${person.name}`}
+            data-testid="member-role"
+            className="w-32"
+            options={offered.map((one) => ({ value: one, words: one }))}
+            value={role}
+            disabled={locked !== undefined || change.pending}
+            onChange={(chosen) => (own || chosen === "owner" ? setAsking(chosen) : change.run({ role: chosen }))}
+          />
           <Menu
             trigger={
               <IconButton label={`More about ${person.name}`} data-testid="member-menu">

@@ -1,11 +1,11 @@
 /** Models and the provider keys that open them: one's own and the org's. Keys go in and never come out. */
 import { useQuery } from "@tanstack/react-query";
 import { KeyRound, Lock, LockOpen } from "lucide-react";
-import { useState, type SyntheticEvent } from "react";
+import { useState } from "react";
 import { DemoBadge } from "@/components/bits";
 import { Button } from "@/components/button";
 import { Confirm } from "@/components/confirm";
-import { Field, Select, TextInput } from "@/components/fields";
+import { Choice, Field, Form, TextInput } from "@/components/fields";
 import { Loaded } from "@/components/loaded";
 import { Badge, Problem, Row, Rows, SavedMark, Section, SettingsPage } from "@/features/settings/bits";
 import { keyOwnerWords, OTHER, providerName, providerProblem } from "@/features/settings/model-words";
@@ -118,6 +118,7 @@ function AddKey({ scope, known, stored }: { scope: KeyScope; known: readonly str
       setTried(false);
     },
   });
+  const providers = [...known.map((one) => ({ value: one, words: providerName(one) })), { value: OTHER, words: "Another one…" }];
   const other = provider === OTHER;
   const of = other ? named.trim() : provider;
   const wrong = {
@@ -125,43 +126,33 @@ function AddKey({ scope, known, stored }: { scope: KeyScope; known: readonly str
     url: other && !/^https?:\/\/[^/\s]+/.test(baseUrl.trim()) ? "Write its address, mostly ending in /v1." : undefined,
     key: key.trim().length < 8 ? "Paste the whole key." : undefined,
   };
-  const submit = (event: SyntheticEvent) => {
-    event.preventDefault();
+  const submit = () => {
     setTried(true);
     if (wrong.name ?? wrong.url ?? wrong.key) return;
     store.run({ provider: of, key: key.trim(), ...(other ? { baseUrl: baseUrl.trim() } : {}) });
   };
   return (
-    <form onSubmit={submit} noValidate autoComplete="off" className="flex flex-col gap-3 rounded-lg border bg-surface p-3">
+    <Form onSubmit={submit} autoComplete="off" className="flex flex-col gap-3 rounded-lg border bg-surface p-3">
       <div className="grid gap-3 sm:grid-cols-[11rem_1fr]">
         <Field label="Provider">
-          {({ id }) => (
-            <Select id={id} data-testid={`${scope}-key-provider`} value={provider} onChange={(event) => setProvider(event.target.value)}>
-              {known.map((one) => (
-                <option key={one} value={one}>
-                  {providerName(one)}
-                </option>
-              ))}
-              <option value={OTHER}>Another one…</option>
-            </Select>
-          )}
+          {(field) => <Choice {...field} data-testid={`${scope}-key-provider`} options={providers} value={provider} onChange={setProvider} />}
         </Field>
         <Field label="Key" hint="It is tried with a call that costs nothing, kept encrypted, and never shown again." error={tried ? wrong.key : undefined}>
-          {({ id, describedBy }) => (
-            <TextInput id={id} aria-describedby={describedBy} data-testid={`${scope}-key-value`} type="password" autoComplete="new-password" spellCheck={false} value={key} onChange={(event) => setKey(event.target.value)} />
+          {(field) => (
+            <TextInput {...field} data-testid={`${scope}-key-value`} type="password" autoComplete="new-password" spellCheck={false} value={key} onChange={(event) => setKey(event.target.value)} />
           )}
         </Field>
       </div>
       {other ? (
         <div className="grid gap-3 sm:grid-cols-[11rem_1fr]">
           <Field label="Its name here" error={tried ? wrong.name : undefined}>
-            {({ id, describedBy }) => (
-              <TextInput id={id} aria-describedby={describedBy} data-testid={`${scope}-key-name`} placeholder="my-gateway" autoCapitalize="off" spellCheck={false} value={named} onChange={(event) => setNamed(event.target.value)} />
+            {(field) => (
+              <TextInput {...field} data-testid={`${scope}-key-name`} placeholder="my-gateway" autoCapitalize="off" spellCheck={false} value={named} onChange={(event) => setNamed(event.target.value)} />
             )}
           </Field>
           <Field label="Address, OpenAI-compatible" error={tried ? wrong.url : undefined}>
-            {({ id, describedBy }) => (
-              <TextInput id={id} aria-describedby={describedBy} data-testid={`${scope}-key-url`} type="url" placeholder="https://models.example.com/v1" value={baseUrl} onChange={(event) => setBaseUrl(event.target.value)} />
+            {(field) => (
+              <TextInput {...field} data-testid={`${scope}-key-url`} type="url" placeholder="https://models.example.com/v1" value={baseUrl} onChange={(event) => setBaseUrl(event.target.value)} />
             )}
           </Field>
         </div>
@@ -173,7 +164,7 @@ function AddKey({ scope, known, stored }: { scope: KeyScope; known: readonly str
         </Button>
         <SavedMark saved={store.done && key === ""} />
       </div>
-    </form>
+    </Form>
   );
 }
 

@@ -1,29 +1,29 @@
 /** Makes an API key: what it is for, what it is good for, for how long. Then shows it, this once. */
 import { useQuery } from "@tanstack/react-query";
-import { useState, type SyntheticEvent } from "react";
+import { useState } from "react";
 import { Button } from "@/components/button";
-import { Combobox } from "@/components/combobox";
 import { Dialog } from "@/components/dialog";
-import { Field, Select, TextInput } from "@/components/fields";
+import { Choice, Field, Form, TextInput } from "@/components/fields";
+import { RepositoryInput } from "@/components/repository-input";
 import { ShownOnce } from "@/components/shown-once";
 import { Problem } from "@/features/settings/bits";
 import { keysQuery } from "@/features/settings/queries";
 import { scopesFor } from "@/features/settings/scopes";
 import { meQuery } from "@/lib/account";
 import { call } from "@/lib/api";
-import { repoProblem, reposQuery } from "@/lib/repos";
+import { repoProblem } from "@/lib/repos";
 import { useWrite } from "@/lib/write";
 import type { ApiKeyMade } from "@/protocol/ApiKeyMade";
 import type { CreateApiKey } from "@/protocol/CreateApiKey";
 import type { Scope } from "@/protocol/Scope";
 
-const LASTS: readonly { days: number | null; words: string }[] = [
-  { days: 7, words: "7 days" },
-  { days: 30, words: "30 days" },
-  { days: 90, words: "90 days" },
-  { days: 366, words: "A year" },
-  { days: null, words: "Until it is revoked" },
-];
+const LASTS = [
+  { value: "7", words: "7 days" },
+  { value: "30", words: "30 days" },
+  { value: "90", words: "90 days" },
+  { value: "366", words: "A year" },
+  { value: "", words: "Until it is revoked" },
+] as const;
 
 /** The dialog. Closing it forgets the key. */
 export function NewKeyDialog({ open, onClose }: { open: boolean; onClose: () => void }) {
@@ -63,16 +63,14 @@ function NewKeyForm({ make }: { make: { run: (body: CreateApiKey) => void; pendi
   const [name, setName] = useState("");
   const [chosen, setChosen] = useState<ReadonlySet<Scope>>(new Set(["sessions:read"]));
   const [repo, setRepo] = useState("");
-  const [days, setDays] = useState("90");
+  const [days, setDays] = useState<(typeof LASTS)[number]["value"]>("90");
   const [tried, setTried] = useState(false);
-  const repos = useQuery(reposQuery);
   const wrong = {
     name: name.trim() === "" ? "Say what it is for." : undefined,
     scopes: chosen.size === 0 ? "Choose at least one." : undefined,
     repo: repoProblem(repo.trim()),
   };
-  const submit = (event: SyntheticEvent) => {
-    event.preventDefault();
+  const submit = () => {
     setTried(true);
     if (wrong.name ?? wrong.scopes ?? wrong.repo) return;
     make.run({
@@ -83,38 +81,19 @@ function NewKeyForm({ make }: { make: { run: (body: CreateApiKey) => void; pendi
     });
   };
   return (
-    <form onSubmit={submit} noValidate className="flex flex-col gap-3">
+    <Form onSubmit={submit} className="flex flex-col gap-3">
       <Field label="What is it for?" error={tried ? wrong.name : undefined}>
-        {({ id, describedBy }) => (
-          <TextInput id={id} aria-describedby={describedBy} data-first data-testid="key-name" dir="auto" maxLength={100} placeholder="Nightly dependency updates" value={name} onChange={(event) => setName(event.target.value)} />
+        {(field) => (
+          <TextInput {...field} data-first data-testid="key-name" dir="auto" maxLength={100} placeholder="Nightly dependency updates" value={name} onChange={(event) => setName(event.target.value)} />
         )}
       </Field>
       <ScopeChoice chosen={chosen} onChoose={setChosen} error={tried ? wrong.scopes : undefined} />
       <div className="grid gap-3 sm:grid-cols-[1fr_11rem]">
         <Field label="Only this repository" hint="Empty: all that you may see." error={tried ? wrong.repo : undefined}>
-          {({ id, describedBy }) => (
-            <Combobox
-              id={id}
-              testId="key-repo"
-              describedBy={describedBy}
-              value={repo}
-              onChange={setRepo}
-              onPick={setRepo}
-              suggestions={(repos.data?.repos ?? []).map((known) => ({ value: known.url, label: known.name }))}
-              placeholder="https://github.com/owner/name"
-            />
-          )}
+          {(field) => <RepositoryInput field={field} testId="key-repo" value={repo} onChange={setRepo} />}
         </Field>
         <Field label="It lasts">
-          {({ id }) => (
-            <Select id={id} data-testid="key-days" value={days} onChange={(event) => setDays(event.target.value)}>
-              {LASTS.map(({ days: value, words }) => (
-                <option key={words} value={value ?? ""}>
-                  {words}
-                </option>
-              ))}
-            </Select>
-          )}
+          {(field) => <Choice {...field} data-testid="key-days" options={LASTS} value={days} onChange={setDays} />}
         </Field>
       </div>
       <Problem words={make.error} />
@@ -123,7 +102,7 @@ function NewKeyForm({ make }: { make: { run: (body: CreateApiKey) => void; pendi
           {make.pending ? "Making it…" : "Make key"}
         </Button>
       </div>
-    </form>
+    </Form>
   );
 }
 

@@ -1,16 +1,17 @@
 /** The org's own prices of models, instead of those that Errand knows. Each holds from a day on; the list is saved as a whole. */
 import { useQuery } from "@tanstack/react-query";
 import { Plus, Trash2 } from "lucide-react";
-import { useState, type SyntheticEvent } from "react";
+import { useState } from "react";
 import { Button, IconButton } from "@/components/button";
 import { Combobox } from "@/components/combobox";
-import { TextInput } from "@/components/fields";
+import { Form, TextInput } from "@/components/fields";
 import { Loaded } from "@/components/loaded";
-import { Problem, SavedMark, SettingsPage } from "@/features/settings/bits";
+import { Empty, Problem, SavedMark, SettingsPage } from "@/features/settings/bits";
 import { newPrice, priceDraft, priceOf, RATES, type PriceDraft, type RateName } from "@/features/settings/price-draft";
 import { pricesQuery } from "@/features/settings/queries";
 import { installationQuery } from "@/lib/account";
 import { call } from "@/lib/api";
+import { cx } from "@/lib/cx";
 import { useWrite } from "@/lib/write";
 import type { Price } from "@/protocol/Price";
 import type { PriceList } from "@/protocol/PriceList";
@@ -49,8 +50,7 @@ function PriceForm({ prices }: { prices: readonly Price[] }) {
   };
   const read = rows.map(priceOf);
   const problem = read.find((one) => "problem" in one);
-  const submit = (event: SyntheticEvent) => {
-    event.preventDefault();
+  const submit = () => {
     setTried(true);
     if (problem) return;
     save.run({ prices: read.flatMap((one) => ("price" in one ? [one.price] : [])) });
@@ -60,9 +60,9 @@ function PriceForm({ prices }: { prices: readonly Price[] }) {
     setNext(next + 1);
   };
   return (
-    <form onSubmit={submit} noValidate className="flex flex-col gap-3">
+    <Form onSubmit={submit} className="flex flex-col gap-3">
       {rows.length === 0 ? (
-        <p className="rounded-lg border border-dashed border-line-strong px-3 py-4 text-sm text-muted">No price of your own: those that Errand knows hold.</p>
+        <Empty>No price of your own: those that Errand knows hold.</Empty>
       ) : (
         <ul aria-label="Prices" className="divide-y divide-line rounded-lg border bg-raised">
           {rows.map((row) => (
@@ -81,7 +81,7 @@ function PriceForm({ prices }: { prices: readonly Price[] }) {
         </Button>
         <SavedMark saved={save.done && !dirty} />
       </div>
-    </form>
+    </Form>
   );
 }
 
@@ -91,12 +91,11 @@ function PriceRow({ row, onChange, onRemove }: { row: PriceDraft; onChange: (row
   const { data } = useQuery(installationQuery);
   const rate = (name: RateName, text: string) => onChange({ ...row, rates: { ...row.rates, [name]: text } });
   return (
-    <li data-testid="price" className="grid grid-cols-2 gap-2 px-3 py-2.5 sm:grid-cols-3 lg:grid-cols-[minmax(12rem,2fr)_9.5rem_repeat(5,1fr)_auto] lg:items-end">
-      <label htmlFor={`model-${row.key}`} className={`${LABEL} max-lg:col-span-full`}>
+    <li data-testid="price" className="grid grid-cols-[minmax(0,1fr)_minmax(0,1fr)_2.75rem] gap-2 px-3 py-2.5 lg:grid-cols-[minmax(12rem,2fr)_9.5rem_repeat(5,1fr)_auto] lg:items-end">
+      <label htmlFor={`model-${row.key}`} className={`${LABEL} max-lg:col-span-2`}>
         Model
         <Combobox
-          id={`model-${row.key}`}
-          describedBy={undefined}
+          field={{ id: `model-${row.key}`, "aria-describedby": undefined, "aria-invalid": undefined }}
           testId="price-model"
           value={row.model}
           onChange={(model) => onChange({ ...row, model })}
@@ -109,13 +108,13 @@ function PriceRow({ row, onChange, onRemove }: { row: PriceDraft; onChange: (row
         From
         <TextInput type="date" data-testid="price-from" value={row.from} onChange={(event) => onChange({ ...row, from: event.target.value })} />
       </label>
-      {RATES.map(({ name, label, otherwise }) => (
-        <label key={name} className={LABEL}>
+      {RATES.map(({ name, label, otherwise }, at) => (
+        <label key={name} className={cx(LABEL, at % 2 === 0 && "max-lg:col-span-2")}>
           {label}
           <TextInput inputMode="decimal" data-testid={`price-${name}`} placeholder={otherwise === "" ? "0.00" : otherwise} value={row.rates[name]} onChange={(event) => rate(name, event.target.value)} />
         </label>
       ))}
-      <IconButton label={`Remove the price of ${row.model === "" ? "this model" : row.model}`} className="self-end max-lg:col-start-2 max-lg:justify-self-end lg:mb-0.5" onClick={onRemove}>
+      <IconButton label={`Remove the price of ${row.model === "" ? "this model" : row.model}`} className="self-end justify-self-end max-lg:col-start-3 max-lg:row-start-1 lg:mb-0.5" onClick={onRemove}>
         <Trash2 size={15} />
       </IconButton>
     </li>

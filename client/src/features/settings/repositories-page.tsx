@@ -1,11 +1,11 @@
 /** What the org says of its repositories: what their sandboxes reach, what runs first, which secrets they get. */
 import { useQuery } from "@tanstack/react-query";
 import { ChevronDown, FolderGit2, Globe, ListChecks, Plus } from "lucide-react";
-import { useState, type SyntheticEvent } from "react";
+import { useState } from "react";
 import { Button } from "@/components/button";
-import { Combobox } from "@/components/combobox";
-import { CONTROL, Field } from "@/components/fields";
+import { CodeArea, Field, Form, TextInput } from "@/components/fields";
 import { Loaded } from "@/components/loaded";
+import { RepositoryInput } from "@/components/repository-input";
 import { Badge, Problem, Row, Rows, SavedMark, SettingsPage } from "@/features/settings/bits";
 import { GitHosts } from "@/features/settings/git-hosts";
 import { repositoriesQuery } from "@/features/settings/queries";
@@ -14,7 +14,7 @@ import { Secrets } from "@/features/settings/secrets";
 import { call } from "@/lib/api";
 import { cx } from "@/lib/cx";
 import { day, plural, repoName } from "@/lib/format";
-import { repoProblem, reposQuery } from "@/lib/repos";
+import { repoProblem } from "@/lib/repos";
 import { useWrite } from "@/lib/write";
 import type { Repository } from "@/protocol/Repository";
 import type { RepositoryPolicy } from "@/protocol/RepositoryPolicy";
@@ -58,13 +58,11 @@ export function RepositoriesPage() {
 }
 
 function AddRepository({ onAdd }: { onAdd: (url: string) => void }) {
-  const repos = useQuery(reposQuery);
   const [url, setUrl] = useState("");
   const [tried, setTried] = useState(false);
   const address = url.trim();
   const wrong = address === "" ? "Name a repository." : repoProblem(address);
-  const submit = (event: SyntheticEvent) => {
-    event.preventDefault();
+  const submit = () => {
     setTried(true);
     if (wrong !== undefined) return;
     onAdd(address);
@@ -72,28 +70,17 @@ function AddRepository({ onAdd }: { onAdd: (url: string) => void }) {
     setTried(false);
   };
   return (
-    <form onSubmit={submit} noValidate className="flex items-end gap-2">
+    <Form onSubmit={submit} className="flex items-end gap-2">
       <div className="min-w-0 flex-1">
         <Field label="Say something of a repository" error={tried ? wrong : undefined}>
-          {({ id, describedBy }) => (
-            <Combobox
-              id={id}
-              testId="add-repository"
-              describedBy={describedBy}
-              value={url}
-              onChange={setUrl}
-              onPick={setUrl}
-              suggestions={(repos.data?.repos ?? []).map((repo) => ({ value: repo.url, label: repo.name }))}
-              placeholder="https://github.com/owner/name"
-            />
-          )}
+          {(field) => <RepositoryInput field={field} testId="add-repository" value={url} onChange={setUrl} />}
         </Field>
       </div>
       <Button type="submit" data-testid="add-repository-submit" className={tried && wrong ? "mb-5" : undefined}>
         <Plus size={15} aria-hidden />
         Add
       </Button>
-    </form>
+    </Form>
   );
 }
 
@@ -122,7 +109,7 @@ function RepositoryRow({ repository, open, onToggle }: { repository: Repository;
       }
     >
       {open ? (
-        <div className="mt-2 flex flex-col gap-6 border-t pt-4">
+        <div className="mt-2 flex flex-col gap-6 border-t pt-4 max-sm:-ml-7">
           <PolicyForm key={updatedAt ?? "new"} policy={policy} saved={updatedAt !== undefined} />
           <Secrets scope={{ of: "repository", url: policy.url }} id="repo" title="Secrets of this repository" description="For all sessions on it whose owner has none of that name. It gets them only where its settings name them." />
         </div>
@@ -144,14 +131,13 @@ function PolicyForm({ policy, saved }: { policy: RepositoryPolicy; saved: boolea
     setDraft({ ...draft, ...part });
     setDirty(true);
   };
-  const submit = (event: SyntheticEvent) => {
-    event.preventDefault();
+  const submit = () => {
     setTried(true);
     if ("policy" in read) save.run(read.policy);
   };
   const problems = tried && "problems" in read ? read.problems : {};
   return (
-    <form onSubmit={submit} noValidate className="flex flex-col gap-4">
+    <Form onSubmit={submit} className="flex flex-col gap-4">
       <fieldset>
         <legend className="mb-1 text-sm font-medium">What its sandboxes reach</legend>
         {(
@@ -171,19 +157,19 @@ function PolicyForm({ policy, saved }: { policy: RepositoryPolicy; saved: boolea
       </fieldset>
       {draft.mode === "allowlist" ? (
         <Field label="Hosts, one a line" hint="registry.npmjs.org, *.pypi.org for all below it, github.com:22 for another port than 80 and 443." error={problems.hosts}>
-          {({ id, describedBy }) => (
-            <textarea id={id} aria-describedby={describedBy} data-testid="egress-hosts" rows={4} spellCheck={false} dir="ltr" className={cx(CONTROL, "text-mono resize-y py-1.5")} value={draft.hosts} onChange={(event) => change({ hosts: event.target.value })} />
+          {(field) => (
+            <CodeArea {...field} data-testid="egress-hosts" rows={4} value={draft.hosts} onChange={(event) => change({ hosts: event.target.value })} />
           )}
         </Field>
       ) : null}
       <Field label="Set-up script" hint="Runs once in a new workspace, after the clone and before the agent. bash, unless its first line says otherwise; it ends at the first command that fails." error={problems.setup}>
-        {({ id, describedBy }) => (
-          <textarea id={id} aria-describedby={describedBy} data-testid="setup-script" rows={4} spellCheck={false} dir="ltr" placeholder="npm ci" className={cx(CONTROL, "text-mono resize-y py-1.5")} value={draft.setup} onChange={(event) => change({ setup: event.target.value })} />
+        {(field) => (
+          <CodeArea {...field} data-testid="setup-script" rows={4} placeholder="npm ci" value={draft.setup} onChange={(event) => change({ setup: event.target.value })} />
         )}
       </Field>
       <Field label="Secrets that it gets, by name" hint="Separated by spaces. The agent can read them." error={problems.secrets}>
-        {({ id, describedBy }) => (
-          <input id={id} aria-describedby={describedBy} data-testid="policy-secrets" spellCheck={false} dir="ltr" placeholder="NPM_TOKEN" className={cx(CONTROL, "text-mono h-8 pointer-coarse:h-11")} value={draft.secrets} onChange={(event) => change({ secrets: event.target.value })} />
+        {(field) => (
+          <TextInput {...field} data-testid="policy-secrets" spellCheck={false} dir="ltr" placeholder="NPM_TOKEN" className="text-mono" value={draft.secrets} onChange={(event) => change({ secrets: event.target.value })} />
         )}
       </Field>
       <Problem words={save.error} />
@@ -193,6 +179,6 @@ function PolicyForm({ policy, saved }: { policy: RepositoryPolicy; saved: boolea
         </Button>
         <SavedMark saved={save.done && !dirty} />
       </div>
-    </form>
+    </Form>
   );
 }

@@ -1,16 +1,15 @@
 /** Secrets of one scope: a person's, the org's, or a repository's. Values go in and never come out. */
 import { useQuery } from "@tanstack/react-query";
 import { FileKey2, TriangleAlert } from "lucide-react";
-import { useState, type SyntheticEvent } from "react";
+import { useState } from "react";
 import { Button } from "@/components/button";
 import { Confirm } from "@/components/confirm";
-import { CONTROL, Field, TextInput } from "@/components/fields";
+import { CodeArea, Field, Form, TextInput } from "@/components/fields";
 import { Loaded } from "@/components/loaded";
 import { Problem, Row, Rows, SavedMark, Section } from "@/features/settings/bits";
 import { secretsQuery, secretPath, type SecretScope } from "@/features/settings/queries";
 import { secretProblem } from "@/features/settings/secret-words";
 import { call } from "@/lib/api";
-import { cx } from "@/lib/cx";
 import { day } from "@/lib/format";
 import { useWrite } from "@/lib/write";
 import type { SecretInfo } from "@/protocol/SecretInfo";
@@ -80,30 +79,26 @@ function SetSecret({ scope, warning, stored, id: formId }: { scope: SecretScope;
     },
   });
   const wrong = { name: secretProblem(name.trim()), value: value === "" ? "Paste its value." : undefined };
-  const submit = (event: SyntheticEvent) => {
-    event.preventDefault();
+  const submit = () => {
     setTried(true);
     if (wrong.name === undefined && wrong.value === undefined) set.run({ name: name.trim(), value });
   };
   return (
-    <form onSubmit={submit} noValidate autoComplete="off" className="flex flex-col gap-3 rounded-lg border bg-surface p-3">
+    <Form onSubmit={submit} autoComplete="off" className="flex flex-col gap-3 rounded-lg border bg-surface p-3">
       <div className="grid gap-3 sm:grid-cols-[14rem_1fr]">
         <Field label="Name" error={tried ? wrong.name : undefined}>
-          {({ id, describedBy }) => (
-            <TextInput id={id} aria-describedby={describedBy} data-testid={`${formId}-secret-name`} className="text-mono" autoCapitalize="characters" spellCheck={false} maxLength={100} placeholder="NPM_TOKEN" value={name} onChange={(event) => setName(event.target.value.toUpperCase())} />
+          {(field) => (
+            <TextInput {...field} data-testid={`${formId}-secret-name`} className="text-mono" autoCapitalize="characters" spellCheck={false} maxLength={100} placeholder="NPM_TOKEN" value={name} onChange={(event) => setName(event.target.value.toUpperCase())} />
           )}
         </Field>
         <Field label="Value" error={tried ? wrong.value : undefined}>
-          {({ id, describedBy }) => (
-            <textarea
-              id={id}
-              aria-describedby={describedBy}
+          {(field) => (
+            <CodeArea
+              {...field}
               data-testid={`${formId}-secret-value`}
               rows={1}
-              spellCheck={false}
               autoComplete="off"
-              dir="ltr"
-              className={cx(CONTROL, "text-mono min-h-8 resize-y py-1.5 [-webkit-text-security:disc] pointer-coarse:min-h-11")}
+              className="min-h-8 [-webkit-text-security:disc] pointer-coarse:min-h-11"
               value={value}
               onChange={(event) => setValue(event.target.value)}
             />
@@ -121,6 +116,6 @@ function SetSecret({ scope, warning, stored, id: formId }: { scope: SecretScope;
         </Button>
         <SavedMark saved={set.done && value === ""} />
       </div>
-    </form>
+    </Form>
   );
 }

@@ -3,10 +3,10 @@
  * page does not know of is kept as it is: the write replaces all that the level says.
  */
 import type { QueryKey } from "@tanstack/react-query";
-import { useState, type SyntheticEvent } from "react";
+import { useState } from "react";
 import { Button } from "@/components/button";
-import { Field, Select, TextInput } from "@/components/fields";
-import { Problem, SavedMark } from "@/features/settings/bits";
+import { Choice, Form, SettingField, SettingList, TextInput } from "@/components/fields";
+import { Problem, SavedMark, Section } from "@/features/settings/bits";
 import { LEFT_OPEN, limitDraft, limitOf, type LimitDraft } from "@/features/settings/limit-draft";
 import { AllowedModels, DefaultModel } from "@/features/settings/model-fields";
 import { policyFrom, policyText } from "@/features/settings/model-policy";
@@ -33,12 +33,16 @@ const LIMITS: readonly { name: LimitName; label: string; hint: string; levels: r
   { name: "sandboxMinutes", label: "How long a sandbox is up", hint: "Minutes. Then its turn is stopped and its work kept; the next prompt gets another one.", levels: EVERY },
 ];
 
-const BEFORE: Record<Level, string> = { org: "As the installation says", group: "As the org says", user: "As their groups or the org say" };
+const BEFORE: Record<Level, string> = { org: "As the installation says", group: "As the org says", user: "As groups or the org say" };
 const VISIBILITIES: readonly { value: Visibility; words: string }[] = [
   { value: "private", words: "Their owner and admins" },
   { value: "link", words: "Also who has a link" },
   { value: "org", words: "Everybody in the org" },
 ];
+const YES_NO = [
+  { value: "yes", words: "Yes" },
+  { value: "no", words: "No" },
+] as const;
 
 /** `path` answers the same shape to `PUT`. */
 export function SettingsForm({ said, path, queryKey, level }: { said: SettingsPatch; path: string; queryKey: QueryKey; level: Level }) {
@@ -52,12 +56,12 @@ export function SettingsForm({ said, path, queryKey, level }: { said: SettingsPa
   const save = useWrite((body: SettingsPatch) => call<SettingsPatch>("PUT", path, body), { refresh: [queryKey], onDone: () => setDirty(false) });
   const models = policyFrom(policy);
   const problem = limits.map(({ name }) => limitOf(drafts[name] ?? LEFT_OPEN)).find((read) => "problem" in read);
-  const change = (name: LimitName, draft: LimitDraft) => {
-    setDrafts({ ...drafts, [name]: draft });
+  const changed = <T,>(set: (value: T) => void) => (value: T) => {
+    set(value);
     setDirty(true);
   };
-  const submit = (event: SyntheticEvent) => {
-    event.preventDefault();
+  const left = { value: "", words: BEFORE[level] } as const;
+  const submit = () => {
     if (problem || "problem" in models) return;
     const { defaultVisibility: _visibility, defaultModel: _model, allowedModels: _models, coAuthorTrailer: _trailer, ...rest } = said;
     const kept: SettingsPatch = Object.fromEntries(Object.entries(rest).filter(([name]) => !limits.some((limit) => limit.name === name)));
@@ -73,69 +77,26 @@ export function SettingsForm({ said, path, queryKey, level }: { said: SettingsPa
     });
   };
   return (
-    <form onSubmit={submit} noValidate className="flex flex-col gap-4">
-      <Field label="Who sees a new session" hint="Its owner can change it for each session.">
-        {({ id, describedBy }) => (
-          <Select
-            id={id}
-            aria-describedby={describedBy}
-            data-testid="default-visibility"
-            className="max-w-80"
-            value={visibility}
-            onChange={({ target }) => {
-              setVisibility(VISIBILITIES.find(({ value }) => value === target.value)?.value ?? "");
-              setDirty(true);
-            }}
-          >
-            <option value="">{BEFORE[level]}</option>
-            {VISIBILITIES.map(({ value, words }) => (
-              <option key={value} value={value}>
-                {words}
-              </option>
-            ))}
-          </Select>
-        )}
-      </Field>
-      <DefaultModel
-        value={model}
-        before={BEFORE[level]}
-        onChange={(id) => {
-          setModel(id);
-          setDirty(true);
-        }}
-      />
-      {level === "org" ? (
-        <AllowedModels
-          value={policy}
-          problem={"problem" in models ? models.problem : undefined}
-          onChange={(text) => {
-            setPolicy(text);
-            setDirty(true);
-          }}
-        />
-      ) : null}
-      <Field label="Commits name Errand as a co-author" hint="Their author is whoever asked for the work.">
-        {({ id, describedBy }) => (
-          <Select
-            id={id}
-            aria-describedby={describedBy}
-            data-testid="co-author"
-            className="max-w-80"
-            value={coAuthor}
-            onChange={({ target }) => {
-              setCoAuthor(target.value === "yes" || target.value === "no" ? target.value : "");
-              setDirty(true);
-            }}
-          >
-            <option value="">{BEFORE[level]}</option>
-            <option value="yes">Yes</option>
-            <option value="no">No</option>
-          </Select>
-        )}
-      </Field>
-      {limits.map(({ name, label, hint }) => (
-        <LimitField key={name} name={name} label={label} hint={hint} before={BEFORE[level]} draft={drafts[name] ?? LEFT_OPEN} onChange={(draft) => change(name, draft)} />
-      ))}
+    <Form onSubmit={submit} className="flex flex-col gap-6">
+      <Section title="New sessions">
+        <SettingList>
+          <SettingField label="Who sees a new session" hint="Its owner can change it for each session.">
+            {(field) => <Choice {...field} data-testid="default-visibility" options={[left, ...VISIBILITIES]} value={visibility} onChange={changed(setVisibility)} />}
+          </SettingField>
+          <DefaultModel value={model} before={left.words} onChange={changed(setModel)} />
+          <SettingField label="Commits name Errand as a co-author" hint="Their author is whoever asked for the work.">
+            {(field) => <Choice {...field} data-testid="co-author" options={[left, ...YES_NO]} value={coAuthor} onChange={changed(setCoAuthor)} />}
+          </SettingField>
+        </SettingList>
+      </Section>
+      {level === "org" ? <AllowedModels value={policy} problem={"problem" in models ? models.problem : undefined} onChange={changed(setPolicy)} /> : null}
+      <Section title="Limits">
+        <SettingList>
+          {limits.map(({ name, label, hint }) => (
+            <LimitField key={name} name={name} label={label} hint={hint} before={left.words} draft={drafts[name] ?? LEFT_OPEN} onChange={changed((draft) => setDrafts({ ...drafts, [name]: draft }))} />
+          ))}
+        </SettingList>
+      </Section>
       <Problem words={save.error} />
       <div className="flex items-center gap-3">
         <Button look="primary" type="submit" data-testid="save-settings" disabled={!dirty || save.pending || problem !== undefined || "problem" in models}>
@@ -143,32 +104,27 @@ export function SettingsForm({ said, path, queryKey, level }: { said: SettingsPa
         </Button>
         <SavedMark saved={save.done && !dirty} />
       </div>
-    </form>
+    </Form>
   );
 }
+
+const KINDS = [
+  { value: "most", words: "At most" },
+  { value: "unlimited", words: "No limit" },
+] as const;
 
 function LimitField({ name, label, hint, before, draft, onChange }: { name: string; label: string; hint: string; before: string; draft: LimitDraft; onChange: (draft: LimitDraft) => void }) {
   const read = limitOf(draft);
   return (
-    <Field label={label} hint={hint} error={"problem" in read ? read.problem : undefined}>
-      {({ id, describedBy }) => (
-        <div className="flex max-w-96 gap-2">
-          <Select
-            id={id}
-            aria-describedby={describedBy}
-            data-testid={`${name}-kind`}
-            value={draft.kind}
-            onChange={({ target }) => onChange({ ...draft, kind: target.value === "most" || target.value === "unlimited" ? target.value : "open" })}
-          >
-            <option value="open">{before}</option>
-            <option value="most">At most</option>
-            <option value="unlimited">No limit</option>
-          </Select>
+    <SettingField label={label} hint={hint} error={"problem" in read ? read.problem : undefined}>
+      {({ "aria-invalid": invalid, ...field }) => (
+        <div className="flex gap-2">
+          <Choice {...field} data-testid={`${name}-kind`} options={[{ value: "open", words: before }, ...KINDS]} value={draft.kind} onChange={(kind) => onChange({ ...draft, kind })} />
           {draft.kind === "most" ? (
-            <TextInput aria-label={`${label}: at most`} data-testid={name} inputMode="numeric" className="max-w-24" value={draft.most} onChange={(event) => onChange({ ...draft, most: event.target.value })} />
+            <TextInput aria-label={`${label}: at most`} aria-invalid={invalid} aria-describedby={field["aria-describedby"]} data-testid={name} inputMode="numeric" className="w-24" value={draft.most} onChange={(event) => onChange({ ...draft, most: event.target.value })} />
           ) : null}
         </div>
       )}
-    </Field>
+    </SettingField>
   );
 }

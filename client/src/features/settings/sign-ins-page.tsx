@@ -1,10 +1,10 @@
 /** Where one is signed in and how to end that, and the orgs that one belongs to. */
 import { useQuery } from "@tanstack/react-query";
 import { Building2, Monitor, Smartphone, SquareTerminal } from "lucide-react";
-import { useState, type SyntheticEvent } from "react";
+import { useState } from "react";
 import { Button } from "@/components/button";
 import { Confirm } from "@/components/confirm";
-import { Field, TextInput } from "@/components/fields";
+import { Field, Form, TextInput } from "@/components/fields";
 import { Loaded } from "@/components/loaded";
 import { Badge, Problem, Row, Rows, Section, SettingsPage } from "@/features/settings/bits";
 import { deviceWords } from "@/features/settings/device";
@@ -133,8 +133,7 @@ function NewOrg() {
     refresh: [orgsQuery.queryKey],
     onDone: () => setName(null),
   });
-  const submit = (event: SyntheticEvent) => {
-    event.preventDefault();
+  const submit = () => {
     if (name !== null && name.trim() !== "") make.run({ name: name.trim() });
   };
   if (name === null) {
@@ -145,10 +144,10 @@ function NewOrg() {
     );
   }
   return (
-    <form onSubmit={submit} className="flex flex-col gap-2">
+    <Form onSubmit={submit} className="flex flex-col gap-2">
       <Field label="Name of the new org" hint="You will be its owner.">
-        {({ id, describedBy }) => (
-          <TextInput id={id} aria-describedby={describedBy} data-testid="new-org-name" dir="auto" autoFocus maxLength={100} className="max-w-80" value={name} onChange={(event) => setName(event.target.value)} />
+        {(field) => (
+          <TextInput {...field} data-testid="new-org-name" dir="auto" autoFocus maxLength={100} className="max-w-80" value={name} onChange={(event) => setName(event.target.value)} />
         )}
       </Field>
       <Problem words={make.error} />
@@ -158,6 +157,6 @@ function NewOrg() {
         </Button>
         <Button onClick={() => setName(null)}>Cancel</Button>
       </div>
-    </form>
+    </Form>
   );
 }

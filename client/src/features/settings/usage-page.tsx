@@ -5,11 +5,12 @@ import { useState } from "react";
 import { DayChart, everyDay } from "@/components/day-chart";
 import { Select } from "@/components/fields";
 import { Loaded } from "@/components/loaded";
-import { Section, SettingsPage } from "@/features/settings/bits";
+import { Empty, Section, SettingsPage } from "@/features/settings/bits";
 import { budgetTitle, PERIOD_WORDS, subjectWords } from "@/features/settings/budget-words";
 import { Spent } from "@/features/settings/budgets-page";
 import { historyQuery, membersQuery, usageQuery } from "@/features/settings/queries";
 import { meQuery, useAtLeast } from "@/lib/account";
+import { cx } from "@/lib/cx";
 import { count, duration, plural } from "@/lib/format";
 import { dollars } from "@/lib/money";
 import type { Dimension } from "@/protocol/Dimension";
@@ -152,28 +153,39 @@ function History({ of }: { of: Of }) {
   );
 }
 
+const WHAT: Record<Dimension, string> = { org: "Org", user: "Person", repository: "Repository", model: "Model", session: "Session", trigger: "API key", turn: "Turn" };
+
+/** What the columns are; all but the first hold numbers. */
+function Heads({ names }: { names: readonly string[] }) {
+  return (
+    <thead>
+      <tr className="border-b text-xs text-muted">
+        {names.map((name, at) => (
+          <th key={name} scope="col" className={cx("py-1.5 font-medium whitespace-nowrap", at === 0 ? "px-3 text-left" : at === 1 ? "px-2 text-right" : "px-3 text-right")}>
+            {name}
+          </th>
+        ))}
+      </tr>
+    </thead>
+  );
+}
+
 function Breakdown({ dimension, title, rows, nameOf, onPick }: { dimension: Dimension; title: string; rows: readonly SpendingOf[]; nameOf: (id: string) => string | undefined; onPick: (subject: string) => void }) {
   const most = Math.max(...rows.map(({ cost }) => cost), 1);
   return (
     <Section title={title}>
       {rows.length === 0 ? (
-        <p className="rounded-lg border border-dashed border-line-strong px-3 py-4 text-sm text-muted">Nothing was spent this month.</p>
+        <Empty>Nothing was spent this month.</Empty>
       ) : (
         <div className="overflow-x-auto rounded-lg border bg-raised">
           <table data-testid={`by-${dimension}`} className="w-full text-sm tabular-nums">
-            <thead className="sr-only">
-              <tr>
-                <th scope="col">{title.replace("By ", "")}</th>
-                <th scope="col">tokens</th>
-                <th scope="col">spent</th>
-              </tr>
-            </thead>
+            <Heads names={[WHAT[dimension], "Tokens", "Spent"]} />
             <tbody>
               {rows.map(({ subject, cost, tokens }) => (
                 <tr key={subject} className="border-b last:border-b-0">
                   <th scope="row" className="w-full max-w-0 px-3 py-1.5 text-left font-normal">
                     <Name dimension={dimension} subject={subject} words={subjectWords(dimension, subject, nameOf)} onPick={onPick} />
-                    <span aria-hidden className="mt-0.5 block h-1 rounded-full bg-accent" style={{ width: `${Math.max((cost / most) * 100, 1)}%` }} />
+                    <span aria-hidden className="mt-0.5 block h-1 rounded-full bg-accent" style={{ width: cost === 0 ? 0 : `${Math.max((cost / most) * 100, 1)}%` }} />
                   </th>
                   <td className="px-2 py-1.5 text-right text-xs whitespace-nowrap text-muted">{count(tokens.input + tokens.output + tokens.cacheRead + tokens.cacheWrite + tokens.reasoning)}</td>
                   <td className="px-3 py-1.5 text-right whitespace-nowrap">{dollars(cost)}</td>
@@ -194,13 +206,7 @@ function Stops({ stops }: { stops: readonly SandboxStops[] }) {
     <Section title="Sandboxes that ended">
       <div className="overflow-x-auto rounded-lg border bg-raised">
         <table data-testid="stops" className="w-full text-sm tabular-nums">
-          <thead className="sr-only">
-            <tr>
-              <th scope="col">why</th>
-              <th scope="col">how many</th>
-              <th scope="col">how long</th>
-            </tr>
-          </thead>
+          <Heads names={["Why", "How many", "How long"]} />
           <tbody>
             {stops.map(({ reason, count: many, seconds }) => (
               <tr key={reason} className="border-b last:border-b-0">

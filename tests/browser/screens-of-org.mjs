@@ -1,0 +1,148 @@
+/** The screens of accounts and of the org: signing in, and every page of the settings. See `screens.test.mjs` for what is done with them. */
+import { refusal, summary } from '../lib/stand-in.mjs';
+import { asRole, GRACE, INVITATION_MADE, KEY_MADE, NOBODY, ORG, writes } from './played-org.mjs';
+import { LISTS } from './screens-of-work.mjs';
+
+const EVERY_WAY = { version: '0', signIn: ['github', 'google', 'dev'], models: [] };
+/** A page that is no session's. */
+const page = (path, answers) => ({ session: summary(), path, answers: { ...LISTS, ...answers } });
+
+/** Each: what the server says, and what the person does (`go`) to see it. */
+export const ORG_SCREENS = {
+  'sign-in': { session: summary(), path: '/sign-in', answers: { ...NOBODY, '/api/config': EVERY_WAY }, go: ({ find }) => find('sign-in-github').waitFor() },
+  'sign-in-invited': {
+    session: summary(), path: '/invitations/c0de', answers: { ...NOBODY, '/api/config': { ...EVERY_WAY, signIn: ['github', 'google'] } },
+    go: ({ find }) => find('invited').waitFor(),
+  },
+  'invitation': {
+    session: summary(), path: '/invitations/c0de', answers: { ...ORG, '/api/auth/invitations': () => refusal(404, 'not_found', 'there is no such open invitation') },
+    go: async ({ find }) => {
+      await find('join').click();
+      await find('invitation-problem').waitFor();
+    },
+  },
+  'settings': { ...page('/settings', ORG), go: ({ window, find }) => (window.device === 'phone' ? find('settings-nav') : find('sign-in').first()).waitFor() },
+  'sign-ins': { ...page('/settings/sign-ins', ORG), go: ({ find }) => find('org').first().waitFor() },
+  'org-menu': {
+    ...page('/settings/usage', ORG),
+    go: async ({ find, window }) => {
+      if (window.device === 'phone') return find('usage-days').waitFor();
+      await find('org-menu').click();
+      return window.page.getByRole('menuitemcheckbox', { name: 'Side project' }).waitFor();
+    },
+  },
+  'usage': {
+    ...page('/settings/usage', ORG),
+    go: async ({ find }) => {
+      await find('usage-days').getByText('As a table').click();
+      await find('by-session').waitFor();
+    },
+  },
+  'usage-own': { ...page('/settings/usage', asRole('member')), go: ({ find }) => find('usage-days').getByText('As a table').waitFor() },
+  'keys': { ...page('/settings/keys', ORG), go: ({ find }) => find('api-key').first().waitFor() },
+  'new-key': {
+    ...page('/settings/keys', ORG),
+    go: async ({ find }) => {
+      await find('new-key').click();
+      await find('key-submit').click();
+      await find('key-name').fill('Nightly');
+    },
+  },
+  'key-made': {
+    ...page('/settings/keys', { ...ORG, '/api/keys': writes('POST', KEY_MADE, ORG['/api/keys']) }),
+    go: async ({ find }) => {
+      await find('new-key').click();
+      await find('key-name').fill('Nightly');
+      await find('key-submit').click();
+      await find('made-key').waitFor();
+    },
+  },
+  'members': { ...page('/settings/members', ORG), go: ({ find }) => find('invitation').first().waitFor() },
+  'member-limits': {
+    ...page('/settings/members', { ...ORG, [`/api/admin/settings/users/${GRACE.id}`]: { personDailySessions: 3 } }),
+    go: async ({ find }) => {
+      await find('member-menu').nth(1).click();
+      await find('member-limits').click();
+      await find('personDailySessions').waitFor();
+    },
+  },
+  'invitation-made': {
+    ...page('/settings/members', { ...ORG, '/api/admin/invitations': writes('POST', INVITATION_MADE, ORG['/api/admin/invitations']) }),
+    go: async ({ find }) => {
+      await find('invite').click();
+      await find('invite-submit').click();
+      await find('invitation-link').waitFor();
+    },
+  },
+  'org': {
+    ...page('/settings/org', ORG),
+    go: async ({ find, page }) => {
+      await find('personDailySessions-kind').selectOption('most');
+      await find('personDailySessions').fill('many');
+      await page.getByText('Write a whole number').waitFor();
+    },
+  },
+  'budgets': {
+    ...page('/settings/budgets', ORG),
+    go: async ({ find }) => {
+      await find('change-budget').first().click();
+      await find('budget-limit').waitFor();
+    },
+  },
+  'budgets-empty': { ...page('/settings/budgets', { ...ORG, '/api/admin/budgets': { budgets: [] } }), go: ({ page }) => page.getByText('nothing stops spending').waitFor() },
+  'new-budget': {
+    ...page('/settings/budgets', ORG),
+    go: async ({ find }) => {
+      await find('new-budget').click();
+      await find('budget-scope').selectOption('user');
+      await find('budget-submit').click();
+    },
+  },
+  'prices': {
+    ...page('/settings/prices', ORG),
+    go: async ({ find }) => {
+      await find('add-price').click();
+      await find('save-prices').click();
+      await find('problem').waitFor();
+    },
+  },
+  'audit': { ...page('/settings/audit', ORG), go: ({ find }) => find('audit-entry').first().waitFor() },
+  'audit-failed': {
+    ...page('/settings/audit', { ...ORG, '/api/admin/audit': () => refusal(403, 'forbidden', 'this takes the role admin or above') }),
+    go: ({ page }) => page.getByText('The audit log did not load').waitFor(),
+  },
+  'models': { ...page('/settings/models', ORG), go: ({ find }) => find('model').first().waitFor() },
+  'model-key': {
+    ...page('/settings/models', ORG),
+    go: async ({ find }) => {
+      await find('org-key-provider').selectOption('*');
+      await find('org-key-store').click();
+      await find('org-key-url').waitFor();
+    },
+  },
+  'secrets': {
+    ...page('/settings/secrets', ORG),
+    go: async ({ find }) => {
+      await find('own-secret-name').fill('path');
+      await find('own-secret-set').click();
+      await find('secret').first().waitFor();
+    },
+  },
+  'repositories': {
+    ...page('/settings/repositories', ORG),
+    go: async ({ find }) => {
+      await find('open-repository').first().click();
+      await find('egress-hosts').fill('https://registry.npmjs.org/');
+      await find('save-repository').click();
+      await find('repo-secret-name').waitFor();
+    },
+  },
+  'group': {
+    ...page('/settings/members', ORG),
+    go: async ({ find }) => {
+      await find('group-people').first().click();
+      await find('group-member').first().waitFor();
+    },
+  },
+  'not-for-you': { ...page('/settings/audit', asRole('member')), go: ({ find }) => find('not-for-you').waitFor() },
+};
