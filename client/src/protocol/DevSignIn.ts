@@ -7,4 +7,8 @@ export type DevSignIn = {
 /**
  * 1–39 characters of `[a-z0-9-]`.
  */
-login: string, };
+login: string, 
+/**
+ * The code that whoever started the installation was told, where it wants one.
+ */
+code?: string, };

@@ -16,6 +16,10 @@ version: string,
  */
 signIn: Array<string>, 
 /**
+ * The way `dev` wants the code that whoever started the installation was told.
+ */
+signInCode?: boolean, 
+/**
  * The models that a session can use; the first is the default.
  */
 models: Array<ModelInfo>, 

@@ -43,14 +43,14 @@ defaultModel?: ModelId,
  */
 allowedModels?: { [key in OrgRole]?: Array<ModelPattern> }, 
 /**
- * Memory of one sandbox, MiB.
+ * Memory of one sandbox, MiB, 256 or more.
  */
 sandboxMemoryMib?: Limit, 
 /**
- * CPU of one sandbox, thousandths of a core.
+ * CPU of one sandbox, thousandths of a core, 100 or more.
  */
 sandboxCpuMillis?: Limit, 
 /**
- * How long a sandbox may be up, minutes.
+ * How long a sandbox may be up, minutes, 5 or more.
  */
 sandboxMinutes?: Limit, };

@@ -183,7 +183,7 @@ pub struct Installation {
     pub sign_in: Vec<String>,
     /// The way `dev` wants the code that whoever started the installation was told.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    #[cfg_attr(feature = "ts", ts(optional))]
+    #[cfg_attr(feature = "ts", ts(as = "Option<bool>", optional))]
     pub sign_in_code: bool,
     /// The models that a session can use; the first is the default.
     pub models: Vec<ModelInfo>,

@@ -8,7 +8,7 @@ import { Field, Form, TextInput } from "@/components/fields";
 import { ProviderMark } from "@/features/auth/provider-mark";
 import { rememberInvitation } from "@/features/auth/remembered";
 import { installationQuery, meQuery } from "@/lib/account";
-import { call, messageOf } from "@/lib/api";
+import { ApiError, call, messageOf } from "@/lib/api";
 import type { DevSignIn } from "@/protocol/DevSignIn";
 import type { SignedIn } from "@/protocol/SignedIn";
 
@@ -83,7 +83,7 @@ export function SignInPage({ next, invitation, onDone }: SignInProps) {
             only in development
           </p>
         ) : null}
-        {ways.includes("dev") ? <DevForm onDone={onDone} autoFocus={providers.length === 0} /> : null}
+        {ways.includes("dev") ? <DevForm onDone={onDone} wantsCode={installation.data?.signInCode === true} autoFocus={providers.length === 0} /> : null}
         {installation.data && ways.length === 0 ? (
           <Card tone="amber" icon={<CircleAlert size={16} />} title="No way to sign in">
             This installation has no sign-in configured. Its operator can set one up.
@@ -101,9 +101,17 @@ function providerUrl(provider: string, next: string, invitation: string | undefi
   return `/auth/${provider}?${query.toString()}`;
 }
 
-function DevForm({ onDone, autoFocus }: { onDone: () => void; autoFocus: boolean }) {
+interface DevFormProps {
+  readonly onDone: () => void;
+  /** The code that whoever started the installation was told. */
+  readonly wantsCode: boolean;
+  readonly autoFocus: boolean;
+}
+
+function DevForm({ onDone, wantsCode, autoFocus }: DevFormProps) {
   const client = useQueryClient();
   const [login, setLogin] = useState("");
+  const [code, setCode] = useState("");
   const [tried, setTried] = useState(false);
   const signIn = useMutation({
     mutationFn: (body: DevSignIn) => call<SignedIn>("POST", "/auth/dev", body),
@@ -113,17 +121,21 @@ function DevForm({ onDone, autoFocus }: { onDone: () => void; autoFocus: boolean
     },
   });
   const name = login.trim().toLowerCase();
+  const wrongCode = tried && wantsCode && code.trim() === "" ? "It stands in the terminal, after the address." : undefined;
+  const refusedCode = signIn.error instanceof ApiError && signIn.error.code === "forbidden" && wantsCode;
+  const refused = signIn.isError ? messageOf(signIn.error) : undefined;
   const wrong = tried && !LOGIN.test(name) ? "Use 1–39 letters a–z, digits or hyphens." : undefined;
   const submit = () => {
     setTried(true);
-    if (LOGIN.test(name)) signIn.mutate({ login: name });
+    if (!LOGIN.test(name) || (wantsCode && code.trim() === "")) return;
+    signIn.mutate(wantsCode ? { login: name, code: code.trim() } : { login: name });
   };
   return (
     <Form onSubmit={submit} className="flex flex-col gap-3">
       <Field
         label="Your name"
-        hint="Sign-in as a local developer: any name works and there is no password. What you start is seen by that name only."
-        error={wrong ?? (signIn.isError ? messageOf(signIn.error) : undefined)}
+        hint="Sign-in as a local developer: any name works. What you start is seen by that name only."
+        error={wrong ?? (refusedCode ? undefined : refused)}
       >
         {(field) => (
           <TextInput
@@ -140,6 +152,27 @@ function DevForm({ onDone, autoFocus }: { onDone: () => void; autoFocus: boolean
           />
         )}
       </Field>
+      {wantsCode ? (
+        <Field
+          label="Sign-in code"
+          hint="Printed where Errand was started. Whoever else reaches this address, a sandbox for one, does not know it."
+          error={wrongCode ?? (refusedCode ? refused : undefined)}
+        >
+          {(field) => (
+            <TextInput
+              {...field}
+              data-testid="sign-in-code"
+              name="code"
+              autoComplete="off"
+              autoCapitalize="off"
+              spellCheck={false}
+              placeholder="abcd-2345"
+              value={code}
+              onChange={(event) => setCode(event.target.value)}
+            />
+          )}
+        </Field>
+      ) : null}
       <Button look="primary" type="submit" data-testid="sign-in-submit" disabled={signIn.isPending} className="h-9">
         {signIn.isPending ? "Signing in…" : "Sign in"}
       </Button>
