@@ -163,6 +163,9 @@ pub struct Config {
     pub sandbox_price: Micros,
     /// `SAMPLE_REPO`.
     pub sample_repo: Option<RepoUrl>,
+    /// `LOCAL_REPOSITORIES`: directories of the sandbox host, separated by commas, whose repositories sessions may work on.
+    /// In development all may.
+    pub local_repositories: Vec<RepoUrl>,
     /// `TIMINGS`: overrides of the session machine's deadlines, as the machine reads them.
     pub timings: Option<serde_json::Value>,
     /// `PERMISSIONS`: engine permission rules for all sessions.
@@ -180,6 +183,24 @@ impl Config {
             description: Some("The sample: a small program with a failing test".to_owned()),
             suggestion: Some("A test fails. Find out why, fix it, and run the tests again.".to_owned()),
         })
+    }
+
+    /// Whether sessions may work on this repository: outside development not on what lies on the sandbox host's disk,
+    /// which is everybody's who can name it, and not over a connection that anybody on the way can read.
+    pub fn permits(&self, repo: &RepoUrl) -> bool {
+        if self.environment == Environment::Development {
+            return true;
+        }
+        if repo.local_path().is_none() {
+            return repo.as_str().starts_with("https://");
+        }
+        let key = repo.key();
+        let within = |directory: &RepoUrl| {
+            key.strip_prefix(&directory.key())
+                .is_some_and(|rest| rest.starts_with('/'))
+        };
+        let sample = self.sample_repo.as_ref().is_some_and(|sample| sample.is_same(repo));
+        sample || self.local_repositories.iter().any(within)
     }
 
     /// The database of what spans sessions.

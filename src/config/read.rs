@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use errand_access::AllowList;
 use errand_protocol::settings::{Limit, SettingsPatch};
+use errand_protocol::text::RepoUrl;
 use worker::Env;
 use worker::wasm_bindgen::JsValue;
 
@@ -90,6 +91,7 @@ impl Config {
             sample_repo: optional(env, "SAMPLE_REPO")
                 .map(|path| path.parse().map_err(|e| invalid("SAMPLE_REPO", format!("{e}"))))
                 .transpose()?,
+            local_repositories: local_repositories(optional(env, "LOCAL_REPOSITORIES").as_deref())?,
             timings: json(env, "TIMINGS")?,
             permissions: json(env, "PERMISSIONS")?.unwrap_or_default(),
             env: env.clone(),
@@ -111,6 +113,16 @@ fn usual_settings(environment: Environment) -> SettingsPatch {
 fn optional(env: &Env, name: &'static str) -> Option<String> {
     let value = env.var(name).ok()?.to_string();
     (!value.trim().is_empty()).then_some(value)
+}
+
+fn local_repositories(list: Option<&str>) -> Result<Vec<RepoUrl>, ConfigError> {
+    let directories = list.unwrap_or_default().split(',').map(str::trim);
+    let read = |text: &str| {
+        let url: Result<RepoUrl, _> = text.parse();
+        let url = url.ok().filter(|url| url.local_path().is_some());
+        url.ok_or_else(|| invalid("LOCAL_REPOSITORIES", "directories are absolute paths"))
+    };
+    directories.filter(|text| !text.is_empty()).map(read).collect()
 }
 
 fn required(env: &Env, name: &'static str) -> Result<String, ConfigError> {

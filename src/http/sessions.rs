@@ -78,6 +78,13 @@ pub(super) async fn create(
     Json(mut request): Json<CreateSession>,
 ) -> Result<Response, ApiError> {
     allow::to_create(&actor, request.repo.as_ref().map(|repo| &repo.url))?;
+    if let Some(repo) = request.repo.as_ref().filter(|repo| !app.config.permits(&repo.url)) {
+        let message = match repo.url.local_path() {
+            Some(_) => "paths of the sandbox host are not open to sessions here: name an https:// address",
+            None => "the repository must be an https:// address",
+        };
+        return Err(ApiError::invalid("repo.url", message));
+    }
     let usable = models::usable(&app.config, &actor.org, &actor.person.id).await?;
     request.model = Some(usable.chosen(&app.config, request.model.take())?);
     let session = session_id(&actor, &request, &headers)?;
