@@ -5,7 +5,7 @@ use axum::Extension;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use errand_access::{Action, Actor};
-use errand_protocol::ids::BudgetId;
+use errand_protocol::ids::{BudgetId, SessionId, UserId};
 use errand_protocol::money::{Dimension, Micros, NewBudget, PatchBudget, PriceList};
 use errand_protocol::text::{ModelId, RepoUrl};
 use http::{HeaderMap, StatusCode, Uri};
@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::error::{ApiError, json_response};
 use super::json::Json;
 use super::{App, RequestId, allow, idempotency, wire};
+use crate::config::Config;
+use crate::d1::members;
 use crate::ledger::commands::{
     ChangeBudgetCommand, EstimateCommand, HistoryCommand, MadeBudget, MakeBudgetCommand, RemoveBudgetCommand,
     SetPricesCommand, UsageCommand,
@@ -88,6 +90,23 @@ fn history_command(actor: &Actor, query: HistoryQuery) -> Result<HistoryCommand,
     })
 }
 
+/// The subject as it is counted. A budget of what there is not would never stop anything.
+async fn known(config: &Config, actor: &Actor, dimension: Dimension, subject: String) -> Result<String, ApiError> {
+    let unknown = |what: &str| ApiError::invalid("subject", format!("{subject} is {what}"));
+    match dimension {
+        Dimension::Repository => return repository(&subject),
+        Dimension::User => {
+            let user: UserId = subject.parse().map_err(|_| unknown("nobody's id"))?;
+            let member = members::find(config, &actor.org, &user).await?;
+            member.ok_or_else(|| unknown("nobody of this organization"))?;
+        }
+        Dimension::Session => drop(subject.parse::<SessionId>().map_err(|_| unknown("no session's id"))?),
+        Dimension::Trigger if subject.trim().is_empty() => return Err(unknown("no trigger's id")),
+        Dimension::Trigger | Dimension::Org | Dimension::Turn | Dimension::Model => {}
+    }
+    Ok(subject)
+}
+
 /// A repository as it is counted.
 fn repository(address: &str) -> Result<String, ApiError> {
     let url: Result<RepoUrl, _> = address.parse();
@@ -138,9 +157,10 @@ pub(super) async fn make_budget(
 ) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::WriteBudgets)?;
     check_budget(&new)?;
-    if new.dimension == Dimension::Repository {
-        new.subject = new.subject.as_deref().map(repository).transpose()?;
-    }
+    new.subject = match new.subject.take() {
+        Some(subject) => Some(known(&app.config, &actor, new.dimension, subject).await?),
+        None => None,
+    };
     let key = headers
         .get("idempotency-key")
         .map(|key| key.to_str().unwrap_or_default());

@@ -175,6 +175,10 @@ impl Usable {
         match wanted {
             Some(model) => self.open(config, &model).map(|_| model),
             None => self.default(config).ok_or_else(|| {
+                if self.all(config).any(|found| self.lock(&found) == Some(Lock::Policy)) {
+                    let message = "this org lets people of your role use none of the models that there is a key for";
+                    return ApiError::new(ErrorCode::Forbidden, message);
+                }
                 ApiError::unavailable(
                     "there is no model that you can use here: store a provider's key, or set ERRAND_MODEL_BASE_URL and \
                      ERRAND_MODEL, or MODELS",

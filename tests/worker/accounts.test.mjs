@@ -316,6 +316,24 @@ describe('invitations', () => {
     assert.equal((await enter(githubber({ emails: [{ email: 'Wanted@Y.example', primary: true, verified: true }] }), code)).status, 303);
   });
 
+  test('are not used up by somebody who belongs to the org already', async () => {
+    const colleague = await member(worker, org, 'member');
+    const { code, invitation } = await (await invite(owner, { role: 'admin' })).json();
+    const answer = await colleague.api('/api/auth/invitations', json('POST', { code }));
+    assert.match((await assertError(answer, 409, 'conflict')).message, /belong to this organization already/);
+    const { invitations } = await (await owner.api('/api/admin/invitations')).json();
+    assert.equal(invitations.find(({ id }) => id === invitation.id).usedBy, undefined);
+    assert.equal((await (await colleague.api('/api/auth/me')).json()).role, 'member');
+    assert.equal((await enter(githubber(), code)).status, 303, 'whom it is for comes in');
+  });
+
+  test('that are no longer good say so, and not that Errand is not open', async () => {
+    const { code } = await (await invite(owner)).json();
+    assert.equal((await enter(githubber(), code)).status, 303);
+    const error = await assertError(await enter(githubber(), code), 403, 'not_invited');
+    assert.match(error.message, /^this invitation was used already, is over/);
+  });
+
   test('can be redeemed by somebody who is signed in', async () => {
     const person = await worker.signIn();
     const { code } = await (await invite(owner)).json();

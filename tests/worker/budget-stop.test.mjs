@@ -122,6 +122,17 @@ describe('a used-up budget', () => {
     assert.ok(audit.entries.some(({ action, outcome }) => action.includes('interactions') && outcome === 'ok'));
   });
 
+  test('is extended by the first of several who answer at once, and what the others are refused changes nothing', async () => {
+    const made = await rested(await stopped());
+    const path = `/api/sessions/${made.session}/interactions/${made.asked.id}`;
+    const limits = [20_000, 30_000, 40_000, 900_000];
+    const answers = await Promise.all(limits.map((limit) => made.me.api(path, { method: 'POST', body: { answer: { type: 'extend', limit } } })));
+    const granted = limits.filter((_, n) => answers[n].status === 200);
+    assert.equal(granted.length, 1, answers.map(({ status }) => status).join());
+    for (const answer of answers.filter(({ status }) => status !== 200)) assert.equal(answer.status, 409);
+    assert.equal((await api(made.me, 'GET', '/api/admin/budgets')).budgets[0].limit, granted[0]);
+  });
+
   test('raised or removed by an admin lets what waits go on, and what was cut wait for a word', async () => {
     for (const change of [{ method: 'PATCH', body: { limit: 20_000 } }, { method: 'DELETE' }]) {
       const made = await rested(await stopped());

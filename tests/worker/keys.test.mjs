@@ -105,6 +105,8 @@ describe('a key', () => {
     const listed = await (await key.api('/api/sessions?filter=all')).json();
     assert.deepEqual(listed.sessions.map(({ id }) => id), [inside]);
     assert.equal(await status(key.api('/api/sessions', json('POST', here))), 201);
+    for (const url of ['/srv/here/', 'file:///srv/here', '/srv//here.git']) assert.equal(await status(key.api('/api/sessions', json('POST', { repo: { url } }))), 201, url);
+    assert.equal((await (await key.api('/api/sessions?filter=all')).json()).sessions.length, 5);
     for (const body of [there, {}]) await assertError(await key.api('/api/sessions', json('POST', body)), 403, 'forbidden');
     for (const path of ['/api/admin/members', '/api/admin/audit', '/api/events']) await assertError(await key.api(path), 403, 'forbidden');
   });

@@ -192,6 +192,59 @@ describe('budgets', () => {
     assert.ok(own.cost >= 450 && own.cost < 450 + 90, `${own.cost} of 450: the last tenth is for hand-over notes`);
   });
 
+  test('what a request hides from a hasty reader is held all the same', async () => {
+    for (const hidden of ['"max_tokens":10,"\\u006e":100', '"max_tokens":10,"n":1e2', `"max_tokens":10,"x":${'['.repeat(300)}${']'.repeat(300)},"n":100`]) {
+      const sandbox = await workingSandbox(worker);
+      await price(sandbox.me);
+      await api(sandbox.me, 'POST', '/api/admin/budgets', { dimension: 'org', period: 'month', limit: 1_100 });
+      let finish;
+      const waits = new Promise((resolve) => (finish = resolve));
+      let running = 0;
+      let most = 0;
+      answer = async (request, response) => {
+        most = Math.max(most, (running += 1));
+        await waits;
+        running -= 1;
+        answering(1000)(request, response);
+      };
+      const call = () => worker.fetch(CHAT, { method: 'POST', body: `{"model":"large",${hidden}}`, headers: { 'content-type': 'application/json', authorization: `Bearer ${sandbox.token}` } });
+      const first = call();
+      await until(() => running === 1, 'the first is on its way');
+      const others = Array.from({ length: 5 }, call);
+      // A seventh that is known to cost little has to wait as well, and gives the others the time to show themselves.
+      const waited = await Promise.race([ask(sandbox, CHAT, { model: 'large', max_tokens: 1 }).then(() => 'passed'), new Promise((resolve) => setTimeout(resolve, 600, 'waits'))]);
+      assert.equal(waited, 'waits');
+      finish();
+      assert.equal((await first).status, 200);
+      assert.deepEqual((await Promise.all(others)).map(({ status }) => status), Array(5).fill(402));
+      assert.equal(most, 1, hidden.slice(0, 40));
+    }
+  });
+
+  test('of a repository hold however its address is written', async () => {
+    const me = await worker.signIn();
+    await price(me);
+    await api(me, 'POST', '/api/admin/budgets', { dimension: 'repository', subject: 'https://github.com/acme/app.git', period: 'total', limit: 100 });
+    const on = async (url) => {
+      const { id: session } = await api(me, 'POST', '/api/sessions', { prompt: 'work', repo: { url } });
+      const org = (await api(me, 'GET', '/api/auth/me')).org.id;
+      return { me, session, token: sandboxToken(session, { claims: { org } }) };
+    };
+    answer = answering(95);
+    const first = await on('https://GitHub.com/acme/app/');
+    assert.equal((await ask(first, CHAT)).status, 200);
+    await booked(first, 1);
+    for (const url of ['https://github.com/acme/app', 'https://github.com/Acme//app.git', 'http://github.com/acme/app']) {
+      assert.equal((await ask(await on(url), CHAT)).status, 402, url);
+    }
+    assert.equal((await ask(await on('https://github.com/acme/other'), CHAT)).status, 200);
+    await booked(first, 2);
+    const { by } = await usageOf(first);
+    assert.deepEqual(by.repository.map(({ subject }) => subject).sort(), ['https://github.com/acme/app', 'https://github.com/acme/other']);
+    const { days } = await api(me, 'GET', `/api/usage/history?dimension=repository&subject=${encodeURIComponent('https://github.com/ACME/app')}`);
+    assert.equal(days[0].calls, 1);
+  });
+
   test('a model without a price passes none; a demonstration is free', async () => {
     const sandbox = await workingSandbox(worker);
     await api(sandbox.me, 'POST', '/api/admin/budgets', { dimension: 'session', period: 'total', limit: 10 });
@@ -244,7 +297,8 @@ describe('who may, and what is well formed', () => {
       await assertError(await post(body), 400, 'bad_request');
     }
     for (const body of [{ ...BUDGET, limit: 2 ** 53 - 1 }, { ...BUDGET, subject: 'x' }, { ...BUDGET, dimension: 'turn' }, { ...BUDGET, id: 'ses_1' },
-      { ...BUDGET, dimension: 'user', subject: 'x'.repeat(3000) }]) {
+      { ...BUDGET, dimension: 'user', subject: 'x'.repeat(3000) }, { ...BUDGET, dimension: 'user', subject: 'usr_nobody' }, { ...BUDGET, dimension: 'user', subject: (await worker.signIn()).user.id },
+      { ...BUDGET, dimension: 'session', subject: 'nope' }, { ...BUDGET, dimension: 'repository', subject: 'not a url' }, { ...BUDGET, dimension: 'trigger', subject: '   ' }]) {
       await assertError(await post(body), 422, 'invalid');
     }
     await assertError(await post(`{"x":"${'a'.repeat(1024 * 1024)}"}`), 413, 'too_large');

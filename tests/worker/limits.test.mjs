@@ -103,6 +103,20 @@ describe('limits', () => {
 });
 
 describe('sandboxes', () => {
+  test('are never limited to what none could work with', async () => {
+    const { owner, org } = await anOrg();
+    const person = await member(worker, org, 'member');
+    for (const [field, least] of [['sandboxMinutes', 5], ['sandboxMemoryMib', 256], ['sandboxCpuMillis', 100]]) {
+      for (const path of ['', `/users/${person.user.id}`]) {
+        for (const value of [0, least - 1]) {
+          const error = await assertError(await owner.api(`/api/admin/settings${path}`, { method: 'PUT', body: { [field]: value } }), 422, 'invalid');
+          assert.equal(error.details.field, field);
+        }
+        assert.equal((await owner.api(`/api/admin/settings${path}`, { method: 'PUT', body: { [field]: least } })).status, 200);
+      }
+    }
+  });
+
   test('are as large and last as long as their maker wants, up to the limit of the org', async () => {
     const { owner, org } = await anOrg();
     const person = await member(worker, org, 'member');

@@ -182,6 +182,15 @@ test('only configured providers, models and endpoints are relayed', async () => 
   assert.equal(upstream.requests.length, 0);
 });
 
+test('a request that names other models than the one that is judged is refused', async () => {
+  const base = { model: 'scripted', messages: [] };
+  for (const [field, body] of [['models', { ...base, models: ['openai/gpt-5'] }], ['route', { ...base, route: 'fallback' }], ['Model', { ...base, Model: 'x' }], ['preset', { ...base, preset: 'dear' }]]) {
+    const error = await assertLlmError(await ask('/llm/demo/v1/chat/completions', { body }), 422, 'invalid');
+    assert.equal(error.details.field, field);
+  }
+  assert.equal(upstream.requests.length, 0);
+});
+
 test('a request that no context window holds is refused', async () => {
   const body = `{"model":"scripted","x":"${'a'.repeat(33 * 1024 * 1024)}"}`;
   await assertLlmError(await ask('/llm/demo/v1/chat/completions', { body }), 413, 'too_large');
