@@ -33,7 +33,7 @@ export const STAGES = [
   { name: 'api', title: 'the API against its document', needs: ['build'], run: nodeTests(['tests/api']) },
   { name: 'e2e', title: 'end to end, with the real engine', needs: ['build'], run: nodeTests(['tests/e2e']) },
   { name: 'chaos', title: 'faults on the real system', needs: ['build'], run: nodeTests(['tests/chaos']) },
-  { name: 'browser', title: 'in the browser', needs: ['build'], run: nodeTests(['tests/browser']) },
+  { name: 'browser', title: 'in the browser', needs: ['build'], run: nodeTests(['tests/browser'], { atOnce: 2 }) },
 ];
 
 /** A program whose exit code is the result. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { DESKTOP, PHONE, startBrowser } from '../lib/browser.mjs';
+import { looks, PHONE, startBrowser } from '../lib/browser.mjs';
 import { until } from '../lib/programs.mjs';
 import { greeting, longLog, serveClient, summary, TURN_EVENTS } from '../lib/stand-in.mjs';
 import { greetBusy, openPlayed, second, startEvents, startup, waits } from './played.mjs';
@@ -103,7 +103,7 @@ describe('a page in front of a played server', () => {
     await window.close();
   });
 
-  for (const [device, scheme] of [[DESKTOP, 'light'], [DESKTOP, 'dark'], [PHONE, 'light'], [PHONE, 'dark']]) {
+  for (const [device, scheme] of looks()) {
     test(`why it waits: where the time goes, what is usual, what is done, what one can do (${device.name}, ${scheme})`, async () => {
       const session = summary({ phase: 'starting', activity: 'starting', headSeq: 4 });
       const answers = { [`/api/sessions/${session.id}/startup`]: startup() };
@@ -142,7 +142,7 @@ describe('a page in front of a played server', () => {
     });
   }
 
-  for (const [device, scheme] of [[DESKTOP, 'light'], [DESKTOP, 'dark'], [PHONE, 'light'], [PHONE, 'dark']]) {
+  for (const [device, scheme] of looks()) {
     test(`a busy session: its queue, its menus, what they say (${device.name}, ${scheme})`, async () => {
       const session = summary({ activity: 'tool', headSeq: 28, queue: 3, forkedFrom: { sessionId: 'ses_00000000000000000000000002', turnId: 'trn_x' } });
       const queue = [

@@ -20,6 +20,7 @@ const MEMBERS = [
   { person: GRACE, role: 'admin', since: day(-90) },
   { person: LIN, role: 'member', since: day(-30) },
   { person: OMAR, role: 'viewer', since: day(-2) },
+  { person: { id: 'usr_00000000000000000000000mina', name: 'Wilhelmina Katharina von Hohenzollern-Sigmaringen-Württemberg', email: 'mina@example.org' }, role: 'member', since: day(-1) },
 ];
 const invitation = (id, more) => ({ id: `inv_${id}`, role: 'member', createdBy: ADA.id, createdAt: day(-3), expiresAt: day(4), ...more });
 const key = (id, name, more) => ({
@@ -46,6 +47,7 @@ export const ENTRIES = [
   entry(GRACE, 'PATCH /api/admin/members/:id', { target: LIN.id, outcome: '403' }),
   entry(LIN, 'POST /api/sessions/:id/prompts', { target: 'ses_01JD3M9Y5T6W8X2Z4A7B9C1D3E', credential: 'key_01' }),
   entry(OMAR, 'sign-in', { address: '2001:db8::dead:beef' }),
+  entry(GRACE, 'PUT /api/admin/repositories', { target: 'https://git.acme.example/a/very/deep/group/of/groups/a-repository-with-a-very-long-name-indeed' }),
   entry(ADA, 'PUT /api/admin/something-new', { outcome: '422' }),
 ];
 

@@ -1,6 +1,6 @@
 /** The screens of accounts and of the org: signing in, and every page of the settings. See `screens.test.mjs` for what is done with them. */
 import { refusal, summary } from '../lib/stand-in.mjs';
-import { asRole, GRACE, INVITATION_MADE, KEY_MADE, NOBODY, ORG, writes } from './played-org.mjs';
+import { asRole, GRACE, INVITATION_MADE, KEY_MADE, NOBODY, ORG, USAGE, writes } from './played-org.mjs';
 import { LISTS } from './screens-of-work.mjs';
 
 const EVERY_WAY = { version: '0', signIn: ['github', 'google', 'dev'], models: [] };
@@ -24,11 +24,10 @@ export const ORG_SCREENS = {
   'settings': { ...page('/settings', ORG), go: ({ window, find }) => (window.device === 'phone' ? find('settings-nav') : find('sign-in').first()).waitFor() },
   'sign-ins': { ...page('/settings/sign-ins', ORG), go: ({ find }) => find('org').first().waitFor() },
   'org-menu': {
-    ...page('/settings/usage', ORG),
+    ...page('/', ORG),
     go: async ({ find, window }) => {
-      if (window.device === 'phone') return find('usage-days').waitFor();
-      await find('org-menu').click();
-      return window.page.getByRole('menuitemcheckbox', { name: 'Side project' }).waitFor();
+      await find(window.device === 'phone' ? 'org-menu-phone' : 'org-menu').click();
+      await window.page.getByRole('menuitemcheckbox', { name: 'Side project' }).waitFor();
     },
   },
   'usage': {
@@ -37,6 +36,10 @@ export const ORG_SCREENS = {
       await find('usage-days').getByText('As a table').click();
       await find('by-session').waitFor();
     },
+  },
+  'usage-empty': {
+    ...page('/settings/usage', { ...ORG, '/api/usage': { ...USAGE, by: {}, budgets: [], stops: undefined }, '/api/usage/history': { days: [] } }),
+    go: ({ find }) => find('usage-days').getByText('Nothing was spent in this time.').waitFor(),
   },
   'usage-own': { ...page('/settings/usage', asRole('member')), go: ({ find }) => find('usage-days').getByText('As a table').waitFor() },
   'keys': { ...page('/settings/keys', ORG), go: ({ find }) => find('api-key').first().waitFor() },
@@ -136,6 +139,10 @@ export const ORG_SCREENS = {
       await find('save-repository').click();
       await find('repo-secret-name').waitFor();
     },
+  },
+  'repositories-empty': {
+    ...page('/settings/repositories', { ...ORG, '/api/admin/repositories': { repositories: [] }, '/api/admin/git-credentials': { hosts: [], credentials: [] } }),
+    go: ({ page }) => page.getByText('This installation reaches no git host').waitFor(),
   },
   'group': {
     ...page('/settings/members', ORG),

@@ -1,7 +1,7 @@
 /** The screens of a session's life: lists, a new one, its work, its end. See `screens.test.mjs` for what is done with them. */
 import assert from 'node:assert/strict';
 
-import { greeting, longLog, summary } from '../lib/stand-in.mjs';
+import { greeting, longLog, refusal, summary } from '../lib/stand-in.mjs';
 import { greetBusy, greetResting, second, startEvents, startup, waits } from './played.mjs';
 import { asRole, GRACE, ORG, SHARES } from './played-org.mjs';
 
@@ -40,6 +40,16 @@ const resting = (more) => summary({ headSeq: 40, repo: REPO, ...more });
 const PERMISSION = {
   id: 'int_1', turnId: TURN, openedAt: second(-4), deadline: second(86_000), kind: 'permission', permission: 'bash',
   command: 'rm -rf node_modules && npm install', patterns: ['rm *'], always: ['rm *'],
+};
+const QUESTION = {
+  id: 'int_2', turnId: TURN, openedAt: second(-40), deadline: second(3000), kind: 'question',
+  questions: [
+    {
+      header: 'Library', question: 'Which library for dates should the checkout use, given that the shop has three of them already and nobody knows why?', multiple: false, custom: true,
+      options: [{ label: 'date-fns', description: 'Small, and used in most of the places that matter.' }, { label: 'Temporal', description: 'The standard; old browsers need a polyfill.' }],
+    },
+    { header: 'Tests', question: 'What is to be tested?', multiple: true, custom: false, options: [{ label: 'Units', description: '' }, { label: 'In the browser', description: '' }] },
+  ],
 };
 const LOST = { code: 'start_timeout', message: 'The sandbox did not come up within 120 s, three times in a row.' };
 
@@ -81,6 +91,27 @@ const REFUSED = [
 export const WORK_SCREENS = {
   'list': { session: summary(), path: '/', answers: LISTS, go: ({ find }) => find('session-row').first().waitFor() },
   'list-empty': { session: summary(), path: '/', go: ({ page }) => page.getByText('No sessions yet').filter({ visible: true }).waitFor() },
+  'list-failed': {
+    session: summary(), path: '/', answers: { '/api/sessions': () => refusal(403, 'forbidden', 'a reason that is long enough to take several lines in the sidebar, as reasons of providers do') },
+    go: ({ page }) => page.getByText('The list did not load').filter({ visible: true }).waitFor(),
+  },
+  'account-menu': { session: summary(), path: '/', answers: LISTS, go: ({ find }) => find('account').click() },
+  'palette': {
+    session: summary(), path: '/', answers: LISTS,
+    go: async ({ find, page }) => {
+      await find('session-row').first().waitFor();
+      await page.keyboard.press('Control+k');
+      await find('palette').waitFor();
+    },
+  },
+  'keys-dialog': {
+    session: summary(), path: '/', answers: LISTS,
+    go: async ({ find, page }) => {
+      await find('session-row').first().waitFor();
+      await page.keyboard.press('?');
+      await find('keys-dialog').waitFor();
+    },
+  },
   'list-archived': {
     session: summary(), path: '/', answers: LISTS,
     go: async ({ find }) => {
@@ -133,6 +164,11 @@ export const WORK_SCREENS = {
     session: busy({ activity: 'awaiting_input' }),
     onSocket: (socket) => greetBusy(socket, busy({ activity: 'awaiting_input' }), [], { interactions: [PERMISSION] }),
     go: ({ find }) => find('permission-card').waitFor(),
+  },
+  'question': {
+    session: busy({ activity: 'awaiting_input' }),
+    onSocket: (socket) => greetBusy(socket, busy({ activity: 'awaiting_input' }), [], { interactions: [QUESTION] }),
+    go: ({ find }) => find('question-card').waitFor(),
   },
   'starting': { session: STARTING, answers: { [startUp(STARTING)]: startup }, onSocket: greetStarting, go: ({ find }) => find('bar', { point: 'cloning' }).waitFor() },
   'starting-slow': { session: STARTING, answers: { [startUp(STARTING)]: slow }, onSocket: greetStarting, go: ({ page }) => page.getByText('slow today').last().waitFor() },

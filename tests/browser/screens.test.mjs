@@ -6,15 +6,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { PHONE, startBrowser } from '../lib/browser.mjs';
+import { looks, PHONE, startBrowser } from '../lib/browser.mjs';
 import { serveClient } from '../lib/stand-in.mjs';
 import { openScreen } from './played.mjs';
 import { ORG_SCREENS } from './screens-of-org.mjs';
 import { WORK_SCREENS } from './screens-of-work.mjs';
 
 const WIDE = { name: 'wide', viewport: { width: 1440, height: 900 } };
-/** Each size and each theme once; the other two pairs, which rarely tell more, with `ERRAND_ALL_LOOKS=1`. */
-const LOOKS = [[WIDE, 'dark'], [PHONE, 'light'], ...(process.env.ERRAND_ALL_LOOKS ? [[WIDE, 'light'], [PHONE, 'dark']] : [])];
 /** The least size of what a finger presses. */
 const FINGER = 44;
 const SCREENS = { ...WORK_SCREENS, ...ORG_SCREENS };
@@ -33,7 +31,7 @@ describe('every screen', { concurrency: 3 }, () => {
   });
 
   for (const [name, screen] of Object.entries(SCREENS)) {
-    for (const look of LOOKS) {
+    for (const look of looks(WIDE)) {
       const [device, scheme] = look;
       test(`${name} can be used by everybody (${device.name}, ${scheme})`, async () => {
         const { window, page } = await openScreen(browser, client, screen, look);

@@ -16,6 +16,9 @@ const SCREENS = path.join(ROOT, 'target', 'screens');
 export const DESKTOP = { name: 'desktop', viewport: { width: 1280, height: 800 } };
 export const PHONE = { name: 'phone', viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 
+/** Each size and each theme once; the other two pairs, which rarely tell more, with `ERRAND_ALL_LOOKS=1`. */
+export const looks = (desktop = DESKTOP) => [[desktop, 'dark'], [PHONE, 'light'], ...(process.env.ERRAND_ALL_LOOKS ? [[desktop, 'light'], [PHONE, 'dark']] : [])];
+
 /** Starts Chromium: `CHROME_PATH`, or Debian's. */
 export async function startBrowser() {
   const executablePath = process.env.CHROME_PATH || which('chromium');

@@ -62,7 +62,7 @@ function Share({ session, store, chosen }: ShareProps) {
               type="radio"
               name="visibility"
               data-testid={`visibility-${value}`}
-              className="mt-1 accent-accent pointer-coarse:size-6"
+              className="mt-1 shrink-0 accent-accent pointer-coarse:size-6"
               checked={value === visibility}
               onChange={() => store.send({ type: "share", visibility: value })}
             />

@@ -146,8 +146,8 @@ function PolicyForm({ policy, saved }: { policy: RepositoryPolicy; saved: boolea
             { mode: "allowlist", icon: ListChecks, words: "Only these hosts", note: "Each refusal shows in the session, where an admin can allow it." },
           ] as const
         ).map(({ mode, icon: Icon, words, note }) => (
-          <label key={mode} className="flex min-h-8 items-start gap-2 py-1 text-sm pointer-coarse:min-h-11">
-            <input type="radio" data-testid={`egress-${mode}`} className="mt-1 accent-accent pointer-coarse:size-6" checked={draft.mode === mode} onChange={() => change({ mode })} />
+          <label key={mode} className="flex min-h-8 items-start gap-2 py-1 text-sm pointer-coarse:-ml-2.5 pointer-coarse:py-2 pointer-coarse:pl-2.5">
+            <input type="radio" data-testid={`egress-${mode}`} className="mt-1 shrink-0 accent-accent pointer-coarse:size-6" checked={draft.mode === mode} onChange={() => change({ mode })} />
             <Icon size={15} aria-hidden className="mt-0.75 shrink-0 text-muted" />
             <span>
               {words} <span className="block text-xs text-muted">{note}</span>
