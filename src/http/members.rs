@@ -40,7 +40,11 @@ pub(super) async fn orgs(app: App, actor: Actor) -> Result<Response, ApiError> {
     Ok(json_response(StatusCode::OK, &OrgList { orgs }))
 }
 
-/// `POST /api/orgs`.
+/// One person owns so many orgs.
+const MAX_ORGS: usize = 20;
+
+/// `POST /api/orgs`. Whoever makes an org owns it, and its sessions may use what the installation pays for: it is for
+/// those who answer for an org already.
 #[worker::send]
 pub(super) async fn make_org(
     app: App,
@@ -49,7 +53,14 @@ pub(super) async fn make_org(
     Json(body): Json<CreateOrg>,
 ) -> Result<Response, ApiError> {
     allow::oneself(&actor, Action::ManageSelf)?;
+    allow::in_org(&actor, Action::WriteSettings)?;
     let id: OrgId = id_of_request(&actor, "org", &headers)?;
+    let own = members::orgs_of(&app.config, &actor.person.id).await?;
+    let owned = own.iter().filter(|(_, role)| *role == Role::Owner).count();
+    if owned >= MAX_ORGS && !own.iter().any(|(org, _)| org.id == id) {
+        let message = format!("one person owns at most {MAX_ORGS} organizations");
+        return Err(ApiError::new(ErrorCode::Conflict, message));
+    }
     let org = OrgInfo {
         id,
         name: body.name.into(),

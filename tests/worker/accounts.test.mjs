@@ -273,6 +273,15 @@ describe('orgs', () => {
     await assertError(await person.api(`/api/sessions/${session}`), 404, 'not_found');
     const stranger = await worker.signIn();
     await assertError(await stranger.api('/api/auth/org', json('POST', { org: side.id })), 404, 'not_found');
+    for (const role of ['member', 'viewer']) {
+      const guest = await member(worker, org, role);
+      await guest.api('/api/auth/org', json('POST', { org }));
+      await assertError(await guest.api('/api/orgs', json('POST', { name: 'Own' })), 403, 'forbidden');
+    }
+    const answers = [];
+    for (let n = 0; n < 19; n += 1) answers.push((await person.api('/api/orgs', json('POST', { name: `Org ${n}` }))).status);
+    assert.deepEqual(answers, [...Array(18).fill(201), 409], 'twenty with the personal one');
+    assert.equal((await make()).status, 201, 'repeated');
     for (const body of [{ name: '' }, { name: ' ' }, { name: 'a\nb' }, { name: 'x'.repeat(101) }]) await assertError(await person.api('/api/orgs', json('POST', body)), 422, 'invalid');
   });
 });

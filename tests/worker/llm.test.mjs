@@ -51,6 +51,7 @@ async function assertLlmError(response, status, code) {
   assert.equal(body.error.type, code);
   assert.ok(body.error.message.length > 0);
   assert.ok(!text.includes(PROVIDER_KEY));
+  return body.error;
 }
 
 describe('what the provider sees', () => {

@@ -40,6 +40,7 @@ export const CELLS = {
   worksInPerson: cells('401 ok      403    ok     ok    ok    ok    ok     ok     403    403      403       401'),
   keepsSecrets: cells(' 401 ok      403    ok     ok    ok    ok    ok     ok     403    403      403       401'),
   administers: cells('401  ok       403    403    ok    ok    403   403    403    ok     403      403       401'),
+  makesOrgs: cells('  401  ok       403    403    ok    ok    403   403    403    403    403     403      401'),
   // Of a group of the org to which only the looker (as a member) and the helper (as its admin) belong.
   inGroup: cells('    401  404      404    404    ok    ok    404   ok     ok     ok     403      403       401'),
   leadsGroup: cells(' 401  404      404    404    ok    ok    404   403    ok     ok     403      403       401'),
@@ -73,7 +74,7 @@ export const ROUTES = [
   ['POST', '/api/auth/org', 'person', null, { body: { org: 'org_nowhere' } }],
   ['POST', '/api/auth/invitations', 'person', null, { body: { code: 'x' } }],
   ['GET', '/api/orgs', 'person'],
-  ['POST', '/api/orgs', 'person', null, { body: { name: 'Another' } }],
+  ['POST', '/api/orgs', 'makesOrgs', null, { body: { name: 'Another' } }],
 
   ['GET', '/api/keys', 'works', 'keys:read'],
   ['GET', '/api/keys?all=true', 'administers', 'admin:write'],

@@ -89,6 +89,7 @@ function SignInRow({ signIn }: { signIn: SignIn }) {
 
 function Orgs() {
   const query = useQuery(orgsQuery);
+  const { data: me } = useQuery(meQuery);
   return (
     <Section title="Orgs" description="Each has people, sessions, keys and budgets of its own. You act in one at a time; switching loads the page anew.">
       <Loaded query={query} what="Your orgs" rows={1}>
@@ -98,7 +99,7 @@ function Orgs() {
           </Rows>
         )}
       </Loaded>
-      <NewOrg />
+      {me?.role === "owner" || me?.role === "admin" ? <NewOrg /> : null}
     </Section>
   );
 }
