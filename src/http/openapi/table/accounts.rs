@@ -30,8 +30,8 @@ pub(super) fn oneself() -> Vec<Op> {
         get("/api/orgs", "listOrgs", "The orgs that one is a member of.")
             .may(Action::ManageSelf)
             .answers::<OrgList>(200),
-        post("/api/orgs", "createOrg", "Makes an org, and owns it.")
-            .may(Action::ManageSelf)
+        post("/api/orgs", "createOrg", "Makes an org, and owns it: at most twenty.")
+            .may(Action::WriteSettings)
             .keyed()
             .body::<CreateOrg>()
             .answers::<Membership>(201),
