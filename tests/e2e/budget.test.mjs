@@ -10,17 +10,17 @@ import { startSystem } from '../lib/system.mjs';
 
 const LIMIT = 10_000;
 /** A call of the scenario that spends the budget, and the note, cost less. */
-const ONE_CALL = 1_000;
+const ONE_CALL = 2_000;
 /** Goes on until the budget is used up. */
 const WORK = 'Step by step, please. [[tools:{"count":200}]]';
 
-/** Somebody whose sessions may spend so much each, a cent if nothing is said. */
-async function withBudget(system, limit = LIMIT) {
+/** Somebody whose sessions may spend one cent each. */
+async function withBudget(system) {
   const me = await system.signIn();
-  // A token that is written costs a thousandth of a cent, one that is read nothing: so calls cost about the same.
-  const rates = { input: 0, output: 10_000_000 };
+  // A token that is written costs a five-hundredth of a cent, one that is read nothing: so calls cost about the same.
+  const rates = { input: 0, output: 20_000_000 };
   await me.api('/api/admin/prices', { method: 'PUT', body: { prices: [{ model: 'demo/demo', from: '2026-01-01T00:00:00Z', rates }] } });
-  me.budget = await me.api('/api/admin/budgets', { method: 'POST', body: { dimension: 'session', period: 'total', limit } });
+  me.budget = await me.api('/api/admin/budgets', { method: 'POST', body: { dimension: 'session', period: 'total', limit: LIMIT } });
   return me;
 }
 
@@ -76,7 +76,6 @@ describe('the work of a session whose budget is used up', () => {
   let system;
   let me;
   let url;
-  const little = LIMIT / 2;
   const upstream = (...args) => git(path.join(server.root, 'team/app.git'), ...args);
 
   before(async () => {
@@ -86,7 +85,7 @@ describe('the work of a session whose budget is used up', () => {
     url = `http://${host}/team/app`;
     const hosts = [{ host, url: server.url, username: USERNAME, secret: PASSWORD }];
     system = await startSystem({ vars: { GIT_HOSTS: JSON.stringify(hosts) }, timings: { save: 5_000 } });
-    me = await withBudget(system, little);
+    me = await withBudget(system);
   });
   after(async () => {
     await system?.stop();
@@ -135,7 +134,7 @@ describe('the work of a session whose budget is used up', () => {
     assert.match(look.tools('bash')[0].output, /^A  two.txt\n\?\? three.txt\nAgent's own\nFirst\n\* main\n/);
     await session.end();
     // It is the budget of every session.
-    await me.api(`/api/admin/budgets/${me.budget.id}`, { method: 'PATCH', body: { limit: little } });
+    await me.api(`/api/admin/budgets/${me.budget.id}`, { method: 'PATCH', body: { limit: LIMIT } });
   });
 
   test('rests all the same when the repository refuses it, and says what and why', async () => {
