@@ -232,6 +232,25 @@ pub fn snapshot_too_large() -> Cause {
     )
 }
 
+/// Where work is that was not pushed.
+const KEPT: &str = "It is kept in the session's sandbox and its snapshot.";
+
+/// The repository is not one that Errand pushes to.
+pub fn push_nowhere() -> Cause {
+    Cause::new(
+        "push_nowhere",
+        format!("The work was not pushed: Errand has no way to push to this repository. {KEPT}"),
+    )
+}
+
+/// The work could not be pushed.
+pub fn push_failed(code: &str, why: &str) -> Cause {
+    Cause::new(
+        code,
+        format!("The work was not pushed to the repository: {}. {KEPT}", plain(why)),
+    )
+}
+
 /// The engine did not take the prompt.
 pub fn prompt_refused(detail: &str) -> Cause {
     Cause::new(

@@ -240,7 +240,7 @@ fn full() -> StartFailure {
 }
 
 /// What the git proxy said of it, without the reference of its answer.
-fn told(said: &str) -> Option<&str> {
+pub fn told(said: &str) -> Option<&str> {
     let line = said.lines().find_map(|line| line.strip_prefix("remote: Errand: "))?;
     Some(line.rsplit_once(" (req_").map_or(line, |(why, _)| why).trim())
 }

@@ -2,7 +2,9 @@
 //!
 //! It passes requests on to the control plane's proxies, with the current sandbox token in place of the relay's
 //! key, and streams both ways unchanged. So the token is in no configuration and no environment. The engine's key
-//! opens nothing but this relay.
+//! opens nothing but this relay. Whoever goes away before an answer is whole ends the request to the control plane too.
+
+mod upstream;
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -15,15 +17,16 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+pub use self::upstream::Upstream;
 use crate::ids;
 use crate::state::RelayNote;
 
-type Body = BoxBody<Bytes, reqwest::Error>;
+type Body = BoxBody<Bytes, hyper::Error>;
 
 /// Headers of one connection only (RFC 9110 §7.6.1), and those that the next hop sets itself.
 const NOT_PASSED: [HeaderName; 9] = [
@@ -46,10 +49,10 @@ const API_KEYS: [HeaderName; 2] = [
 /// The relay's settings.
 #[derive(Debug)]
 pub struct Relay {
-    /// For calls to the control plane.
-    pub http: reqwest::Client,
+    /// To the control plane.
+    pub upstream: Upstream,
     /// Its HTTP address.
-    pub upstream: String,
+    pub address: String,
     /// Paths that are passed on, with all below them.
     pub paths: BTreeSet<String>,
     /// The current sandbox token.
@@ -118,24 +121,21 @@ impl Relay {
             return refuse(StatusCode::UNAUTHORIZED, "this is not the relay's key");
         }
         let target = request.uri().path_and_query().map_or(path, |target| target.as_str());
-        let url = format!("{}{target}", self.upstream);
+        let Ok(uri) = Uri::try_from(format!("{}{target}", self.address)) else {
+            return refuse(StatusCode::BAD_REQUEST, "this address is not one");
+        };
         let (parts, body) = request.into_parts();
-        let headers = self.headers(parts.headers);
-        let sent = self
-            .http
-            .request(parts.method, url)
-            .headers(headers)
-            .body(reqwest::Body::wrap(body))
-            .send()
-            .await;
-        match sent {
-            Ok(response) => {
-                let mut response = Response::from(response);
+        let mut asked = Request::new(body);
+        *asked.method_mut() = parts.method;
+        *asked.uri_mut() = uri;
+        *asked.headers_mut() = self.headers(parts.headers);
+        match self.upstream.ask(asked).await {
+            Ok(mut response) => {
                 drop_hop_headers(response.headers_mut());
                 response.map(http_body_util::BodyExt::boxed)
             }
             Err(error) => {
-                tracing::warn!(error = %error.without_url(), "the control plane could not be reached");
+                tracing::warn!(%error, "the control plane could not be reached");
                 refuse(StatusCode::BAD_GATEWAY, "Errand's control plane does not answer")
             }
         }
@@ -182,3 +182,6 @@ fn refuse(status: StatusCode, message: &str) -> Response<Body> {
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,6 +94,7 @@ impl Reported {
             | RunnerEvent::SnapshotSaved { .. }
             | RunnerEvent::SnapshotFailed { .. }
             | RunnerEvent::SnapshotRestored { .. }
+            | RunnerEvent::PushEnded { .. }
             | RunnerEvent::SetupOutput { .. }
             | RunnerEvent::EgressRefused(_)
             | RunnerEvent::EngineRestarted { .. } => {}

@@ -41,6 +41,22 @@ pub struct State {
     pub turns: Vec<TurnNote>,
     /// What is known of snapshots.
     pub snapshot: SnapshotNote,
+    /// The work that was to be pushed last.
+    pub push: Option<PushNote>,
+}
+
+/// Work that is pushed: noted before, so that the same work is always the same commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PushNote {
+    /// The commit that it builds on.
+    pub head: Option<String>,
+    /// The files.
+    pub tree: String,
+    /// What is pushed.
+    pub commit: String,
+    /// The repository has it.
+    pub done: bool,
 }
 
 /// What is known of snapshots: what the last one holds, and what the next one is made of.

@@ -67,8 +67,9 @@ async function stopped() {
 }
 
 const of = (made) => api(made.me, 'GET', `/api/sessions/${made.session}`);
-async function rested(made) {
+async function rested(made, outcome = { outcome: 'nothing' }) {
   await made.runner.finish(made.turnId);
+  await made.runner.push(outcome);
   await until(async () => (await api(made.me, 'GET', `/api/sessions/${made.session}`)).phase === 'paused', 'the session rests');
   const { hello } = await attach(worker, made.me, made.session);
   return { ...made, hello, asked: hello.interactions.find(({ kind }) => kind === 'budget') };
@@ -95,6 +96,17 @@ describe('a used-up budget', () => {
     await until(async () => (await listed()).cause?.code === 'budget', 'lists and the feed say so too');
     const startup = await api(made.me, 'GET', `/api/sessions/${made.session}/startup`);
     assert.deepEqual(startup.waiting.remedy, { type: 'answer', interactionId: asked.id });
+  });
+
+  test('tells where the work was pushed, or why it was not', async () => {
+    const [branch, commit] = ['errand/ses_x-wip', 'c0ffee'.repeat(6) + 'c0ff'];
+    const pushed = await rested(await stopped(), { outcome: 'pushed', pushed: { branch, commit } });
+    assert.match(pushed.hello.session.cause.message, /What was done is pushed to errand\/ses_x-wip \(c0ffeec0ff\)\./);
+    assert.deepEqual(pushed.hello.session.pushed, { branch, commit });
+    const cause = { code: 'push_refused', message: 'The work was not pushed.' };
+    const failed = await rested(await stopped(), { outcome: 'failed', cause });
+    assert.deepEqual((await failed.viewer.event('sandbox.trouble')).cause, cause);
+    assert.equal(failed.hello.session.cause.code, 'budget');
   });
 
   test('goes on when somebody who may extends it, and not when somebody else asks', async () => {
@@ -175,6 +187,7 @@ describe('a used-up budget', () => {
     await until(async () => (await spentBy(made.me)).cost >= 10_000, 'the call is booked');
     assert.equal((await call(runner, 1)).status, 402);
     await runner.finish(turnId, undefined, { outcome: 'failed', cause: { code: 'model_refused', message: 'no' } });
+    await runner.push({ outcome: 'nothing' });
     await until(async () => (await api(made.me, 'GET', `/api/sessions/${session}`)).phase === 'paused', 'the session rests');
     const { cause } = await api(made.me, 'GET', `/api/sessions/${session}`);
     assert.match(cause.message, /nothing left for a hand-over note/);

@@ -71,6 +71,12 @@ export async function startRunner(worker, host, session, { generation = 1, spool
       await runner.event({ kind: 'snapshot.saved', snapshotId: id, turnId, bytes: content.length, runtime: 1 });
       return id;
     },
+    /** Is told to push the work before the session rests for its budget, and says what came of it. */
+    async push(outcome) {
+      const { stop, author } = await runner.next('push');
+      await runner.event({ kind: 'push.ended', stop, outcome });
+      return author;
+    },
     delta: (offset, text, partId = 'prt_a') => socket.send({ type: 'delta', partId, offset, text }),
     /** Ends the part and the turn. */
     async finish(turnId, text, { part = 'prt_a', message = 'msg_a', outcome = 'done', cause } = {}) {

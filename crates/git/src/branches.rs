@@ -66,6 +66,7 @@ mod tests {
         for own in [
             "refs/heads/errand/ses_1",
             "refs/heads/errand/ses_1-fix",
+            "refs/heads/errand/ses_1-wip",
             "refs/heads/errand/ses_1/fix/it",
         ] {
             assert!(mine().has(own), "{own}");

@@ -44,6 +44,13 @@ pub struct GitProxy {
     pub branch: Branch,
 }
 
+impl GitProxy {
+    /// Where work is pushed that nobody has finished: beside the session's branch, which is the agent's.
+    pub fn unfinished(&self) -> Result<Branch, InvalidText> {
+        format!("{}-wip", self.branch).parse()
+    }
+}
+
 /// Addresses that begin with `from` are found where `path` is the beginning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

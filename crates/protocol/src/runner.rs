@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::egress::EgressRefusal;
-use crate::git::GitSetup;
+use crate::git::{GitSetup, Pushed};
 use crate::ids::{Generation, InteractionId, MessageId, PartId, PromptId, SessionId, SnapshotId, SpoolId, TurnId};
 use crate::interaction::{Answer, Ask};
 use crate::repository::{SecretName, SecretValue, SetupScript};
@@ -258,6 +258,14 @@ pub enum RunnerEvent {
         /// Its format ([`crate::limits::SNAPSHOT_RUNTIME`]).
         runtime: u32,
     },
+    /// What became of [`AgentFrame::Push`].
+    #[serde(rename = "push.ended")]
+    PushEnded {
+        /// Which stop of the session it was for.
+        stop: Timestamp,
+        /// How it ended.
+        outcome: PushOutcome,
+    },
     /// The work could not be saved; it is tried again soon.
     #[serde(rename = "snapshot.failed")]
     SnapshotFailed {
@@ -286,6 +294,27 @@ pub enum RunnerEvent {
     #[serde(rename = "engine.restarted")]
     EngineRestarted {
         /// Why, as far as known.
+        cause: Cause,
+    },
+}
+
+/// What became of pushing the work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum PushOutcome {
+    /// The repository has it.
+    Pushed {
+        /// Where.
+        pushed: Pushed,
+        /// What of the work is not in it, in words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lacks: Option<String>,
+    },
+    /// There is nothing that the repository does not have.
+    Nothing {},
+    /// The repository does not have it.
+    Failed {
+        /// Why.
         cause: Cause,
     },
 }
@@ -350,6 +379,17 @@ pub enum AgentFrame {
     /// Upload a snapshot now if there is anything that the last one lacks. Answered by `snapshot.saved` (of the last one
     /// again when it lacks nothing) or `snapshot.failed`.
     Save {},
+    /// Push the work as it is, commits and files, to the session's branch for unfinished work
+    /// ([`crate::git::GitProxy::unfinished`]), without changing anything that the agent sees. Answered by `push.ended`; the
+    /// same work again is not pushed twice.
+    Push {
+        /// When the session was told to stop.
+        stop: Timestamp,
+        /// Author of the commit that holds what is not committed.
+        author: GitAuthor,
+        /// Its message.
+        message: String,
+    },
     /// Stop the turn. Fine when it is not running.
     Abort {
         /// Which turn.

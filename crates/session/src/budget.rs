@@ -3,15 +3,17 @@
 //!
 //! When one is used up, the running turn gets one last prompt, [`NOTE`], for which something of the budget is kept: as a
 //! prompt that steers it, or as a turn of its own should it have ended. Nothing else is begun. When the note is written,
-//! refused, or [`crate::Timings::note`] is over, the session rests: the work is saved, its cause is `budget`, and whoever
-//! may grant it is asked to extend the budget. It goes on when that is granted, when the budget begins anew, or when a
+//! refused, or [`crate::Timings::note`] is over, the work is pushed (`push`) and the session rests: the work is saved, its
+//! cause is `budget`, and whoever may grant it is asked to extend the budget. It goes on when that is granted, when the budget begins anew, or when a
 //! person says so.
 
 use errand_protocol::api::ErrorCode;
 use errand_protocol::event::EventBody;
+use errand_protocol::git::Pushed;
 use errand_protocol::ids::{BudgetId, InteractionId, PromptId, TurnId};
 use errand_protocol::interaction::{Answer, Ask, Interaction, Resolution};
 use errand_protocol::money::{BudgetLevel, BudgetNotice, Micros};
+use errand_protocol::runner::GitAuthor;
 use errand_protocol::session::{Cause, Person, Place, Prompt, PromptMode, PromptState, TurnOutcome};
 use errand_protocol::startup::Watchdog;
 use errand_protocol::text::PromptText;
@@ -20,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::Life;
 use crate::effect::Rejection;
+use crate::push::Push;
 use crate::session::{Placed, Session, Step};
 use crate::timings::Timings;
 
@@ -30,6 +33,8 @@ pub const NOTE: &str = "The budget for this work is used up. Stop working on it.
     what whoever goes on must know. Keep it short.";
 /// What the work goes on with.
 const GO_ON: &str = "The budget was extended. Go on with the work where your hand-over note left off.";
+/// So much of a commit's name is told in a sentence.
+const SHORT: usize = 10;
 /// So many warnings are remembered.
 const MAX_WARNED: usize = 16;
 /// When nothing is answered, and the budget never begins anew, it is tried again after so many times the patience with
@@ -59,6 +64,12 @@ pub struct BudgetStop {
     /// What is asked of people, once it rests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Interaction>,
+    /// Whose work it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<GitAuthor>,
+    /// How far the work is on its way to the repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push: Option<Push>,
     /// It was raised before the session rests: then it goes on at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raised: Option<Raise>,
@@ -88,7 +99,7 @@ impl From<Raise> for Resolution {
 
 impl BudgetStop {
     /// Why a turn was cut.
-    fn reason(&self) -> Cause {
+    pub(crate) fn reason(&self) -> Cause {
         let BudgetNotice { what, limit, .. } = &self.notice;
         Cause::new("budget", format!("{what} of {} is used up.", limit.dollars()))
     }
@@ -108,8 +119,14 @@ impl BudgetStop {
             Some(until) => format!("goes on at {until}, or when it is extended"),
             None => "goes on when it is extended".to_owned(),
         };
+        let work = match &self.push {
+            Some(Push::Done(Pushed { branch, commit })) => {
+                format!("pushed to {branch} ({})", commit.get(..SHORT).unwrap_or(commit))
+            }
+            Some(Push::Asked { .. } | Push::Over {}) | None => "kept".to_owned(),
+        };
         let message = format!(
-            "{what} of {} is used up. What was done is kept.{note} It {then}.",
+            "{what} of {} is used up. What was done is {work}.{note} It {then}.",
             limit.dollars()
         );
         Cause::new("budget", message)
@@ -163,6 +180,9 @@ impl Session {
         let stop = self.core.budget.as_ref()?;
         if let Some(asked) = &stop.asked {
             return Some(asked.deadline);
+        }
+        if let Some(until) = self.push_deadline(timings) {
+            return Some(until);
         }
         let runs = self.core.turn.as_ref().is_some_and(|turn| turn.abort.is_none());
         (runs || self.next_prompt().is_some()).then(|| stop.since.plus(timings.note))
@@ -235,6 +255,8 @@ impl Step<'_, '_> {
             noted: false,
             cut: runs,
             asked: None,
+            author: runs.then(|| self.s.author()),
+            push: None,
             raised: None,
         });
         if runs && reserve {
@@ -313,6 +335,9 @@ impl Step<'_, '_> {
             self.go_on(Resolution::Expired { answer });
             return self.wake();
         }
+        if self.s.push_deadline(self.cx.timings).is_some() {
+            return; // It rests without that.
+        }
         let cause = stop.reason();
         self.drop_note();
         if self.s.core.turn.is_some() {
@@ -329,6 +354,9 @@ impl Step<'_, '_> {
     pub(crate) fn rest_for_budget(&mut self) {
         let stop = self.s.core.budget.as_ref();
         if self.s.core.life == Life::Terminated || self.s.wants_sandbox() || stop.is_none_or(|s| s.asked.is_some()) {
+            return;
+        }
+        if self.push_goes_on() {
             return;
         }
         self.ask_for_more();

@@ -169,8 +169,10 @@ impl Step<'_, '_> {
         self.resume_turn();
     }
 
-    /// A runner is ready: the turn that it has not begun is told (again), one that is to stop is stopped.
+    /// A runner is ready: the turn that it has not begun is told (again), one that is to stop is stopped, and the push
+    /// that it may not have heard of is told again.
     pub(crate) fn resume_turn(&mut self) {
+        self.push_again();
         let now = self.cx.now;
         let Some(turn) = &mut self.s.core.turn else { return };
         if let Some(abort) = &mut turn.abort {

@@ -6,7 +6,7 @@ use errand_protocol::api::ErrorCode;
 use errand_protocol::event::EventBody;
 use errand_protocol::ids::{CommandId, PromptId, TurnId};
 use errand_protocol::limits::MAX_QUEUE;
-use errand_protocol::runner::{AgentFrame, GitAuthor};
+use errand_protocol::runner::AgentFrame;
 use errand_protocol::session::{
     Activity, Cause, FileChange, Person, Prompt, PromptMode, PromptState, TurnOutcome, Usage,
 };
@@ -219,10 +219,7 @@ impl Step<'_, '_> {
             turn_id: turn.id.clone(),
             text: prompt.text.clone(),
             model: prompt.model.clone().unwrap_or_else(|| self.s.core.spec.model.clone()),
-            author: GitAuthor {
-                name: prompt.author.name.clone(),
-                email: prompt.author.email.clone(),
-            },
+            author: self.s.author(),
         };
         self.tell_runner(frame);
     }

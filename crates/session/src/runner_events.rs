@@ -39,6 +39,7 @@ impl Step<'_, '_> {
             RunnerEvent::SnapshotFailed { cause } => self.snapshot_failed(cause),
             // The session is over; only the last save still counts.
             _ if self.s.core.life == Life::Terminated => {}
+            RunnerEvent::PushEnded { stop, outcome } => self.push_ended(stop, outcome),
             RunnerEvent::SnapshotRestored { snapshot_id, loss } => self.snapshot_restored(&snapshot_id, loss),
             RunnerEvent::SteerAccepted { turn_id, prompt_id } => {
                 self.touch(&turn_id);
@@ -212,6 +213,7 @@ impl Step<'_, '_> {
             | RunnerEvent::SnapshotSaved { .. }
             | RunnerEvent::SnapshotFailed { .. }
             | RunnerEvent::SnapshotRestored { .. }
+            | RunnerEvent::PushEnded { .. }
             | RunnerEvent::SetupOutput { .. }
             | RunnerEvent::EgressRefused(_)
             | RunnerEvent::EngineRestarted { .. } => {}

@@ -314,7 +314,7 @@ impl Step<'_, '_> {
     }
 
     /// Work reached the repository. The same again says nothing new.
-    fn pushed(&mut self, pushed: Pushed) {
+    pub(crate) fn pushed(&mut self, pushed: Pushed) {
         if self.s.core.pushed.as_ref() != Some(&pushed) {
             let Pushed { branch, commit } = pushed.clone();
             self.s.core.pushed = Some(pushed);

@@ -34,6 +34,8 @@ pub struct Timings {
     pub interaction: i64,
     /// For a hand-over note, when a budget is used up.
     pub note: i64,
+    /// For pushing the work after that.
+    pub push: i64,
     /// An idle sandbox, before it is suspended.
     pub idle: i64,
     /// The same where nobody is watching when it is asked; absent: no difference. Who starts to watch before it is over
@@ -81,6 +83,7 @@ impl Default for Timings {
             abort: 15 * SECOND,
             interaction: 24 * 60 * MINUTE,
             note: 5 * MINUTE,
+            push: MINUTE,
             idle: 15 * MINUTE,
             unattended: None,
             pausing: 120 * SECOND,

@@ -3,6 +3,7 @@
 use errand_protocol::ids::{Generation, InteractionId, TurnId};
 use errand_protocol::interaction::Answer;
 use errand_protocol::sandbox::{SandboxError, SandboxStatus};
+use errand_protocol::time::Timestamp;
 use errand_session::SandboxCall;
 
 use crate::host::{Boot, Told};
@@ -60,6 +61,8 @@ pub enum Event {
     Answer(usize, InteractionId, Answer),
     /// An upload ends.
     Uploaded(usize, u64),
+    /// A push of the work ends.
+    Pushed(usize, u64, Timestamp),
     /// A runner that was told to end has waited long enough.
     Leave(usize, u64),
     /// A runner's process comes back.

@@ -64,6 +64,7 @@ impl World {
             "restored: what is stored is not what is in memory\n{session:?}\n{restored:?}"
         );
         self.check_patience(session);
+        self.check_push(session);
         self.check_turn(session);
     }
 

@@ -28,6 +28,7 @@ mod lives;
 pub mod make;
 mod net;
 mod news;
+mod pushes;
 mod report;
 pub mod rng;
 mod runner;

@@ -6,7 +6,7 @@ use errand_protocol::ids::{BudgetId, ConnId, InteractionId, MessageId, PartId, P
 use errand_protocol::interaction::{Answer, Ask, PermissionReply, Question, QuestionOption};
 use errand_protocol::money::{BudgetNotice, Micros};
 use errand_protocol::runner::{GitAuthor, RunnerSetup, SandboxToken, SnapshotSource};
-use errand_protocol::sandbox::{Isolation, SandboxError, SandboxErrorKind, SandboxState, SandboxStatus};
+use errand_protocol::sandbox::{Isolation, RepoSpec, SandboxError, SandboxErrorKind, SandboxState, SandboxStatus};
 use errand_protocol::session::{Cause, Person};
 use errand_protocol::time::Timestamp;
 use errand_session::NewSession;
@@ -64,7 +64,10 @@ pub fn new_session() -> NewSession {
         owner: person(0),
         title: "Fix the test".parse().unwrap(),
         titled_by_person: false,
-        repo: None,
+        repo: Some(RepoSpec {
+            url: "https://git.example/team/app".parse().unwrap(),
+            branch: None,
+        }),
         model: "demo/demo".parse().unwrap(),
         co_author: false,
         fork: None,

@@ -352,6 +352,7 @@ impl World {
                 self.later(delay, Event::Answer(at, interaction_id, answer));
             }
             AgentFrame::Save {} => self.upload(at, true),
+            AgentFrame::Push { stop, .. } => self.told_push(at, stop),
             AgentFrame::Shutdown {} => {
                 runner.leaving = true;
                 self.upload(at, true);

@@ -247,6 +247,7 @@ impl World {
             Event::Stop(at, turn) => self.engine_stops(at, &turn),
             Event::Answer(at, id, answer) => self.answered(at, &id, answer),
             Event::Uploaded(at, number) => self.uploaded(at, number),
+            Event::Pushed(at, number, stop) => self.push_ended(at, number, stop),
             Event::Leave(at, number) => {
                 if self.runner_number(at) == Some(number) {
                     self.sandbox_ends(at);

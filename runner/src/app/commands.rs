@@ -2,8 +2,10 @@
 
 use std::io;
 
-use errand_protocol::runner::{AgentFrame, RunnerEvent};
+use errand_protocol::git::GitSetup;
+use errand_protocol::runner::{AgentFrame, GitAuthor, PushOutcome, RunnerEvent};
 use errand_protocol::session::{TurnOutcome, Usage};
+use errand_protocol::time::Timestamp;
 
 use super::App;
 use crate::bridge::driver::{Run, Steer};
@@ -11,7 +13,9 @@ use crate::bridge::mapper::{Ending, Output};
 use crate::cause;
 use crate::clock;
 use crate::link::core::Exit;
+use crate::snapshot::pusher::Order;
 use crate::snapshot::saver::Wish;
+use crate::snapshot::shadow::push::Authorship;
 use crate::spool;
 
 /// The work is saved for so long, at most, before the runner ends, in milliseconds.
@@ -39,6 +43,7 @@ impl App {
             (AgentFrame::Saved { part_id, len }, _) => self.streams.saved(&part_id, len),
             (AgentFrame::Resend { part_id, from }, _) => self.streams.resend(&part_id, from),
             (AgentFrame::Save {}, _) => self.wish(Wish::Save),
+            (AgentFrame::Push { stop, author, message }, _) => self.push(stop, author, message),
             (AgentFrame::Shutdown {}, _) => self.close(),
             (
                 AgentFrame::Run {
@@ -93,6 +98,33 @@ impl App {
                 | AgentFrame::Token { .. },
                 _,
             ) => {}
+        }
+    }
+
+    /// The work is to be pushed: only where the control plane leads to the repository.
+    fn push(&mut self, stop: Timestamp, author: GitAuthor, message: String) {
+        let git = self.setup.as_ref().and_then(|setup| setup.git.clone());
+        match git {
+            Some(GitSetup {
+                committer,
+                co_author,
+                proxy: Some(to),
+            }) => self.wish(Wish::Push(Order {
+                stop,
+                work: Authorship {
+                    author,
+                    committer,
+                    co_author,
+                    message,
+                },
+                to,
+            })),
+            Some(_) | None => self.report(RunnerEvent::PushEnded {
+                stop,
+                outcome: PushOutcome::Failed {
+                    cause: cause::push_nowhere(),
+                },
+            }),
         }
     }
 

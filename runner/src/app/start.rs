@@ -19,7 +19,7 @@ use crate::engine::supervisor::{Supervisor, Workspace};
 use crate::environment;
 use crate::git::{self, CheckedOut};
 use crate::git_config;
-use crate::relay::{self, Relay};
+use crate::relay::{self, Relay, Upstream};
 use crate::setup::Setup;
 use crate::snapshot::restore::{self, Outcome};
 use crate::snapshot::transfer::Transfer;
@@ -234,8 +234,8 @@ impl App {
             paths.insert(git_config::PREFIX.to_owned());
         }
         let serve = Relay {
-            http: self.http.clone(),
-            upstream: self.config.http_url(),
+            upstream: Upstream::new(&self.config.http_url())?,
+            address: self.config.http_url(),
             paths,
             token: self.token.subscribe(),
         };

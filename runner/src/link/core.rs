@@ -245,6 +245,7 @@ impl Link {
             | AgentFrame::Run { .. }
             | AgentFrame::Steer { .. }
             | AgentFrame::Save {}
+            | AgentFrame::Push { .. }
             | AgentFrame::Abort { .. }
             | AgentFrame::Resolve { .. }
             | AgentFrame::Shutdown {}) => vec![Action::Deliver(other)],

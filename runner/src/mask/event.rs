@@ -2,7 +2,7 @@
 //! or it does not compile.
 
 use errand_protocol::interaction::{Ask, Question};
-use errand_protocol::runner::RunnerEvent;
+use errand_protocol::runner::{PushOutcome, RunnerEvent};
 use errand_protocol::session::{Cause, FileChange, Todo};
 use errand_protocol::transcript::{Part, PartBody};
 use serde_json::{Map, Value};
@@ -47,6 +47,11 @@ impl Masks {
             RunnerEvent::Title { title } => self.string(title),
             RunnerEvent::InteractionAsked { ask, .. } => self.ask(ask),
             RunnerEvent::SnapshotRestored { loss, .. } => self.maybe(loss),
+            RunnerEvent::PushEnded { outcome, .. } => match outcome {
+                PushOutcome::Pushed { lacks, .. } => self.maybe(lacks),
+                PushOutcome::Failed { cause } => self.cause(cause),
+                PushOutcome::Nothing {} => {}
+            },
             RunnerEvent::SetupOutput { text } => self.string(text),
             RunnerEvent::EgressRefused(refusal) => self.string(&mut refusal.host),
         }

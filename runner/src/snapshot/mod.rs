@@ -8,6 +8,7 @@ mod again;
 pub mod archive;
 pub mod conversation;
 pub mod meta;
+pub mod pusher;
 pub mod redact;
 pub mod restore;
 pub mod saver;

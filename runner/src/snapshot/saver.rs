@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::again::Again;
 use super::meta::{Meta, TurnMark};
+use super::pusher::{Order, Pusher};
 use super::shadow::{Captured, Shadow};
 use super::transfer::{Transfer, TransferError};
 use super::{archive, conversation};
@@ -37,6 +38,8 @@ pub enum Wish {
     Turn(TurnId),
     /// A snapshot, if the last one lacks anything; in any case an answer.
     Save,
+    /// The work in the repository; answered as well.
+    Push(Order),
 }
 
 /// What came of it.
@@ -138,6 +141,7 @@ impl Saver {
         let mut engine = saver.engine.clone();
         let mut saving: Option<JoinHandle<Attempt>> = None;
         let mut again = Again::default();
+        let mut pusher = Pusher::default();
         let (mut wanted, mut answer, mut answering) = (false, false, false);
         loop {
             if saving.is_none() && (wanted || answer) {
@@ -157,6 +161,7 @@ impl Saver {
                 wish = wishes.recv() => match wish {
                     None => return,
                     Some(Wish::Save) => answer = true,
+                    Some(Wish::Push(order)) => pusher.push(&saver, order),
                     Some(Wish::Turn(turn)) => {
                         if let Err(error) = saver.mark(&turn).await {
                             tracing::warn!(%error, "the files at the end of a turn could not be kept");

@@ -7,6 +7,7 @@
 
 mod checkout;
 mod pack;
+pub mod push;
 
 use std::collections::BTreeMap;
 use std::io;

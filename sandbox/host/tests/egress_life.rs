@@ -5,7 +5,9 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::time::Instant;
+use std::io::{ErrorKind, Read as _};
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use common::shell::{SHELL, Shell, allow};
 use common::web::Web;
@@ -222,4 +224,35 @@ fn networks(lines: &[String]) -> BTreeSet<String> {
     let pids = lines.iter().filter_map(|line| line.split(' ').next());
     pids.filter_map(|pid| Some(fs::read_link(format!("/proc/{pid}/ns/net")).ok()?.display().to_string()))
         .collect()
+}
+
+#[test]
+fn a_server_sees_how_a_program_ends_its_connection() {
+    let lab = Lab::new(SHELL);
+    let host = lab.start();
+    if host.health().get("egress").is_none_or(|egress| egress != "names") {
+        return;
+    }
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    // The runner's way: to the control plane.
+    let env = json!({ "ERRAND_URL": format!("ws://127.0.0.1:{port}") });
+    let shell = Shell::start(&lab, &host, "sbx-a", &allow(&[]), &env);
+    for (linger, expected) in [("1, 0", Err(ErrorKind::ConnectionReset)), ("0, 0", Ok(()))] {
+        let script = format!(
+            "import os, socket, struct, time\ns = socket.create_connection(('127.0.0.1', {port}))\n\
+             s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', {linger}))\n\
+             s.sendall(b'ask')\nwhile not os.path.exists('gone'): time.sleep(0.01)\n"
+        );
+        let command = format!("rm -f gone; /usr/bin/python3 -c \"{script}\"");
+        shell.begin(&command);
+        let (mut stream, _) = server.accept().unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut asked = [0; 3];
+        stream.read_exact(&mut asked).unwrap();
+        fs::write(lab.sandbox("sbx-a").join("workspace/gone"), "").unwrap();
+        let end = stream.read(&mut asked).map(|count| assert_eq!(count, 0));
+        assert_eq!(end.map_err(|error| error.kind()), expected);
+        let _ = shell.ended(&command);
+    }
 }

@@ -14,6 +14,7 @@ use errand_session::{Input, NOTE, SandboxCall};
 
 use crate::harness::Harness;
 use crate::make::*;
+use crate::push::nothing_to_push;
 
 pub(crate) fn notice(until: Option<Timestamp>) -> BudgetNotice {
     BudgetNotice {
@@ -34,12 +35,12 @@ fn heard_until(h: &mut Harness, level: BudgetLevel, reserve: bool, until: Option
     h.step(Input::Budget { notice, level, reserve }).unwrap();
 }
 
-fn used_up(h: &mut Harness) {
+pub(crate) fn used_up(h: &mut Harness) {
     heard(h, BudgetLevel::UsedUp, true);
 }
 
 /// The note's prompt, as the runner was asked to take it in.
-fn offered(h: &mut Harness) -> Option<PromptId> {
+pub(crate) fn offered(h: &mut Harness) -> Option<PromptId> {
     let frames = h.sent_to_runner().into_iter();
     let mut notes = frames.filter_map(|frame| match frame {
         AgentFrame::Steer { prompt_id, text, .. } => Some((prompt_id, text)),
@@ -51,14 +52,14 @@ fn offered(h: &mut Harness) -> Option<PromptId> {
     Some(id)
 }
 
-fn taken(turn: &TurnId, prompt_id: PromptId) -> RunnerEvent {
+pub(crate) fn taken(turn: &TurnId, prompt_id: PromptId) -> RunnerEvent {
     RunnerEvent::SteerAccepted {
         turn_id: turn.clone(),
         prompt_id,
     }
 }
 
-fn asked(h: &Harness) -> Interaction {
+pub(crate) fn asked(h: &Harness) -> Interaction {
     h.session.budget_ask().expect("people are asked").clone()
 }
 
@@ -69,6 +70,7 @@ pub(crate) fn rested() -> Harness {
     let note = offered(&mut h).unwrap();
     h.event(taken(&turn, note));
     h.event(ended(&turn, TurnOutcome::Done));
+    nothing_to_push(&mut h);
     h.saved("s1");
     h.pass(10_000);
     h.outcome_is(SandboxState::Exited);
@@ -121,6 +123,7 @@ fn a_used_up_budget_gets_a_note_from_the_running_turn_then_the_session_rests_and
     assert_eq!(offered(&mut h), None, "once");
     h.event(taken(&turn, note.clone()));
     h.event(ended(&turn, TurnOutcome::Done));
+    nothing_to_push(&mut h);
     assert_eq!(h.phase(), Phase::Pausing, "nothing else is begun");
     assert!(h.sent_to_runner().contains(&AgentFrame::Save {}), "the work is saved");
     assert!(!h.session.writes_note());
@@ -180,6 +183,7 @@ fn a_person_may_try_again_and_the_period_may_end() {
         let note = offered(&mut h).unwrap();
         h.event(taken(&turn, note));
         h.event(ended(&turn, TurnOutcome::Done));
+        nothing_to_push(&mut h);
         h.pass(10_000);
         h.outcome_is(SandboxState::Exited);
         h.prompt("waits");
@@ -211,6 +215,7 @@ fn without_a_reserve_the_turn_ends_with_the_reason_and_no_note() {
         "budget",
         "not what the engine made of the refusal"
     );
+    nothing_to_push(&mut h);
     h.pass(10_000);
     h.outcome_is(SandboxState::Exited);
     assert!(
@@ -232,6 +237,7 @@ fn a_reserve_that_others_have_used_ends_the_waiting_for_the_note() {
     });
     heard(&mut h, BudgetLevel::UsedUp, false);
     h.event(ended(&turn, TurnOutcome::Failed));
+    nothing_to_push(&mut h);
     assert_eq!(h.phase(), Phase::Pausing);
     assert_eq!(
         h.session.summary().queue,
@@ -250,6 +256,7 @@ fn a_turn_that_ends_before_it_hears_of_it_gets_a_turn_for_the_note() {
     h.event(accepted(&told[0]));
     assert!(h.session.writes_note());
     h.event(ended(&told[0], TurnOutcome::Done));
+    nothing_to_push(&mut h);
     assert_eq!(h.phase(), Phase::Pausing);
 }
 
@@ -265,6 +272,7 @@ fn a_note_that_takes_too_long_is_not_waited_for() {
             .contains(&AgentFrame::Abort { turn_id: turn.clone() })
     );
     h.event(ended(&turn, TurnOutcome::Aborted));
+    nothing_to_push(&mut h);
     assert_eq!(h.phase(), Phase::Pausing);
 }
 
@@ -272,6 +280,7 @@ fn a_note_that_takes_too_long_is_not_waited_for() {
 fn a_budget_that_is_used_up_while_nothing_runs_rests_at_once() {
     let mut h = Harness::idle();
     used_up(&mut h);
+    nothing_to_push(&mut h);
     assert_eq!(h.phase(), Phase::Pausing);
     h.pass(10_000);
     h.outcome_is(SandboxState::Exited);
@@ -303,7 +312,7 @@ fn an_ended_session_asks_nothing_any_more() {
     assert!(h.session.budget_ask().is_none());
 }
 
-fn raised(h: &mut Harness, budget: &str, limit: Option<u64>) {
+pub(crate) fn raised(h: &mut Harness, budget: &str, limit: Option<u64>) {
     let budget = budget.parse().unwrap();
     let by = ada();
     let limit = limit.map(Micros);

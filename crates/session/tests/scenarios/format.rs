@@ -56,6 +56,8 @@ fn states() -> Vec<String> {
     failed.outcome(Err(error(errand_protocol::sandbox::SandboxErrorKind::Auth)));
     all.push(failed);
     all.push(crate::budget::rested());
+    all.push(crate::push::noted());
+    all.push(crate::push::pushed_and_rested());
     all.iter()
         .map(|h| h.db.texts("SELECT body FROM core").remove(0))
         .collect()

@@ -26,6 +26,7 @@ mod lifetime;
 mod make;
 mod open_parts;
 mod prompts;
+mod push;
 mod queue;
 mod random;
 mod reconnecting;

@@ -1,3 +1,5 @@
+mod push;
+
 use super::*;
 use std::process::Command as Program;
 

@@ -46,7 +46,13 @@ pub(super) async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
         Ok((mut server, strict, _place)) => {
             match copy(&mut client, &mut server, strict.as_ref(), &wanted, port).await {
                 Ok(()) => return,
-                Err(failure) => failure,
+                Err(failure) => {
+                    // The server hears of a client that broke off as it would without us.
+                    if matches!(failure, Failure::Closed) {
+                        abort(&server);
+                    }
+                    failure
+                }
             }
         }
         Err(failure) => failure,
