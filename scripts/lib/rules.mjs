@@ -13,7 +13,7 @@ const BINDING = /\benv(?:\(\))?\s*\.\s*(var|secret|d1|bucket|durable_object|kv|q
 /** All checks, each `{name, problems()}`; a problem is one line of text. */
 export const RULES = [
   { name: 'access, protocol and session know no platform, no runtime and no clock', problems: impureDependencies },
-  { name: 'only config.rs reads environment bindings', problems: () => linesIn('src', BINDING, (file) => file === 'src/config.rs') },
+  { name: 'only src/config reads environment bindings', problems: () => linesIn('src', BINDING, (file) => file === 'src/config.rs' || file.startsWith('src/config/')) },
   { name: 'SQL stands only in store.rs and src/d1', problems: () => [...linesIn('src', SQL, mayHoldSql), ...linesIn('crates', SQL, mayHoldSql)] },
 ];
 

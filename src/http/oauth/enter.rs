@@ -111,11 +111,9 @@ fn installation_org() -> OrgId {
 
 /// Somebody came with an invitation that opens nothing. Why is not told: whoever guesses codes would learn of it.
 fn dead_invitation(login: &str) -> ApiError {
-    let mut error = not_invited(login);
-    error.message =
-        "this invitation was used already, is over, was taken back, or is for another address: ask whoever \
-                     sent it for another one"
-            .to_owned();
+    let message = "this invitation was used already, is over, was taken back, or is for another address: ask whoever sent \
+                   it for another one";
+    let mut error = ApiError::new(ErrorCode::NotInvited, message);
     error.details = Some(serde_json::json!({ "login": login, "invitation": true }));
     error
 }
