@@ -28,6 +28,14 @@ fn steps(h: &Harness) -> Vec<(StartStep, u32)> {
         .collect()
 }
 
+/// From the queue to a sandbox that boots.
+const IN_ORDER: [StartPoint; 4] = [
+    StartPoint::Queued,
+    StartPoint::Admitted,
+    StartPoint::Requested,
+    StartPoint::Booting,
+];
+
 /// How far the last start has come.
 fn points(h: &Harness) -> Vec<StartPoint> {
     let starts = store::starts(&h.db, 1).unwrap();
@@ -299,8 +307,7 @@ fn a_prompt_that_waits_for_a_place_over_night_starts_at_its_first_try_when_there
     }
     assert_eq!(ensure(&h.call()).0, "sbx-ses_1-1", "the first try still");
     h.outcome_is(SandboxState::Running);
-    use StartPoint::{Admitted, Booting, Queued, Requested};
-    assert_eq!(points(&h), [Queued, Admitted, Requested, Booting]);
+    assert_eq!(points(&h), IN_ORDER);
 }
 
 #[test]
