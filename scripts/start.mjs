@@ -25,6 +25,7 @@ const HELP = `npm start   builds what changed, runs Errand, prints its URL; Ctrl
   ERRAND_HOST_PORT        port of the sandbox host on 127.0.0.1 (any free one)
   ERRAND_PUBLISH          services near this machine that sandboxes may reach, and by which name:
                           name[:port]=address[:port], separated by commas
+  ERRAND_GIT_HOSTS        git hosts that are reached with a credential: a JSON list, src/config/git.rs
   ERRAND_MODEL_BASE_URL   an OpenAI- or Anthropic-compatible endpoint, instead of the demo model
   ERRAND_MODEL_API_KEY    its key
   ERRAND_MODEL            its model: "name" or "provider/name"
