@@ -32,6 +32,8 @@ const HELP = `npm start   builds what changed, runs Errand, prints its URL; Ctrl
   ERRAND_MODEL_DIALECT    openai or anthropic (by the address otherwise)`;
 
 const HEALTH_WAIT_MS = 60_000;
+/** A Worker that is not whole yet says 503; one that answers 500 so often cannot read its configuration. */
+const MISCONFIGURED = 10;
 /** So many ends of one part before the first answer mean that it will not come up. */
 const HOPELESS = 4;
 
@@ -110,14 +112,18 @@ async function runParts(context) {
 async function healthy(port, progress) {
   const until = Date.now() + HEALTH_WAIT_MS;
   let last = 'no answer';
+  let wrong = 0;
   while (Date.now() < until && !installation.stopping) {
     const broken = installation.parts.find((part) => part.failures >= HOPELESS);
     if (broken) throw new Sentence(`The ${broken.name} does not start; its log is ${broken.logFile}.`, broken.logTail());
     try {
       const answer = await fetch(`http://127.0.0.1:${port}/health`, { signal: AbortSignal.timeout(5000) });
       if (answer.status === 200) return;
+      wrong = answer.status === 500 ? wrong + 1 : 0;
+      if (wrong >= MISCONFIGURED) throw misconfigured();
       last = `${answer.status} ${await answer.text()}`;
     } catch (error) {
+      if (error instanceof Sentence) throw error;
       last = error.cause?.code ?? error.message;
     }
     progress(`waiting for /health: ${last.slice(0, 200)}`);
@@ -125,6 +131,14 @@ async function healthy(port, progress) {
   }
   if (installation.stopping) await installation.stopping;
   throw new Sentence(`Errand did not become ready within ${HEALTH_WAIT_MS / 1000} s (${last}). Logs: ${path.join(installation.home, 'logs')}`);
+}
+
+/** With what the Worker says of it, which is in its log. */
+function misconfigured() {
+  const worker = installation.parts.at(-1);
+  const said = worker.logTail().split('\n').filter((line) => line.includes('configuration: ')).at(-1);
+  const words = /configuration: ([^"]*)/.exec(said ?? '')?.[1] ?? 'its log says why';
+  return new Sentence(`The installation is not configured right: ${words} (${worker.logFile}).`);
 }
 
 /** The first signal stops in order, the second at once. */

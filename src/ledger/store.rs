@@ -7,15 +7,20 @@
 //! **Invariant:** `totals` are changed only together with the row of the call or sandbox, in one transaction: each is in
 //! them once it is booked, once.
 
-use errand_ledger::period;
-use errand_protocol::ids::{BudgetId, CallId};
-use errand_protocol::money::{Budget, Dimension, Micros, Period, Price, SandboxStops, Spending, SpendingOf, Tokens};
+mod rules;
+mod totals;
+
+use errand_protocol::ids::CallId;
+use errand_protocol::money::{Dimension, Micros, SandboxStops, Spending, Tokens};
 use errand_protocol::text::ModelId;
 use errand_protocol::time::Timestamp;
 use errand_session::sql::{Row, Sql, SqlError, Value, int, json, text};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(super) use self::rules::{budgets, prices, put_budget, remove_budget, set_prices};
+use self::totals::add;
+pub(super) use self::totals::{days, dearest, spending};
 use super::commands::{AdmitCommand, CallEnd, Payer, SandboxCommand};
 use super::releases::store as releases;
 use crate::session_registry::store::migrate_to;
@@ -358,54 +363,6 @@ pub(super) fn turns_on(
     rows.iter().map(|row| Ok((int(row, 0)?, int(row, 1)?.max(0)))).collect()
 }
 
-fn add(
-    sql: &impl Sql,
-    subjects: &[(Dimension, String)],
-    at: Timestamp,
-    amount: &Spending,
-    sign: i64,
-) -> Result<(), SqlError> {
-    let buckets = [Period::Total, Period::Month, Period::Day].map(|period| period::bucket(period, at));
-    let counted = [
-        amount.calls,
-        amount.estimated,
-        amount.tokens.input,
-        amount.tokens.output,
-        amount.tokens.cache_read,
-        amount.tokens.cache_write,
-        amount.tokens.reasoning,
-        amount.cost.0,
-        amount.sandbox_seconds,
-    ];
-    let mut keys = Vec::new();
-    for (dimension, subject) in subjects {
-        // A turn is over within hours: its days are not asked for.
-        let kept = if *dimension == Dimension::Turn {
-            1
-        } else {
-            buckets.len()
-        };
-        for bucket in buckets.iter().take(kept) {
-            keys.push((*dimension, subject, bucket));
-        }
-    }
-    let mut args: Vec<Value> = vec![to_json(&keys)?.into()];
-    args.extend(counted.map(|number| Value::Int(sign * signed(number))));
-    // One statement for all of them: each crossing into the database costs more than the work there.
-    sql.exec(
-        "INSERT INTO totals (dimension, subject, bucket, calls, estimated, input, output, cache_read, cache_write,
-           reasoning, cost, seconds)
-         SELECT value ->> 0, value ->> 1, value ->> 2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 FROM json_each(?1) WHERE true
-         ON CONFLICT (dimension, subject, bucket) DO UPDATE SET calls = calls + excluded.calls,
-           estimated = estimated + excluded.estimated, input = input + excluded.input,
-           output = output + excluded.output, cache_read = cache_read + excluded.cache_read,
-           cache_write = cache_write + excluded.cache_write, reasoning = reasoning + excluded.reasoning,
-           cost = cost + excluded.cost, seconds = seconds + excluded.seconds",
-        &args,
-    )
-    .map(drop)
-}
-
 /// Everything that a call counts for.
 fn subjects(call: &Call) -> Vec<(Dimension, String)> {
     let mut subjects = payers(&call.payer);
@@ -430,147 +387,6 @@ pub(super) fn payers(payer: &Payer) -> Vec<(Dimension, String)> {
         subjects.push((Dimension::Trigger, trigger.clone()));
     }
     subjects
-}
-
-const SPENDING: &str = "calls, estimated, input, output, cache_read, cache_write, reasoning, cost, seconds FROM totals";
-
-fn spending_of(row: &Row, from: usize) -> Result<Spending, SqlError> {
-    let number = |offset: usize| unsigned(row, from + offset);
-    Ok(Spending {
-        calls: number(0)?,
-        estimated: number(1)?,
-        tokens: Tokens {
-            input: number(2)?,
-            output: number(3)?,
-            cache_read: number(4)?,
-            cache_write: number(5)?,
-            reasoning: number(6)?,
-        },
-        cost: Micros(number(7)?),
-        sandbox_seconds: number(8)?,
-    })
-}
-
-/// What was booked for a subject in a period.
-///
-/// # Errors
-/// When the database fails.
-pub(super) fn spending(
-    sql: &impl Sql,
-    dimension: Dimension,
-    subject: &str,
-    bucket: &str,
-) -> Result<Spending, SqlError> {
-    let rows = sql.exec(
-        &format!("SELECT {SPENDING} WHERE dimension = ? AND subject = ? AND bucket = ?"),
-        &[name_of(&dimension)?.into(), subject.into(), bucket.into()],
-    )?;
-    rows.first().map_or(Ok(Spending::default()), |row| spending_of(row, 0))
-}
-
-/// The most expensive subjects of a period.
-///
-/// # Errors
-/// When the database fails.
-pub(super) fn dearest(
-    sql: &impl Sql,
-    dimension: Dimension,
-    bucket: &str,
-    limit: u32,
-) -> Result<Vec<SpendingOf>, SqlError> {
-    let rows = sql.exec(
-        &format!("SELECT subject, {SPENDING} WHERE dimension = ? AND bucket = ? ORDER BY cost DESC, subject LIMIT ?"),
-        &[name_of(&dimension)?.into(), bucket.into(), limit.into()],
-    )?;
-    rows.iter().map(of_row).collect()
-}
-
-/// A subject's days from `since` on, oldest first.
-///
-/// # Errors
-/// When the database fails.
-pub(super) fn days(
-    sql: &impl Sql,
-    dimension: Dimension,
-    subject: &str,
-    since: &str,
-) -> Result<Vec<SpendingOf>, SqlError> {
-    let rows = sql.exec(
-        &format!(
-            "SELECT bucket, {SPENDING} WHERE dimension = ? AND subject = ? AND bucket >= ? AND length(bucket) = 10
-             ORDER BY bucket"
-        ),
-        &[name_of(&dimension)?.into(), subject.into(), since.into()],
-    )?;
-    rows.iter().map(of_row).collect()
-}
-
-fn of_row(row: &Row) -> Result<SpendingOf, SqlError> {
-    Ok(SpendingOf {
-        subject: text(row, 0)?.to_owned(),
-        spending: spending_of(row, 1)?,
-    })
-}
-
-/// All budgets, oldest first.
-///
-/// # Errors
-/// When the database fails.
-pub(super) fn budgets(sql: &impl Sql) -> Result<Vec<Budget>, SqlError> {
-    let rows = sql.exec("SELECT budget FROM budgets ORDER BY place", &[])?;
-    rows.iter().map(|row| json(row, 0)).collect()
-}
-
-/// Stores a budget, or its new state.
-///
-/// # Errors
-/// When the database fails.
-pub(super) fn put_budget(sql: &impl Sql, budget: &Budget) -> Result<(), SqlError> {
-    sql.exec(
-        "INSERT INTO budgets (id, place, budget) VALUES (?, (SELECT coalesce(max(place), 0) + 1 FROM budgets), ?)
-         ON CONFLICT (id) DO UPDATE SET budget = excluded.budget",
-        &[budget.id.as_str().into(), to_json(budget)?.into()],
-    )
-    .map(drop)
-}
-
-/// Removes a budget. Fine when there is none.
-///
-/// # Errors
-/// When the database fails.
-pub(super) fn remove_budget(sql: &impl Sql, id: &BudgetId) -> Result<(), SqlError> {
-    sql.exec("DELETE FROM budgets WHERE id = ?", &[id.as_str().into()])
-        .map(drop)
-}
-
-/// The org's own prices.
-///
-/// # Errors
-/// When the database fails.
-pub(super) fn prices(sql: &impl Sql) -> Result<Vec<Price>, SqlError> {
-    let rows = sql.exec("SELECT price FROM prices ORDER BY model, since", &[])?;
-    rows.iter().map(|row| json(row, 0)).collect()
-}
-
-/// These prices instead of those that were set; of two for one model and moment the later in the list.
-///
-/// # Errors
-/// When the database fails.
-pub(super) fn set_prices(sql: &impl Sql, prices: &[Price]) -> Result<(), SqlError> {
-    sql.transaction(|| {
-        sql.exec("DELETE FROM prices", &[])?;
-        for price in prices {
-            sql.exec(
-                "INSERT OR REPLACE INTO prices (model, since, price) VALUES (?, ?, ?)",
-                &[
-                    price.model.as_str().into(),
-                    price.from.millis().into(),
-                    to_json(price)?.into(),
-                ],
-            )?;
-        }
-        Ok(())
-    })
 }
 
 pub(super) fn to_json(value: &impl Serialize) -> Result<String, SqlError> {
