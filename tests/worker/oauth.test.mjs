@@ -121,7 +121,7 @@ describe('who is not let in', () => {
     ['somebody with a subdomain of an allowed domain', githubber({ emails: [{ email: 'a@evil.allowed.example', primary: true, verified: true }] })],
     ['somebody with an invitation that does not exist', githubber(), { query: `?invitation=${'0'.repeat(64)}` }],
   ]) {
-    test(`${what} reads "coming soon", and nothing of them is kept`, async () => {
+    test(`${what} reads why they are not let in, and nothing of them is kept`, async () => {
       const people = async () => (await rows('SELECT count(*) AS n FROM users'))[0].n;
       const known = await people();
       const browser = new Browser(worker);
@@ -130,7 +130,7 @@ describe('who is not let in', () => {
       assert.equal(page.status, 403);
       assert.match(page.headers.get('content-type'), /text\/html/);
       const text = await page.text();
-      assert.match(text, /Coming soon/);
+      assert.match(text, options?.query ? /This invitation is no longer good/ : /Coming soon/);
       if (person.login) assert.ok(text.includes(person.login), 'it says as whom one came');
       assert.ok(!browser.cookies.has('errand_session'));
       assert.equal(await people(), known);
