@@ -105,17 +105,16 @@ async fn how_to_join(
 }
 
 /// The org that people of this installation join.
-fn installation_org() -> OrgId {
+pub(super) fn installation_org() -> OrgId {
     ids::derive("installation", "org", "first")
 }
 
 /// Somebody came with an invitation that opens nothing. Why is not told: whoever guesses codes would learn of it.
 fn dead_invitation(login: &str) -> ApiError {
     let mut error = not_invited(login);
-    error.message =
-        "this invitation was used already, is over, was taken back, or is for another address: ask whoever \
+    "this invitation was used already, is over, was taken back, or is for another address: ask whoever \
                      sent it for another one"
-            .to_owned();
+        .clone_into(&mut error.message);
     error.details = Some(serde_json::json!({ "login": login, "invitation": true }));
     error
 }
