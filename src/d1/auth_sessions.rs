@@ -41,6 +41,24 @@ struct Row {
     expires_at: Timestamp,
 }
 
+impl Row {
+    fn actor(self) -> Actor {
+        Actor {
+            person: Person {
+                id: self.user_id,
+                name: self.name,
+                email: self.email,
+            },
+            org: self.org_id,
+            role: self.role,
+            credential: Credential::SignIn {
+                id: self.id,
+                expires_at: Some(self.expires_at),
+            },
+        }
+    }
+}
+
 /// The id of the sign-in with this hash of its secret.
 ///
 /// # Errors
@@ -57,31 +75,29 @@ pub async fn find(
     address: Option<&str>,
     now: Timestamp,
 ) -> worker::Result<Option<Actor>> {
+    let Some(mut row) = row(config, token_hash, now).await? else {
+        return Ok(None);
+    };
+    if row.used_at.is_none_or(|at| now.since(at) >= NOTE_MS) {
+        note_use(config, token_hash, address, now).await?;
+        row.expires_at = now.plus(LIFETIME_MS);
+    }
+    Ok(Some(row.actor()))
+}
+
+/// The same without using it.
+pub async fn look(config: &Config, token_hash: &str, now: Timestamp) -> worker::Result<Option<Actor>> {
+    Ok(row(config, token_hash, now).await?.map(Row::actor))
+}
+
+async fn row(config: &Config, token_hash: &str, now: Timestamp) -> worker::Result<Option<Row>> {
     let sql = "SELECT 'sgn_' || substr(a.token_hash, 1, 26) AS id, u.id AS user_id, u.name, u.email, a.org_id, m.role, a.used_at,
             a.expires_at
         FROM auth_sessions a JOIN users u ON u.id = a.user_id
         JOIN members m ON m.org_id = a.org_id AND m.user_id = a.user_id
         WHERE a.token_hash = ?1 AND a.expires_at > ?2";
     let args = [D1Type::Text(token_hash), big(now.millis())];
-    let row: Option<Row> = config.db()?.prepare(sql).bind_refs(&args)?.first(None).await?;
-    let Some(mut row) = row else { return Ok(None) };
-    if row.used_at.is_none_or(|at| now.since(at) >= NOTE_MS) {
-        note_use(config, token_hash, address, now).await?;
-        row.expires_at = now.plus(LIFETIME_MS);
-    }
-    Ok(Some(Actor {
-        person: Person {
-            id: row.user_id,
-            name: row.name,
-            email: row.email,
-        },
-        org: row.org_id,
-        role: row.role,
-        credential: Credential::SignIn {
-            id: row.id,
-            expires_at: Some(row.expires_at),
-        },
-    }))
+    config.db()?.prepare(sql).bind_refs(&args)?.first(None).await
 }
 
 async fn note_use(config: &Config, token_hash: &str, address: Option<&str>, now: Timestamp) -> worker::Result<()> {

@@ -52,6 +52,26 @@ pub async fn make_org(config: &Config, org: &OrgInfo, owner: &UserId, now: Times
     super::all_done(&db.batch(statements).await?)
 }
 
+/// Gives an org another name; the one that it had.
+pub async fn rename_org(config: &Config, org: &OrgId, name: &str) -> worker::Result<Option<String>> {
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+    let db = config.db()?;
+    let id = || D1Type::Text(org.as_str());
+    let results = db
+        .batch(vec![
+            db.prepare("SELECT name FROM orgs WHERE id = ?1").bind_refs(&[id()])?,
+            db.prepare("UPDATE orgs SET name = ?2 WHERE id = ?1")
+                .bind_refs(&[id(), D1Type::Text(name)])?,
+        ])
+        .await?;
+    super::all_done(&results)?;
+    let before = results.first().map(worker::D1Result::results::<Named>).transpose()?;
+    Ok(before.unwrap_or_default().pop().map(|before| before.name))
+}
+
 /// A member as admins see them.
 #[derive(Debug, Deserialize)]
 pub struct Row {

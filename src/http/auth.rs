@@ -31,8 +31,14 @@ impl FromRequestParts<Stateless> for Actor {
 
     async fn from_request_parts(parts: &mut Parts, _: &Stateless) -> Result<Self, ApiError> {
         let app = App::of(parts)?;
-        let token = credential(parts, &app.config)?;
         let slots = parts.extensions.get::<Slots>().cloned().unwrap_or_default();
+        let token = match credential(parts, &app.config) {
+            Ok(token) => token,
+            Err(refusal) => {
+                SendFuture::new(note_foreign(parts, &app.config, &slots)).await?;
+                return Err(refusal);
+            }
+        };
         SendFuture::new(recognise(&app.config, &token, address(&parts.headers), &slots)).await
     }
 }
@@ -49,6 +55,21 @@ async fn recognise(config: &Config, token: &str, address: Option<String>, slots:
     slots.audit.note(&actor, address);
     limited::spend(config, &actor, &slots.rate).await?;
     Ok(actor)
+}
+
+/// A foreign page made somebody's browser ask. It is refused, and in the log of their org: they may want to know.
+async fn note_foreign(parts: &Parts, config: &Config, slots: &Slots) -> Result<(), ApiError> {
+    let Some(token) = cookie_token(&parts.headers, config) else {
+        return Ok(());
+    };
+    let found = auth_sessions::look(config, &token_hash(&token), clock::now()).await?;
+    if let Some(actor) = found {
+        slots.audit.note(&actor, address(&parts.headers));
+        slots
+            .audit
+            .say("origin", text(&parts.headers, &ORIGIN).unwrap_or("none"));
+    }
+    Ok(())
 }
 
 /// The secret that the request carries.

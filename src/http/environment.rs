@@ -1,6 +1,8 @@
 //! `GET /runner/{id}/environment`: what the repository's policy gives a sandbox, to that sandbox. Every secret that is
 //! handed out is in the audit log, before the answer.
 
+use std::collections::BTreeMap;
+
 use axum::Extension;
 use axum::extract::Request;
 use axum::response::Response;
@@ -59,6 +61,7 @@ async fn environment(
             credential: "sandbox".to_owned(),
             action: format!("use secret {name} of {}", secret.scope),
             target: session.to_string(),
+            details: BTreeMap::new(),
             outcome: "ok".to_owned(),
             address: None,
             request_id: id.0.clone(),

@@ -2,8 +2,6 @@
 //! asks, the id's shape and the body's size; everything else is the object's. Headers are copied by name, so that
 //! nobody outside can set those in which the Worker vouches for the caller.
 
-use std::fmt::Write;
-
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::Request;
@@ -17,7 +15,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
 use super::auth;
 use super::error::ApiError;
-use super::{App, RequestId, json, wire};
+use super::{App, RequestId, Slots, json, wire};
+use crate::platform::json::ascii;
 use crate::platform::rpc;
 use crate::platform::sandbox_token::Audience;
 
@@ -36,13 +35,16 @@ const METHODS: [Method; 6] = [
 pub(super) async fn to_session(
     app: App,
     Extension(id): Extension<RequestId>,
+    Extension(slots): Extension<Slots>,
     actor: Actor,
     request: Request,
 ) -> Result<Response, ApiError> {
     let session = session_id(request.uri(), "/api/sessions/")?;
     let vouched = (rpc::ACTOR, serde_json::to_string(&actor)?);
     let stub = app.config.session_agent(&session)?;
-    send(&stub, request, &id, vouched).await
+    let mut response = send(&stub, request, &id, vouched).await?;
+    slots.audit.take_over(response.headers_mut());
+    Ok(response)
 }
 
 /// `GET /runner/{id}`: the runner's WebSocket.
@@ -131,21 +133,8 @@ fn copy_headers(from: &HeaderMap, to: &mut HeaderMap) {
     }
 }
 
-/// JSON may hold any character, a header only printable ASCII: the rest is written as JSON escapes, two for a
-/// character outside the basic plane.
 fn header_text(json: &str) -> Result<HeaderValue, ApiError> {
-    let mut ascii = String::with_capacity(json.len());
-    for c in json.chars() {
-        if matches!(c, ' '..='~') {
-            ascii.push(c);
-        } else {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                // Writing to a String cannot fail.
-                let _ = write!(ascii, "\\u{unit:04x}");
-            }
-        }
-    }
-    HeaderValue::from_str(&ascii).map_err(|e| ApiError::internal(format!("header: {e}")))
+    HeaderValue::from_str(&ascii(json)).map_err(|e| ApiError::internal(format!("header: {e}")))
 }
 
 fn is_upgrade(headers: &HeaderMap) -> bool {

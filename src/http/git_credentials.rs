@@ -1,17 +1,18 @@
 //! `/api/admin/git-credentials`: an org's credentials for hosts of repositories. They are sealed before they are stored,
 //! and in no answer.
 
+use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
 use errand_access::{Action, Actor};
 use errand_protocol::api::ErrorCode;
-use errand_protocol::git::{GitCredential, GitCredentialList, GitHost, PutGitCredential};
+use errand_protocol::git::{GitCredential, GitCredentialList, GitHost, GitUsername, PutGitCredential, RepoPattern};
 use http::StatusCode;
 
 use super::error::{ApiError, json_response};
 use super::git::place;
 use super::json::Json;
-use super::{App, allow};
+use super::{App, Slots, allow};
 use crate::d1::git_credentials::{self, Stored};
 use crate::platform::{clock, sealing};
 
@@ -33,12 +34,18 @@ pub(super) async fn list(app: App, actor: Actor) -> Result<Response, ApiError> {
 #[worker::send]
 pub(super) async fn put(
     app: App,
+    Extension(slots): Extension<Slots>,
     actor: Actor,
     Path(host): Path<String>,
     Json(body): Json<PutGitCredential>,
 ) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::WriteOrgSecrets)?;
     let host = known_host(&app, &host)?;
+    slots.audit.about(host.as_str());
+    slots
+        .audit
+        .say_if("user name", body.username.as_ref().map(GitUsername::as_str));
+    slots.audit.say("repositories", repositories_words(&body.repositories));
     if body.repositories.len() > MAX_PATTERNS {
         return Err(ApiError::invalid(
             "repositories",
@@ -63,12 +70,26 @@ pub(super) async fn put(
 
 /// `DELETE /api/admin/git-credentials/{host}`: fine when there is none.
 #[worker::send]
-pub(super) async fn remove(app: App, actor: Actor, Path(host): Path<String>) -> Result<StatusCode, ApiError> {
+pub(super) async fn remove(
+    app: App,
+    Extension(slots): Extension<Slots>,
+    actor: Actor,
+    Path(host): Path<String>,
+) -> Result<StatusCode, ApiError> {
     allow::in_org(&actor, Action::WriteOrgSecrets)?;
     // One of a host that is not configured any more can still be removed.
     let host: GitHost = host.parse().map_err(|_| ApiError::not_found("git host here"))?;
+    slots.audit.about(host.as_str());
     git_credentials::remove(&app.config, &actor.org, &host).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn repositories_words(patterns: &[RepoPattern]) -> String {
+    if patterns.is_empty() {
+        return "all of the host's".to_owned();
+    }
+    let texts: Vec<String> = patterns.iter().cloned().map(String::from).collect();
+    texts.join(", ")
 }
 
 fn known_host(app: &App, text: &str) -> Result<GitHost, ApiError> {

@@ -1,6 +1,7 @@
 //! Groups: people of an org under one name. Admins of the org make them, settle what is set for them (`settings`) and who
 //! is their admin; a group's admin takes people in and out; who belongs to one sees who else does.
 
+use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
 use errand_access::{Action, Actor, Refusal, Resource, decide};
@@ -13,7 +14,7 @@ use http::{HeaderMap, StatusCode};
 use super::error::{ApiError, json_response};
 use super::idempotency::id_of_request;
 use super::json::Json;
-use super::{App, allow};
+use super::{App, Slots, allow};
 use crate::d1::groups;
 use crate::platform::clock;
 
@@ -30,12 +31,15 @@ pub(super) async fn list(app: App, actor: Actor) -> Result<Response, ApiError> {
 #[worker::send]
 pub(super) async fn make(
     app: App,
+    Extension(slots): Extension<Slots>,
     actor: Actor,
     headers: HeaderMap,
     Json(body): Json<NameGroup>,
 ) -> Result<Response, ApiError> {
+    slots.audit.say("name", &body.name);
     allow::in_org(&actor, Action::WriteMembers)?;
     let id: GroupId = id_of_request(&actor, "group", &headers)?;
+    slots.audit.about(id.as_str());
     groups::insert(&app.config, &actor.org, &id, body.name.as_str(), clock::now()).await?;
     let made = groups::find(&app.config, &actor.org, &actor.person.id, &id).await?;
     let made = made
@@ -64,12 +68,14 @@ pub(super) async fn get(app: App, actor: Actor, Path(id): Path<String>) -> Resul
 #[worker::send]
 pub(super) async fn rename(
     app: App,
+    Extension(slots): Extension<Slots>,
     actor: Actor,
     Path(id): Path<String>,
     Json(body): Json<NameGroup>,
 ) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::WriteMembers)?;
     let group = find(&app, &actor, &id).await?;
+    slots.audit.change("name", &group.name, &body.name);
     if !groups::rename(&app.config, &actor.org, &group.id, body.name.as_str()).await? {
         return Err(taken());
     }
@@ -79,9 +85,15 @@ pub(super) async fn rename(
 
 /// `DELETE /api/groups/{id}`: with what was set for it. Its people stay in the org.
 #[worker::send]
-pub(super) async fn remove(app: App, actor: Actor, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+pub(super) async fn remove(
+    app: App,
+    Extension(slots): Extension<Slots>,
+    actor: Actor,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
     allow::in_org(&actor, Action::WriteMembers)?;
     let group = find(&app, &actor, &id).await?;
+    slots.audit.say("name", &group.name);
     groups::remove(&app.config, &actor.org, &group.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -90,13 +102,16 @@ pub(super) async fn remove(app: App, actor: Actor, Path(id): Path<String>) -> Re
 #[worker::send]
 pub(super) async fn put_member(
     app: App,
+    Extension(slots): Extension<Slots>,
     actor: Actor,
     Path((id, user)): Path<(String, String)>,
     Json(body): Json<PutGroupMember>,
 ) -> Result<StatusCode, ApiError> {
     let group = seen(&app, &actor, &id, Action::WriteGroupMembers).await?;
     let user = user_id(&user)?;
-    only_above_admins(&app, &actor, &group, &user, Some(body.role)).await?;
+    let was = only_above_admins(&app, &actor, &group, &user, Some(body.role)).await?;
+    slots.audit.say("group", &group.name);
+    slots.audit.change("role", role_words(was), role_words(Some(body.role)));
     if groups::put_member(&app.config, &actor.org, &group.id, &user, body.role).await? {
         return Ok(StatusCode::NO_CONTENT);
     }
@@ -111,12 +126,15 @@ pub(super) async fn put_member(
 #[worker::send]
 pub(super) async fn remove_member(
     app: App,
+    Extension(slots): Extension<Slots>,
     actor: Actor,
     Path((id, user)): Path<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
     let group = seen(&app, &actor, &id, Action::WriteGroupMembers).await?;
     let user = user_id(&user)?;
-    only_above_admins(&app, &actor, &group, &user, None).await?;
+    let was = only_above_admins(&app, &actor, &group, &user, None).await?;
+    slots.audit.say("group", &group.name);
+    slots.audit.change("role", role_words(was), role_words(None));
     groups::remove_member(&app.config, &actor.org, &group.id, &user).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -125,19 +143,26 @@ fn user_id(text: &str) -> Result<UserId, ApiError> {
     text.parse().map_err(|_| ApiError::not_found("member"))
 }
 
-/// Who is a group's admin is up to the org's admins.
+const fn role_words(role: Option<GroupRole>) -> &'static str {
+    match role {
+        Some(role) => role.as_str(),
+        None => "not in it",
+    }
+}
+
+/// Who is a group's admin is up to the org's admins. Returns what they are in it.
 async fn only_above_admins(
     app: &App,
     actor: &Actor,
     group: &Group,
     user: &UserId,
     to: Option<GroupRole>,
-) -> Result<(), ApiError> {
+) -> Result<Option<GroupRole>, ApiError> {
     let is = groups::role_of(&app.config, &actor.org, &group.id, user).await?;
     if is == Some(GroupRole::Admin) || to == Some(GroupRole::Admin) {
         allow::in_org(actor, Action::WriteMembers)?;
     }
-    Ok(())
+    Ok(is)
 }
 
 /// The group, when the actor may do this to it.

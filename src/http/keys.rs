@@ -5,6 +5,7 @@ use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
 use errand_access::{Action, Actor, Credential, CredentialId};
+use errand_protocol::access::{Scope, Scopes};
 use errand_protocol::accounts::{ApiKey, ApiKeyList, ApiKeyMade, CreateApiKey};
 use errand_protocol::api::ErrorCode;
 use errand_protocol::ids::ApiKeyId;
@@ -15,7 +16,7 @@ use super::error::{ApiError, json_response};
 use super::idempotency::id_of_request;
 use super::json::Json;
 use super::revoke::{self, AccessChange};
-use super::{App, RequestId, allow, auth};
+use super::{App, RequestId, Slots, allow, auth};
 use crate::config::Config;
 use crate::d1::api_keys;
 use crate::platform::{clock, crypto};
@@ -57,14 +58,17 @@ fn wants_all(uri: &Uri) -> Result<bool, ApiError> {
 #[worker::send]
 pub(super) async fn make(
     app: App,
+    Extension(slots): Extension<Slots>,
     actor: Actor,
     headers: HeaderMap,
     Json(body): Json<CreateApiKey>,
 ) -> Result<Response, ApiError> {
+    tell(&slots, &body);
     allow::in_org(&actor, Action::WriteKeys)?;
     check(&actor, &body)?;
     let now = clock::now();
     let id: ApiKeyId = id_of_request(&actor, "key", &headers)?;
+    slots.audit.about(id.as_str());
     let key = key_of(&app.config, &id);
     let prefix: String = key.chars().take(SHOWN_CHARS).collect();
     let days = |days: u16| now.plus(i64::from(days) * DAY_MS);
@@ -87,6 +91,19 @@ pub(super) async fn make(
         .filter(|stored| same(stored, &body))
         .ok_or_else(|| ApiError::new(ErrorCode::Conflict, "this idempotency key stands for another API key"))?;
     Ok(json_response(StatusCode::CREATED, &ApiKeyMade { key, api_key }))
+}
+
+/// What is made, or would be.
+fn tell(slots: &Slots, body: &CreateApiKey) {
+    slots.audit.say("name", &body.name);
+    slots.audit.say("scopes", scopes_words(&body.scopes));
+    slots.audit.say_if("repository", body.repo.as_ref());
+    slots.audit.say_if("days", body.days);
+}
+
+fn scopes_words(scopes: &Scopes) -> String {
+    let names: Vec<&str> = scopes.iter().map(Scope::as_str).collect();
+    names.join(" ")
 }
 
 /// The key that makes a key, when none but a person does. What it makes ends with it: neither letting a key make another
@@ -141,6 +158,7 @@ fn check(actor: &Actor, body: &CreateApiKey) -> Result<(), ApiError> {
 pub(super) async fn revoke(
     app: App,
     Extension(id): Extension<RequestId>,
+    Extension(slots): Extension<Slots>,
     actor: Actor,
     Path(which): Path<String>,
 ) -> Result<StatusCode, ApiError> {
@@ -153,6 +171,8 @@ pub(super) async fn revoke(
     let key = api_keys::get(&app.config, &actor.org, &which).await?;
     let own = |key: &ApiKey| key.owner.id == actor.person.id;
     let key = key.filter(|key| administers || own(key)).ok_or_else(unknown)?;
+    slots.audit.say("name", &key.name);
+    slots.audit.say("owner", &key.owner.name);
     let ended = api_keys::revoke(&app.config, &actor.org, &which, clock::now()).await?;
     let ended = AccessChange::Ended(ended.into_iter().map(CredentialId::ApiKey).collect());
     revoke::tell(&app.config, &key.owner.id, &ended, &id).await?;

@@ -10,7 +10,7 @@ use errand_access::{Action, Actor};
 use errand_protocol::access::Role;
 use errand_protocol::accounts::{
     CreateInvitation, CreateOrg, Invitation, InvitationList, InvitationMade, Member, MemberList, Membership, OrgList,
-    PatchMember, RedeemInvitation,
+    PatchMember, PatchOrg, RedeemInvitation,
 };
 use errand_protocol::api::{ErrorCode, OrgInfo};
 use errand_protocol::ids::{InvitationId, OrgId, UserId};
@@ -22,7 +22,7 @@ use super::error::{ApiError, json_response};
 use super::idempotency::id_of_request;
 use super::json::Json;
 use super::revoke::{self, AccessChange};
-use super::{App, RequestId, allow, auth};
+use super::{App, RequestId, Slots, allow, auth};
 use crate::config::Config;
 use crate::d1::members::Changed;
 use crate::d1::{invitations, members};
@@ -48,6 +48,7 @@ const MAX_ORGS: usize = 20;
 #[worker::send]
 pub(super) async fn make_org(
     app: App,
+    Extension(slots): Extension<Slots>,
     actor: Actor,
     headers: HeaderMap,
     Json(body): Json<CreateOrg>,
@@ -66,8 +67,32 @@ pub(super) async fn make_org(
         name: body.name.into(),
     };
     members::make_org(&app.config, &org, &actor.person.id, clock::now()).await?;
+    slots.audit.about(org.id.as_str());
+    slots.audit.say("name", &org.name);
     let role = Role::Owner;
     Ok(json_response(StatusCode::CREATED, &Membership { org, role }))
+}
+
+/// `PATCH /api/admin/org`: gives the org in which one acts another name.
+#[worker::send]
+pub(super) async fn rename_org(
+    app: App,
+    Extension(slots): Extension<Slots>,
+    actor: Actor,
+    Json(body): Json<PatchOrg>,
+) -> Result<Response, ApiError> {
+    allow::in_org(&actor, Action::WriteSettings)?;
+    slots.audit.about(actor.org.as_str());
+    let name = body.name.as_str();
+    let before = members::rename_org(&app.config, &actor.org, name).await?;
+    slots
+        .audit
+        .change("name", before.ok_or_else(|| ApiError::not_found("org"))?, name);
+    let org = OrgInfo {
+        id: actor.org,
+        name: body.name.into(),
+    };
+    Ok(json_response(StatusCode::OK, &org))
 }
 
 #[derive(Debug, Deserialize)]
@@ -117,11 +142,14 @@ fn shown(row: &members::Row) -> Member {
 pub(super) async fn patch(
     app: App,
     Extension(id): Extension<RequestId>,
+    Extension(slots): Extension<Slots>,
     actor: Actor,
     Path(user): Path<String>,
     Json(body): Json<PatchMember>,
 ) -> Result<Response, ApiError> {
     let row = changeable(&app, &actor, &user, Some(body.role)).await?;
+    slots.audit.say("name", &row.name);
+    slots.audit.change("role", row.role.as_str(), body.role.as_str());
     done(members::set_role(&app.config, &actor.org, &row.id, row.role, body.role).await?)?;
     tell(&app, &actor, &row.id, Some(body.role), &id).await?;
     let role = body.role;
@@ -133,10 +161,13 @@ pub(super) async fn patch(
 pub(super) async fn remove(
     app: App,
     Extension(id): Extension<RequestId>,
+    Extension(slots): Extension<Slots>,
     actor: Actor,
     Path(user): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let row = changeable(&app, &actor, &user, None).await?;
+    slots.audit.say("name", &row.name);
+    slots.audit.say("role", row.role.as_str());
     done(members::remove(&app.config, &actor.org, &row.id, row.role, clock::now()).await?)?;
     tell(&app, &actor, &row.id, None, &id).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -194,10 +225,13 @@ fn invitation(row: invitations::Row) -> Invitation {
 #[worker::send]
 pub(super) async fn invite(
     app: App,
+    Extension(slots): Extension<Slots>,
     actor: Actor,
     headers: HeaderMap,
     Json(body): Json<CreateInvitation>,
 ) -> Result<Response, ApiError> {
+    slots.audit.say("role", body.role.as_str());
+    slots.audit.say_if("email", body.email.as_ref());
     allow::in_org(&actor, Action::WriteMembers)?;
     if body.role == Role::Owner {
         allow::in_org(&actor, Action::WriteOwners)?;
@@ -206,6 +240,7 @@ pub(super) async fn invite(
     let email = body.email.map(String::from);
     let expires_at = check_invitation(email.as_deref(), body.days, now)?;
     let id: InvitationId = id_of_request(&actor, "invitation", &headers)?;
+    slots.audit.about(id.as_str());
     let code = code_of(&app.config, &id, now);
     let new = invitations::New {
         id: &id,
@@ -260,10 +295,19 @@ fn check_invitation(email: Option<&str>, days: Option<u8>, now: Timestamp) -> Re
 
 /// `DELETE /api/admin/invitations/{id}`: takes one back that nobody has redeemed.
 #[worker::send]
-pub(super) async fn uninvite(app: App, actor: Actor, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+pub(super) async fn uninvite(
+    app: App,
+    Extension(slots): Extension<Slots>,
+    actor: Actor,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
     allow::in_org(&actor, Action::WriteMembers)?;
     let unknown = || ApiError::not_found("open invitation");
     let id: InvitationId = id.parse().map_err(|_| unknown())?;
+    if let Some(row) = invitations::find(&app.config, &actor.org, &id).await? {
+        slots.audit.say("role", row.role.as_str());
+        slots.audit.say_if("email", row.email);
+    }
     if invitations::delete(&app.config, &actor.org, &id).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
@@ -276,6 +320,7 @@ pub(super) async fn uninvite(app: App, actor: Actor, Path(id): Path<String>) -> 
 pub(super) async fn redeem(
     app: App,
     Extension(id): Extension<RequestId>,
+    Extension(slots): Extension<Slots>,
     actor: Actor,
     Json(body): Json<RedeemInvitation>,
 ) -> Result<Response, ApiError> {
@@ -285,6 +330,9 @@ pub(super) async fn redeem(
     let joined = joined.ok_or_else(unknown)?;
     let orgs = members::orgs_of(&app.config, &actor.person.id).await?;
     let (org, role) = orgs.into_iter().find(|(org, _)| org.id == joined).ok_or_else(unknown)?;
+    slots.audit.concerns(&org.id);
+    slots.audit.about(org.id.as_str());
+    slots.audit.say("role", role.as_str());
     revoke::tell_joined(&app.config, &actor.person.id, &org.id, role, &id).await?;
     Ok(json_response(StatusCode::OK, &Membership { org, role }))
 }

@@ -43,7 +43,7 @@ use worker::{Context, Env};
 
 use self::audit::Asked;
 use self::error::ApiError;
-pub(crate) use self::money::check_limit;
+pub(crate) use self::money::{check_limit, tell_raise};
 pub(crate) use self::wire::{NativeBody, Upload};
 use crate::config::Config;
 use crate::platform::{clock, ids, rpc};

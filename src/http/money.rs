@@ -6,19 +6,20 @@ use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use errand_access::{Action, Actor};
 use errand_protocol::ids::{BudgetId, SessionId, UserId};
-use errand_protocol::money::{Dimension, Micros, NewBudget, PatchBudget, PriceList};
+use errand_protocol::money::{Budget, Dimension, Micros, NewBudget, PatchBudget, Period, Price, PriceList};
 use errand_protocol::text::{ModelId, RepoUrl};
 use http::{HeaderMap, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
 
+use super::audit::Note;
 use super::error::{ApiError, json_response};
 use super::json::Json;
-use super::{App, RequestId, allow, idempotency, wire};
+use super::{App, RequestId, Slots, allow, idempotency, wire};
 use crate::config::Config;
 use crate::d1::members;
 use crate::ledger::commands::{
-    ChangeBudgetCommand, EstimateCommand, HistoryCommand, MadeBudget, MakeBudgetCommand, RemoveBudgetCommand,
-    SetPricesCommand, UsageCommand,
+    ChangeBudgetCommand, ChangedBudget, ChangedPrices, EstimateCommand, HistoryCommand, MadeBudget, MakeBudgetCommand,
+    RemoveBudgetCommand, SetPricesCommand, UsageCommand,
 };
 use crate::platform::{clock, ids, rpc};
 
@@ -151,6 +152,7 @@ pub(super) async fn budgets(app: App, Extension(id): Extension<RequestId>, actor
 pub(super) async fn make_budget(
     app: App,
     Extension(id): Extension<RequestId>,
+    Extension(slots): Extension<Slots>,
     actor: Actor,
     headers: HeaderMap,
     Json(mut new): Json<NewBudget>,
@@ -169,6 +171,18 @@ pub(super) async fn make_budget(
         id: new.id.clone().or(derived).unwrap_or_else(|| ids::mint(clock::now())),
         new,
     };
+    slots.audit.about(command.id.as_str());
+    let NewBudget {
+        dimension,
+        subject,
+        period,
+        limit,
+        ..
+    } = &command.new;
+    slots
+        .audit
+        .tell(|note| tell_budget(note, (*dimension, subject.as_deref(), *period)));
+    slots.audit.say("limit", limit.dollars());
     let ledger = app.config.ledger(&actor.org)?;
     let MadeBudget { budget, made } = rpc::post(&ledger, "make-budget", &command, &id.0).await?;
     let status = if made { StatusCode::CREATED } else { StatusCode::OK };
@@ -180,6 +194,7 @@ pub(super) async fn make_budget(
 pub(super) async fn change_budget(
     app: App,
     Extension(id): Extension<RequestId>,
+    Extension(slots): Extension<Slots>,
     actor: Actor,
     Path(budget): Path<String>,
     Json(PatchBudget { limit }): Json<PatchBudget>,
@@ -192,7 +207,10 @@ pub(super) async fn change_budget(
         by: actor.person.clone(),
         extends: None,
     };
-    ask(&app, &actor, "change-budget", &command, &id).await
+    let ledger = app.config.ledger(&actor.org)?;
+    let changed: ChangedBudget = rpc::post(&ledger, "change-budget", &command, &id.0).await?;
+    slots.audit.tell(|note| tell_raise(note, &changed));
+    Ok(json_response(StatusCode::OK, &changed.budget))
 }
 
 /// `DELETE /api/admin/budgets/:id`: fine when there is none.
@@ -200,6 +218,7 @@ pub(super) async fn change_budget(
 pub(super) async fn remove_budget(
     app: App,
     Extension(id): Extension<RequestId>,
+    Extension(slots): Extension<Slots>,
     actor: Actor,
     Path(budget): Path<String>,
 ) -> Result<Response, ApiError> {
@@ -208,7 +227,21 @@ pub(super) async fn remove_budget(
         id: budget_id(&budget)?,
         by: actor.person.clone(),
     };
-    let () = rpc::post(&app.config.ledger(&actor.org)?, "remove-budget", &command, &id.0).await?;
+    let ledger = app.config.ledger(&actor.org)?;
+    let gone: Option<Budget> = rpc::post(&ledger, "remove-budget", &command, &id.0).await?;
+    if let Some(Budget {
+        dimension,
+        subject,
+        period,
+        limit,
+        ..
+    }) = gone
+    {
+        slots
+            .audit
+            .tell(|note| tell_budget(note, (dimension, subject.as_deref(), period)));
+        slots.audit.say("limit", limit.dollars());
+    }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -224,6 +257,7 @@ pub(super) async fn prices(app: App, Extension(id): Extension<RequestId>, actor:
 pub(super) async fn set_prices(
     app: App,
     Extension(id): Extension<RequestId>,
+    Extension(slots): Extension<Slots>,
     actor: Actor,
     Json(PriceList { prices }): Json<PriceList>,
 ) -> Result<Response, ApiError> {
@@ -241,7 +275,43 @@ pub(super) async fn set_prices(
     if rates.max().is_some_and(|rate| rate > MAX_RATE) {
         return Err(ApiError::invalid("prices", format!("a rate is at most {MAX_RATE}")));
     }
-    ask(&app, &actor, "set-prices", &SetPricesCommand { prices }, &id).await
+    let ledger = app.config.ledger(&actor.org)?;
+    let command = SetPricesCommand { prices };
+    let ChangedPrices { prices, were } = rpc::post(&ledger, "set-prices", &command, &id.0).await?;
+    slots.audit.tell(|note| {
+        note.change("prices", were.len(), prices.len());
+        note.lists("prices", &price_words(&were), &price_words(&prices));
+    });
+    Ok(json_response(StatusCode::OK, &PriceList { prices }))
+}
+
+/// Per million tokens.
+fn price_words(prices: &[Price]) -> Vec<String> {
+    let words = |price: &Price| {
+        let Price { model, from, rates } = price;
+        let (input, output) = (Micros(rates.input).dollars(), Micros(rates.output).dollars());
+        format!("{model} from {from}: {input} in, {output} out")
+    };
+    prices.iter().map(words).collect()
+}
+
+fn tell_budget(note: &mut Note, (dimension, subject, period): (Dimension, Option<&str>, Period)) {
+    note.made(&serde_json::json!({ "dimension": dimension, "period": period }));
+    note.say(
+        "subject",
+        subject.unwrap_or(if dimension == Dimension::Org {
+            "the whole org"
+        } else {
+            "each"
+        }),
+    );
+}
+
+/// Which budget got another limit.
+pub(crate) fn tell_raise(note: &mut Note, changed: &ChangedBudget) {
+    let budget = &changed.budget;
+    tell_budget(note, (budget.dimension, budget.subject.as_deref(), budget.period));
+    note.change("limit", changed.was.dollars(), budget.limit.dollars());
 }
 
 /// The ledger's answer is the API's, errors included.

@@ -15,6 +15,7 @@ use errand_protocol::text::RepoUrl;
 use http::{StatusCode, Uri};
 use serde::Deserialize;
 
+use super::audit::Note;
 use super::error::{ApiError, json_response};
 use super::json::Json;
 use super::{App, RequestId, Slots, allow, forward};
@@ -64,6 +65,10 @@ pub(super) async fn put(
     allow::in_org(&actor, Action::WriteSettings)?;
     slots.audit.about(policy.url.as_str());
     tidy(&mut policy)?;
+    let before = repositories::find(&app.config, &actor.org, &policy.url).await?;
+    slots
+        .audit
+        .tell(|note| tell_change(note, &before.repository.policy, &policy));
     if !write(&app.config, &actor, &policy, None).await? {
         let message = format!("an org says something of at most {MAX_REPOSITORIES} repositories");
         return Err(ApiError::new(ErrorCode::Conflict, message));
@@ -71,6 +76,24 @@ pub(super) async fn put(
     tell(&app, &actor.org, &policy.url, None, &id);
     let found = repositories::find(&app.config, &actor.org, &policy.url).await?;
     Ok(json_response(StatusCode::OK, &found.repository))
+}
+
+/// What is different. Not what a set-up script says: people write tokens into them.
+fn tell_change(note: &mut Note, from: &RepositoryPolicy, to: &RepositoryPolicy) {
+    let mode = |policy: &RepositoryPolicy| match policy.egress {
+        EgressPolicy::Open => "open",
+        EgressPolicy::Allowlist { .. } => "allowlist",
+    };
+    let hosts = |policy: &RepositoryPolicy| match &policy.egress {
+        EgressPolicy::Open => Vec::new(),
+        EgressPolicy::Allowlist { hosts } => hosts.clone(),
+    };
+    note.change("egress", mode(from), mode(to));
+    note.lists("hosts", &hosts(from), &hosts(to));
+    note.lists("secrets", &from.secrets, &to.secrets);
+    if from.setup != to.setup {
+        note.say("setup", to.setup.as_ref().map_or("removed", |_| "changed"));
+    }
 }
 
 async fn write(config: &Config, actor: &Actor, policy: &RepositoryPolicy, seen: Option<i64>) -> Result<bool, ApiError> {
@@ -119,6 +142,7 @@ pub(super) async fn allow_host(
 ) -> Result<Response, ApiError> {
     let session = forward::session_id(&uri, "/api/sessions/")?;
     slots.audit.about(&format!("{session} {host}"));
+    slots.audit.say("host", &host);
     let stub = app.config.session_agent(&session)?;
     let access = EgressAccess { actor: actor.clone() };
     let EgressSubject { repo } = rpc::post(&stub, "egress-access", &access, &id.0).await?;
@@ -128,6 +152,7 @@ pub(super) async fn allow_host(
             "this session has no repository, and its sandbox no list of hosts",
         )
     })?;
+    slots.audit.say("repository", &repo);
     let repository = add(&app.config, &actor, &repo, &host).await?;
     let changed = PolicyChanged { org: actor.org.clone() };
     let () = rpc::post(&stub, "policy-changed", &changed, &id.0).await?;

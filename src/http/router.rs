@@ -39,6 +39,7 @@ pub(super) fn router() -> Router {
             "/api/groups/{id}/members/{user}",
             put(groups::put_member).delete(groups::remove_member),
         )
+        .route("/api/admin/org", patch(members::rename_org))
         .route("/api/admin/members", get(members::list))
         .route("/api/admin/members/{id}", patch(members::patch).delete(members::remove))
         .route(

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::error::{ApiError, json_response};
 use super::json::Json;
-use super::{App, RequestId, allow, forward, idempotency, wire};
+use super::{App, RequestId, Slots, allow, forward, idempotency, wire};
 use crate::admission;
 use crate::models;
 use crate::platform::rpc;
@@ -73,10 +73,14 @@ pub(super) async fn list(
 pub(super) async fn create(
     app: App,
     Extension(id): Extension<RequestId>,
+    Extension(slots): Extension<Slots>,
     actor: Actor,
     headers: HeaderMap,
     Json(mut request): Json<CreateSession>,
 ) -> Result<Response, ApiError> {
+    slots
+        .audit
+        .say_if("repository", request.repo.as_ref().map(|repo| &repo.url));
     allow::to_create(&actor, request.repo.as_ref().map(|repo| &repo.url))?;
     if let Some(repo) = request.repo.as_ref().filter(|repo| !app.config.permits(&repo.url)) {
         let message = match repo.url.local_path() {
@@ -88,6 +92,8 @@ pub(super) async fn create(
     let usable = models::usable(&app.config, &actor.org, &actor.person.id).await?;
     request.model = Some(usable.chosen(&app.config, request.model.take())?);
     let session = session_id(&actor, &request, &headers)?;
+    slots.audit.about(session.as_str());
+    slots.audit.say_if("model", request.model.as_ref());
     let stub = app.config.session_agent(&session)?;
     let wish = admission::Wish {
         visibility: request.visibility,

@@ -1,6 +1,7 @@
 //! `/api/admin/settings`: what an org says, and what it says of groups and single members. Which level wins:
 //! `errand_access`.
 
+use axum::Extension;
 use axum::extract::Path;
 use axum::response::Response;
 use errand_access::{Action, Actor};
@@ -10,7 +11,7 @@ use http::StatusCode;
 
 use super::error::{ApiError, json_response};
 use super::json::Json;
-use super::{App, allow, groups};
+use super::{App, Slots, allow, groups};
 use crate::d1::members;
 use crate::d1::settings::{self, Level};
 use crate::models;
@@ -26,9 +27,14 @@ pub(super) async fn get(app: App, actor: Actor) -> Result<Response, ApiError> {
 
 /// `PUT /api/admin/settings`.
 #[worker::send]
-pub(super) async fn put(app: App, actor: Actor, Json(body): Json<SettingsPatch>) -> Result<Response, ApiError> {
+pub(super) async fn put(
+    app: App,
+    Extension(slots): Extension<Slots>,
+    actor: Actor,
+    Json(body): Json<SettingsPatch>,
+) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::WriteSettings)?;
-    replace(&app, &actor, Level::Org(&actor.org), &body).await
+    replace(&app, &slots, &actor, Level::Org(&actor.org), &body).await
 }
 
 /// `GET /api/admin/settings/groups/{id}`.
@@ -44,6 +50,7 @@ pub(super) async fn get_of_group(app: App, actor: Actor, Path(group): Path<Strin
 #[worker::send]
 pub(super) async fn put_of_group(
     app: App,
+    Extension(slots): Extension<Slots>,
     actor: Actor,
     Path(group): Path<String>,
     Json(body): Json<SettingsPatch>,
@@ -51,7 +58,7 @@ pub(super) async fn put_of_group(
     allow::in_org(&actor, Action::WriteSettings)?;
     let group = groups::find(&app, &actor, &group).await?;
     nothing_of_the_org(&body)?;
-    replace(&app, &actor, Level::Group(&group.id), &body).await
+    replace(&app, &slots, &actor, Level::Group(&group.id), &body).await
 }
 
 /// `GET /api/admin/settings/users/{id}`.
@@ -67,6 +74,7 @@ pub(super) async fn get_of_user(app: App, actor: Actor, Path(user): Path<String>
 #[worker::send]
 pub(super) async fn put_of_user(
     app: App,
+    Extension(slots): Extension<Slots>,
     actor: Actor,
     Path(user): Path<String>,
     Json(body): Json<SettingsPatch>,
@@ -74,7 +82,7 @@ pub(super) async fn put_of_user(
     allow::in_org(&actor, Action::WriteSettings)?;
     let user = member(&app, &actor, &user).await?;
     nothing_of_the_org(&body)?;
-    replace(&app, &actor, Level::User(&user), &body).await
+    replace(&app, &slots, &actor, Level::User(&user), &body).await
 }
 
 fn nothing_of_the_org(body: &SettingsPatch) -> Result<(), ApiError> {
@@ -90,13 +98,21 @@ fn nothing_of_the_org(body: &SettingsPatch) -> Result<(), ApiError> {
     }
 }
 
-async fn replace(app: &App, actor: &Actor, level: Level<'_>, body: &SettingsPatch) -> Result<Response, ApiError> {
+async fn replace(
+    app: &App,
+    slots: &Slots,
+    actor: &Actor,
+    level: Level<'_>,
+    body: &SettingsPatch,
+) -> Result<Response, ApiError> {
     if let Some((field, least)) = body.too_small() {
         return Err(ApiError::invalid(
             field,
             format!("{field}: at least {least}, no sandbox works with less"),
         ));
     }
+    let before = settings::read(&app.config, &actor.org, level).await?;
+    slots.audit.fields(&before, body);
     settings::write(&app.config, &actor.org, level, body, &actor.person.id, clock::now()).await?;
     models::forget(&actor.org);
     Ok(json_response(StatusCode::OK, body))

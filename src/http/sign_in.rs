@@ -220,7 +220,13 @@ async fn end(app: &App, id: &RequestId, actor: &Actor, which: Option<&SignInId>)
 
 /// `POST /api/auth/org`: acts in another of one's orgs from now on.
 #[worker::send]
-pub(super) async fn switch_org(app: App, actor: Actor, Json(body): Json<SwitchOrg>) -> Result<Response, ApiError> {
+pub(super) async fn switch_org(
+    app: App,
+    Extension(slots): Extension<Slots>,
+    actor: Actor,
+    Json(body): Json<SwitchOrg>,
+) -> Result<Response, ApiError> {
+    slots.audit.about(body.org.as_str());
     let current = own_sign_in(&actor)?;
     if !auth_sessions::switch_org(&app.config, &actor.person.id, &current, &body.org).await? {
         return Err(ApiError::not_found("org"));

@@ -16,9 +16,9 @@ use errand_protocol::time::Timestamp;
 use errand_session::sql::{Sql, SqlError};
 
 use super::commands::{
-    Admission, AdmitCommand, CallEnd, ChangeBudgetCommand, Crossing, EstimateCommand, HistoryCommand, MadeBudget,
-    MakeBudgetCommand, Payer, Raised, RemoveBudgetCommand, SandboxCommand, SessionUsageCommand, SettleCommand, Settled,
-    UsageCommand,
+    Admission, AdmitCommand, CallEnd, ChangeBudgetCommand, ChangedBudget, Crossing, EstimateCommand, HistoryCommand,
+    MadeBudget, MakeBudgetCommand, Payer, Raised, RemoveBudgetCommand, SandboxCommand, SessionUsageCommand,
+    SettleCommand, Settled, UsageCommand,
 };
 use super::releases::store as releases;
 use super::store::{self, Booking, Call, CallState};
@@ -104,6 +104,8 @@ fn notice(standing: &Standing, now: Timestamp) -> BudgetNotice {
     BudgetNotice {
         budget: standing.budget.id.clone(),
         what: name(&standing.budget),
+        dimension: Some(standing.budget.dimension),
+        subject: standing.budget.subject.clone(),
         limit: standing.budget.limit,
         spent: standing.spent,
         until: period::ends(standing.budget.period, now),
@@ -367,9 +369,14 @@ pub(super) fn make_budget(sql: &impl Sql, command: MakeBudgetCommand, now: Times
 }
 
 /// Gives a budget another limit. Sessions that it stopped have to hear of more.
-pub(super) fn change_budget(sql: &impl Sql, command: &ChangeBudgetCommand, now: Timestamp) -> Result<Budget, ApiError> {
+pub(super) fn change_budget(
+    sql: &impl Sql,
+    command: &ChangeBudgetCommand,
+    now: Timestamp,
+) -> Result<ChangedBudget, ApiError> {
     let known = store::budgets(sql)?.into_iter().find(|budget| budget.id == command.id);
     let mut budget = known.ok_or_else(|| ApiError::not_found("budget"))?;
+    let was = budget.limit;
     let lowers = command.extends.is_some() && command.limit < budget.limit;
     if budget.limit != command.limit && !lowers {
         if command.limit > budget.limit {
@@ -383,17 +390,19 @@ pub(super) fn change_budget(sql: &impl Sql, command: &ChangeBudgetCommand, now: 
         budget.updated_at = now;
         store::put_budget(sql, &budget)?;
     }
-    Ok(budget)
+    Ok(ChangedBudget { budget, was })
 }
 
-/// Removes a budget. Fine when there is none. Sessions that it stopped have to hear of it.
-pub(super) fn remove_budget(sql: &impl Sql, command: &RemoveBudgetCommand) -> Result<(), SqlError> {
+/// Removes a budget and says which it was. Fine when there is none. Sessions that it stopped have to hear of it.
+pub(super) fn remove_budget(sql: &impl Sql, command: &RemoveBudgetCommand) -> Result<Option<Budget>, SqlError> {
     let raise = Raised {
         limit: None,
         by: command.by.clone(),
     };
+    let known = store::budgets(sql)?.into_iter().find(|budget| budget.id == command.id);
     releases::release(sql, &command.id, &raise, None)?;
-    store::remove_budget(sql, &command.id)
+    store::remove_budget(sql, &command.id)?;
+    Ok(known)
 }
 
 fn name(budget: &Budget) -> String {

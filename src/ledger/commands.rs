@@ -214,7 +214,7 @@ pub struct MadeBudget {
     pub made: bool,
 }
 
-/// `change-budget` → [`Budget`].
+/// `change-budget` → [`ChangedBudget`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeBudgetCommand {
@@ -228,7 +228,17 @@ pub struct ChangeBudgetCommand {
     pub extends: Option<SessionId>,
 }
 
-/// `remove-budget` → `null`.
+/// Answer of `change-budget`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangedBudget {
+    /// As it stands.
+    pub budget: Budget,
+    /// The limit that it had.
+    pub was: Micros,
+}
+
+/// `remove-budget` → the [`Budget`], if there was one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RemoveBudgetCommand {
@@ -248,10 +258,20 @@ pub struct Raised {
     pub by: Person,
 }
 
-/// `set-prices` → `PriceList`: these instead of those that were set.
+/// `set-prices` → [`ChangedPrices`]: these instead of those that were set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SetPricesCommand {
     /// All of them.
     pub prices: Vec<Price>,
+}
+
+/// Answer of `set-prices`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangedPrices {
+    /// As they stand.
+    pub prices: Vec<Price>,
+    /// Those that were set.
+    pub were: Vec<Price>,
 }

@@ -23,7 +23,7 @@ use errand_session::sql::Sql;
 use serde::Serialize;
 use worker::{DurableObject, Env, Request, Response, State, durable_object, wasm_bindgen};
 
-use self::commands::{Admission, HeardCommand, SetPricesCommand};
+use self::commands::{Admission, ChangedPrices, HeardCommand, SetPricesCommand};
 use crate::config::Config;
 use crate::http::error::ApiError;
 use crate::platform::sql::DoSql;
@@ -148,9 +148,11 @@ async fn rules(sql: &impl Sql, request: &mut Request, now: Timestamp) -> Result<
         }),
         "/set-prices" => {
             let SetPricesCommand { prices } = rpc::read_command(request).await?;
+            let were = store::prices(sql)?;
             store::set_prices(sql, &prices)?;
-            write(&PriceList {
+            write(&ChangedPrices {
                 prices: store::prices(sql)?,
+                were,
             })
         }
         _ => Err(ApiError::not_found("command")),

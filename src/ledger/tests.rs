@@ -214,10 +214,13 @@ fn a_raised_limit_lets_calls_pass_again() {
     };
     let session = "ses_1".parse().ok();
     assert_eq!(
-        books::change_budget(&sql, &lower(session), NOW).unwrap().limit,
+        books::change_budget(&sql, &lower(session), NOW).unwrap().budget.limit,
         Micros(20)
     );
-    assert_eq!(books::change_budget(&sql, &lower(None), NOW).unwrap().limit, Micros(5));
+    assert_eq!(
+        books::change_budget(&sql, &lower(None), NOW).unwrap().budget.limit,
+        Micros(5)
+    );
 }
 
 #[test]
@@ -243,7 +246,8 @@ fn sessions_that_a_budget_stopped_have_to_hear_when_it_is_raised_or_removed() {
         by: ada(),
         extends: extends.map(|id| id.parse().unwrap()),
     };
-    books::change_budget(&sql, &change(90, None), NOW).unwrap();
+    let raised = books::change_budget(&sql, &change(90, None), NOW).unwrap();
+    assert!(raised.was < raised.budget.limit, "who asks learns what it was");
     books::change_budget(&sql, &change(90, None), NOW).unwrap();
     assert_eq!(heard(), [], "less, and the same");
     books::change_budget(&sql, &change(200, Some("ses_1")), NOW).unwrap();
@@ -252,8 +256,8 @@ fn sessions_that_a_budget_stopped_have_to_hear_when_it_is_raised_or_removed() {
         id: "bdg_1".parse().unwrap(),
         by: ada(),
     };
-    books::remove_budget(&sql, &remove).unwrap();
-    books::remove_budget(&sql, &remove).unwrap();
+    assert_eq!(books::remove_budget(&sql, &remove).unwrap().unwrap().limit, Micros(200));
+    assert_eq!(books::remove_budget(&sql, &remove).unwrap(), None);
     assert_eq!(heard(), [("ses_2".to_owned(), None)]);
 }
 

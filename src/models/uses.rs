@@ -4,7 +4,7 @@
 //! The entry's id is made of these three, so that whoever notes the same again changes nothing.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use errand_protocol::accounts::AuditEntry;
 use errand_protocol::ids::{ModelKeyId, OrgId, SessionId, UserId};
@@ -155,6 +155,7 @@ impl Use {
             credential: self.key.id.as_str().to_owned(),
             action: format!("USE model-key {}", self.key.shown.provider),
             target: self.session.as_str().to_owned(),
+            details: BTreeMap::new(),
             outcome: "ok".to_owned(),
             address: None,
             request_id: self.request.clone(),

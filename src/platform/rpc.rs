@@ -29,6 +29,9 @@ pub const ACTOR: &str = "x-errand-actor";
 /// Header with the [`SandboxCaller`] of a runner whose token the Worker has verified, as JSON.
 pub const RUNNER: &str = "x-errand-runner";
 
+/// Header in which an object tells the Worker what the audit log is to say of the request. Nobody outside gets it.
+pub const AUDIT: &str = "x-errand-audit";
+
 /// What a sandbox's token says of it, besides its session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxCaller {

@@ -42,6 +42,7 @@ pub(super) async fn fork(write: &Write<'_>, request_id: &str) -> Answer {
         Some(id) => id,
         None => write.derived("session")?.unwrap_or_else(|| ids::mint(clock::now())),
     };
+    write.note.borrow_mut().say("fork", &id);
     let stub = agent.config()?.session_agent(&id)?;
     let find = FindFork {
         actor: write.actor.clone(),

@@ -8,7 +8,7 @@ use errand_access::{Action, Actor};
 use errand_protocol::api::{ErrorCode, PostAnswer};
 use errand_protocol::ids::InteractionId;
 use errand_protocol::interaction::{Answer as Said, Ask};
-use errand_protocol::money::{Budget, BudgetNotice};
+use errand_protocol::money::BudgetNotice;
 use errand_protocol::viewer::Command;
 use errand_session::fork::store as turns;
 use errand_session::{Input, SandboxLife, Session};
@@ -20,7 +20,7 @@ use super::routes::Answer;
 use super::writes::Write;
 use crate::http::allow;
 use crate::http::error::ApiError;
-use crate::ledger::commands::{ChangeBudgetCommand, Payer, SandboxCommand, SessionUsageCommand};
+use crate::ledger::commands::{ChangeBudgetCommand, ChangedBudget, Payer, SandboxCommand, SessionUsageCommand};
 use crate::platform::{clock, ids, rpc};
 
 /// Of so many turns `…/usage` tells what they used.
@@ -120,7 +120,9 @@ async fn extend(write: &Write<'_>, id: &str, request_id: &str) -> Answer {
         let message = format!("the new limit must be higher than {}", notice.limit.dollars());
         return Err(ApiError::invalid("answer.limit", message));
     }
+    write.note.borrow_mut().say("limit", limit.dollars());
     crate::http::check_limit(limit)?;
+    write.note.borrow_mut().say("budget", &notice.budget);
     let _mine = Extending::begin(agent, &interaction_id_of(id)?, &actor.person.name)?;
     let change = ChangeBudgetCommand {
         id: notice.budget,
@@ -129,7 +131,8 @@ async fn extend(write: &Write<'_>, id: &str, request_id: &str) -> Answer {
         extends: Some(agent.id()?),
     };
     let ledger = agent.config()?.ledger(&actor.org)?;
-    let _: Budget = rpc::post(&ledger, "change-budget", &change, request_id).await?;
+    let changed: ChangedBudget = rpc::post(&ledger, "change-budget", &change, request_id).await?;
+    crate::http::tell_raise(&mut write.note.borrow_mut(), &changed);
     write.command(answered)
 }
 

@@ -1,6 +1,7 @@
 //! What the object answers to HTTP: commands from the Worker and from other objects, `/api/sessions/:id/…` from people
 //! (authenticated by the Worker, which sends the actor along), `/runner/:id` from the sandbox.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use errand_access::Actor;
@@ -10,6 +11,7 @@ use worker::{Method, Request, Response};
 use super::access::action_of;
 use super::writes::Write;
 use super::{Agent, create, fork, forked, git, llm, policy, reads, shares, snapshots};
+use crate::http::audit::Note;
 use crate::http::error::ApiError;
 use crate::http::idempotency;
 use crate::http::json::parse_json;
@@ -103,24 +105,36 @@ async fn change(
         route: format!("{} {}", method.as_ref(), rest.join("/")),
         key: idempotency::checked(key.as_deref())?.map(str::to_owned),
         body: request.bytes().await?,
+        note: RefCell::default(),
     };
+    let answer = carry_out(&write, method, rest, request_id).await;
+    let note = write.note.take();
+    if note == Note::default() {
+        return answer;
+    }
+    // Of what is refused it is told as well.
+    let answer = answer.or_else(|error| error.into_worker_response(request_id))?;
+    Ok(note.onto(answer)?)
+}
+
+async fn carry_out(write: &Write<'_>, method: Method, rest: &[&str], request_id: &str) -> Answer {
     match (method, rest) {
         (Method::Patch, []) => write.patch_session(),
         (Method::Delete, []) => write.command(Command::Terminate {}),
         (Method::Post, ["prompts"]) => write.post_prompt().await,
         (Method::Patch, ["prompts", id]) => write.patch_prompt(id),
         (Method::Delete, ["prompts", id]) => write.withdraw_prompt(id),
-        (Method::Post, ["interactions", id]) => llm::answer(&write, id, request_id).await,
+        (Method::Post, ["interactions", id]) => llm::answer(write, id, request_id).await,
         (Method::Post, ["abort"]) => write.abort(),
         (Method::Post, ["retry"]) => write.command(Command::Retry {}),
         (Method::Post, ["pause"]) => write.command(Command::Pause {}),
         (Method::Post, ["resume"]) => write.command(Command::Resume {}),
         (Method::Post, ["archive"]) => write.command(Command::Archive {}),
         (Method::Post, ["restore"]) => write.command(Command::Restore {}),
-        (Method::Post, ["shares"]) => shares::make(&write),
-        (Method::Delete, ["shares", id]) => shares::remove(&write, id),
-        (Method::Post, ["join"]) => shares::join(&write),
-        (Method::Post, ["fork"]) => fork::fork(&write, request_id).await,
+        (Method::Post, ["shares"]) => shares::make(write),
+        (Method::Delete, ["shares", id]) => shares::remove(write, id),
+        (Method::Post, ["join"]) => shares::join(write),
+        (Method::Post, ["fork"]) => fork::fork(write, request_id).await,
         (_, rest) => Err(unknown(rest)),
     }
 }

@@ -12,9 +12,11 @@ use errand_protocol::limits::{FIRST_PAGE, MAX_CLIENT_FRAME_BYTES, MAX_EVENT_PAGE
 use errand_protocol::viewer::{ClientFrame, Command, SEEN, ServerFrame};
 use errand_session::{Input, store};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use worker::{Request, Response, WebSocket, WebSocketIncomingMessage, WebSocketPair};
 
 use super::{Agent, Peer};
+use crate::http::audit::Note;
 use crate::http::error::ApiError;
 use crate::http::json::parse_json;
 use crate::http::{audit, auth};
@@ -128,6 +130,8 @@ impl Agent {
     fn obey(self: &Rc<Self>, ws: &WebSocket, viewer: &Viewer, frame: ClientFrame, so_far: Result<(), ApiError>) {
         let kind = frame.command.kind();
         let allowed = self.allow(&viewer.actor, Action::of_command(&frame.command));
+        let mut note = Note::default();
+        self.tell(&frame.command, &mut note);
         let allowed = allowed.and_then(|()| extends_no_budget(&frame.command)).and(so_far);
         let outcome = allowed.and_then(|()| {
             self.step(Input::Command {
@@ -136,7 +140,7 @@ impl Agent {
                 command: frame.command,
             })
         });
-        self.audit(viewer, kind, &frame.id, outcome.as_ref().err());
+        self.audit(viewer, (kind, note), &frame.id, outcome.as_ref().err());
         // The answer stands behind everything that the command made happen.
         self.flush_viewers();
         match outcome {
@@ -149,7 +153,13 @@ impl Agent {
 impl Agent {
     /// What was commanded over a WebSocket is in the org's audit log like what was asked by HTTP; in place of a request's
     /// reference stands the command's id.
-    fn audit(self: &Rc<Self>, viewer: &Viewer, kind: &str, command: &CommandId, refusal: Option<&ApiError>) {
+    fn audit(
+        self: &Rc<Self>,
+        viewer: &Viewer,
+        (kind, note): (&str, Note),
+        command: &CommandId,
+        refusal: Option<&ApiError>,
+    ) {
         let (Ok(session), now) = (self.id(), clock::now()) else {
             return;
         };
@@ -162,6 +172,7 @@ impl Agent {
             credential: actor.credential.id().as_str().to_owned(),
             action: format!("COMMAND {kind}"),
             target: session.to_string(),
+            details: note.details,
             outcome: refusal.map_or_else(|| "ok".to_owned(), |error| error.code.status().to_string()),
             address: viewer.address.clone(),
             request_id: command.to_string(),
@@ -172,6 +183,38 @@ impl Agent {
                 audit::write(config, &org, &entry).await;
             }
         });
+    }
+}
+
+impl Agent {
+    /// What a command changes to what, for the audit log; what people write to the agent is the session's. The session has
+    /// been loaded: of one that is not there nothing is told.
+    pub(super) fn tell(&self, command: &Command, note: &mut Note) {
+        match command {
+            Command::Rename { title } => {
+                if let Ok(before) = self.read(|session| session.summary().title) {
+                    note.change("title", before, title);
+                }
+            }
+            Command::Share { visibility } => {
+                if let Ok(before) = self.read(|session| session.access().visibility) {
+                    note.fields(&json!({ "visibility": before }), &json!({ "visibility": visibility }));
+                }
+            }
+            Command::Prompt { .. }
+            | Command::EditPrompt { .. }
+            | Command::WithdrawPrompt { .. }
+            | Command::MovePrompt { .. }
+            | Command::PromotePrompt { .. }
+            | Command::Abort { .. }
+            | Command::Answer { .. }
+            | Command::Retry {}
+            | Command::Pause {}
+            | Command::Resume {}
+            | Command::Archive {}
+            | Command::Restore {}
+            | Command::Terminate {} => {}
+        }
     }
 }
 

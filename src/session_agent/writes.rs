@@ -1,6 +1,7 @@
 //! What people may do to a session over HTTP: each route is a command of the machine. With an `Idempotency-Key` the
 //! command has an id that is derived from who, where and the key: repeating it is answered, and not carried out again.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use errand_access::{Action, Actor};
@@ -16,6 +17,7 @@ use worker::Response;
 use super::Agent;
 use super::reads::summary;
 use super::routes::Answer;
+use crate::http::audit::Note;
 use crate::http::error::ApiError;
 use crate::http::json::parse_json;
 use crate::platform::{clock, ids};
@@ -32,6 +34,8 @@ pub(super) struct Write<'a> {
     pub(super) key: Option<String>,
     /// Its body.
     pub(super) body: Vec<u8>,
+    /// What the audit log is to say of it.
+    pub(super) note: RefCell<Note>,
 }
 
 impl Write<'_> {
@@ -58,6 +62,7 @@ impl Write<'_> {
 
     /// Carries a command out; `part` tells apart those of one request.
     fn carry_out(&self, part: &str, command: Command) -> Result<(), ApiError> {
+        self.agent.tell(&command, &mut self.note.borrow_mut());
         let id: Option<CommandId> = self.derived(&format!("command {part}"))?;
         self.agent.step(Input::Command {
             by: self.actor.person.clone(),

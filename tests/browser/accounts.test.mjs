@@ -204,6 +204,7 @@ describe('an org, from its first sign-in on', () => {
     await first.assertAtEnd();
     await first.assertAccessible('a session that rests');
     await first.screenshot('budget-reached');
+    await first.find('limit-holds').getByText('The new limit holds for every session of this organization, from now on.').waitFor();
     await first.find('extend-limit').fill('0.05');
     await first.find('extend-budget').click();
     await first.find('settled').getByText('Ada extended the budget to $0.05').waitFor();
@@ -237,8 +238,10 @@ describe('an org, from its first sign-in on', () => {
     await settings(first, 'audit');
     const told = [
       'Signed in', 'Invited somebody', 'Changed a role', 'Removed somebody', 'Made an API key', 'Revoked an API key', 'Made a budget', 'Changed the prices',
-      'Made a session', 'Answered a question', 'Changed the org’s defaults and limits',
+      'Made a session', 'Extended a budget', 'Changed the org’s defaults and limits',
     ];
+    await first.find('audit-details').filter({ hasText: 'limit: $0.01 → $0.05' }).first().waitFor();
+    await first.find('audit-details').filter({ hasText: 'role: ' }).filter({ hasText: ' → ' }).first().waitFor();
     for (const words of told) await first.find('audit-entry').filter({ hasText: words }).first().waitFor();
     await first.find('audit-action').selectOption({ label: 'API keys made' });
     await until(async () => (await first.find('audit-entry').count()) === 1, 'the filter');

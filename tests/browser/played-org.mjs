@@ -38,10 +38,14 @@ const entry = (person, action, more) => {
   entries += 1;
   return {
     id: String(entries).padStart(26, '0'), at: second(-entries * 4321), userId: person.id, userName: person.name, credential: 'sgn_01', action,
-    target: '', outcome: 'ok', address: '203.0.113.7', requestId: `req_${String(entries).padStart(26, '0')}`, ...more,
+    target: '', details: {}, outcome: 'ok', address: '203.0.113.7', requestId: `req_${String(entries).padStart(26, '0')}`, ...more,
   };
 };
 export const ENTRIES = [
+  entry(GRACE, 'POST /api/sessions/:id/interactions/:id', { target: 'ses_01/int_01', details: { budget: 'bdg_1', dimension: 'session', limit: '$0.01 → $2.00', period: 'total', subject: 'each' } }),
+  entry(GRACE, 'POST /api/keys', { target: 'key_01JD2Y6Z8Q3V5X7B9D1F3H5K7M', details: { days: '90', name: 'Nightly', repository: 'https://github.com/acme/shop', scopes: 'admin:read admin:write prompts:write sessions:read sessions:write' } }),
+  entry({ name: 'octocat-of-somewhere-else' }, 'sign-in', { credential: 'github', outcome: '403', userId: undefined }),
+  entry(ADA, 'PUT /api/admin/repositories', { target: 'https://github.com/acme/shop', details: { egress: 'open → allowlist', 'hosts added': 'registry.npmjs.org, *.pypi.org', setup: 'changed' } }),
   entry(ADA, 'POST /api/keys'),
   entry(ADA, 'POST /api/admin/invitations'),
   entry(GRACE, 'PATCH /api/admin/members/:id', { target: LIN.id, outcome: '403' }),

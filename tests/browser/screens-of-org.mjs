@@ -31,10 +31,10 @@ export const ORG_SCREENS = {
     },
   },
   'usage': {
-    ...page('/settings/usage', ORG),
+    ...page('/settings/usage', { ...ORG, '/api/sessions': { sessions: [summary({ id: 'ses_01JD3M9Y5T6W8X2Z4A7B9C1D3E', title: 'Fix the rounding of totals in the cart' })] } }),
     go: async ({ find }) => {
       await find('usage-days').getByText('As a table').click();
-      await find('by-session').waitFor();
+      await find('by-session').getByText('Fix the rounding of totals').waitFor();
     },
   },
   'usage-empty': {
@@ -85,11 +85,18 @@ export const ORG_SCREENS = {
       await page.getByText('Write a whole number').waitFor();
     },
   },
+  'org-name': {
+    ...page('/settings/org', ORG),
+    go: async ({ find }) => {
+      await find('org-name').fill('Acme');
+      await find('rename-org').waitFor();
+    },
+  },
   'budgets': {
     ...page('/settings/budgets', ORG),
     go: async ({ find }) => {
-      await find('change-budget').first().click();
-      await find('budget-limit').waitFor();
+      await find('change-budget').nth(1).click();
+      await find('limit-holds').getByText('every person of this organization').waitFor();
     },
   },
   'budgets-empty': { ...page('/settings/budgets', { ...ORG, '/api/admin/budgets': { budgets: [] } }), go: ({ page }) => page.getByText('nothing stops spending').waitFor() },

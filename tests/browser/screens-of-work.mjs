@@ -73,7 +73,7 @@ const greetStarting = (socket) => {
 };
 const ERROR = resting({ phase: 'error', activity: 'error', cause: LOST, queue: 1 });
 
-const NOTICE = { budget: 'bdg_1', what: 'The budget of each person for a day', limit: 5_000_000, spent: 4_990_000, until: second(40_000) };
+const NOTICE = { budget: 'bdg_1', what: 'The budget of each person for a day', dimension: 'user', limit: 5_000_000, spent: 4_990_000, until: second(40_000) };
 const BUDGET_ASK = { id: 'int_b', turnId: 'trn_none', openedAt: second(-9), deadline: second(40_000), kind: 'budget', notice: NOTICE };
 const BUDGET_EVENTS = [
   { seq: 41, at: second(-20), type: 'budget.reached', notice: NOTICE },

@@ -91,7 +91,7 @@ describe('a used-up budget', () => {
     const { hello, asked } = await rested(made);
     assert.deepEqual([hello.session.cause.code, hello.session.activity, hello.session.budget], ['budget', 'awaiting_input', 'used_up']);
     assert.match(hello.session.cause.message, /^The budget of each person of \$0\.01 is used up\. .*left a hand-over note/);
-    assert.equal(asked.notice.budget, made.budget.id);
+    assert.deepEqual([asked.notice.budget, asked.notice.dimension, asked.notice.subject], [made.budget.id, 'user', undefined]);
     const listed = async () => (await api(made.me, 'GET', '/api/sessions')).sessions[0];
     await until(async () => (await listed()).cause?.code === 'budget', 'lists and the feed say so too');
     const startup = await api(made.me, 'GET', `/api/sessions/${made.session}/startup`);
@@ -131,7 +131,8 @@ describe('a used-up budget', () => {
     const { budgets } = await api(made.me, 'GET', '/api/admin/budgets');
     assert.equal(budgets[0].limit, 20_000);
     const audit = await api(made.me, 'GET', `/api/admin/audit?user=${admin.user.id}`);
-    assert.ok(audit.entries.some(({ action, outcome }) => action.includes('interactions') && outcome === 'ok'));
+    const extended = audit.entries.filter(({ action, outcome }) => action.includes('interactions') && outcome === 'ok').map(({ details }) => details);
+    assert.ok(extended.some((details) => details.budget === made.budget.id && details.dimension === 'user' && details.limit === '$0.01 → $0.02'), JSON.stringify(extended));
   });
 
   test('is extended by the first of several who answer at once, and what the others are refused changes nothing', async () => {

@@ -144,7 +144,7 @@ describe('an org\'s credential', () => {
     assert.equal(used.target, `${session}/${HOST}/team/audited org:${HOST}`);
     assert.deepEqual([used.outcome, used.credential], ['ok', `sbx-${session}-1`]);
     const stored = await until(async () => (await entries()).find(({ action }) => action === `PUT /api/admin/git-credentials/${HOST}`), 'the entry of storing it');
-    assert.equal(stored.userId, admin.user.id);
+    assert.deepEqual([stored.userId, stored.target, stored.details], [admin.user.id, HOST, { repositories: 'all of the host\'s' }]);
     assert.ok(!JSON.stringify(await entries()).includes(SECRET));
     assert.equal((await remove(HOST)).status, 204);
   });

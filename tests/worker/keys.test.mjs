@@ -296,8 +296,8 @@ describe('the audit log', () => {
     const told = entries.reverse().map(({ userId, credential, action, target, outcome }) => [userId, credential.slice(0, 4), action, target, outcome]);
     const has = (...entry) => assert.ok(told.some((row) => JSON.stringify(row) === JSON.stringify(entry)), JSON.stringify({ entry, told }, null, 1));
     has(boss.user.id, 'sgn_', 'sign-in', '', 'ok');
-    has(boss.user.id, 'sgn_', 'POST /api/sessions', '', 'ok');
-    has(boss.user.id, 'sgn_', 'POST /api/keys', '', 'ok');
+    has(boss.user.id, 'sgn_', 'POST /api/sessions', session, 'ok');
+    has(boss.user.id, 'sgn_', 'POST /api/keys', key.apiKey.id, 'ok');
     has(boss.user.id, 'key_', 'PATCH /api/sessions/:id', session, 'ok');
     has(viewer.user.id, 'sgn_', 'POST /api/sessions', '', '403');
     assert.ok(!told.some(([, , action]) => action.startsWith('GET')));

@@ -90,6 +90,7 @@ export const ROUTES = [
   ['PATCH', '/api/groups/{id}', 'ownGroup', 'admin:write', { ...GROUP, body: { name: 'Renamed' } }],
   ['DELETE', '/api/groups/{id}', 'ownGroup', 'admin:write', { ids: { id: 'new group' } }],
 
+  ['PATCH', '/api/admin/org', 'administers', 'admin:write', { body: { name: 'Renamed' } }],
   ['GET', '/api/admin/members', 'administers', 'admin:read'],
   ['PATCH', '/api/admin/members/{id}', 'administers', 'admin:write', { body: { role: 'viewer' } }],
   ['DELETE', '/api/admin/members/{id}', 'administers', 'admin:write'],

@@ -67,6 +67,15 @@ test('0006 keeps API keys, and the old Worker can still write them', () => {
   assert.deepEqual(db.prepare('SELECT id, made_by FROM api_keys ORDER BY id').all().map((row) => ({ ...row })), [{ id: 'key_1', made_by: null }, { id: 'key_2', made_by: null }]);
 });
 
+test('0007 keeps the audit log, and the old Worker can still write it', () => {
+  const { db, apply } = databaseAt('0007');
+  const insert = (id) => db.exec(`INSERT INTO audit (id, org_id, at, user_id, user_name, credential, action, target, outcome, address, request_id) VALUES ('${id}', 'org_1', 1, 'usr_1', 'Ada', 'sgn_1', 'sign-in', '', 'ok', NULL, 'req_1')`);
+  insert('1');
+  apply('0007_audit_details.sql');
+  insert('2');
+  assert.deepEqual(db.prepare('SELECT id, user_name, details FROM audit ORDER BY id').all().map((row) => ({ ...row })), [{ id: '1', user_name: 'Ada', details: '{}' }, { id: '2', user_name: 'Ada', details: '{}' }]);
+});
+
 test('0004 adds repositories and secrets beside what there is', () => {
   const { db, apply } = databaseAt('0004');
   db.exec("INSERT INTO users VALUES ('usr_1', 'ada', 'Ada', 'ada@x.invalid', 1)");

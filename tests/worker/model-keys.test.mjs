@@ -220,7 +220,7 @@ test('each use is in the audit log once for a key, a session and an hour, and ne
   }, 'the time of the last use');
   assert.ok(Math.abs(Date.now() - Date.parse(usedAt)) < 60_000);
   const puts = await (await me.api(`/api/admin/audit?action=${encodeURIComponent('PUT /api/model-keys')}`)).json();
-  assert.equal(puts.entries.length, 1);
+  assert.deepEqual(puts.entries.map(({ target, details }) => [target, details]), [['openai', { for: 'oneself' }]]);
 });
 
 test('who may', async () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import { after, afterEach, before, describe, test } from 'node:test';
 
-import { assertError, json, MASTER_KEY, startWorker } from './harness.mjs';
+import { assertError, json, MASTER_KEY, startWorker, until } from './harness.mjs';
 import { Browser, githubber, googler, startProviders } from './providers.mjs';
 
 let providers;
@@ -113,6 +113,12 @@ describe('signing in', () => {
 });
 
 describe('who is not let in', () => {
+  const boss = new Browser(null);
+  before(async () => {
+    boss.worker = worker;
+    await boss.signIn(providers, allowed());
+  });
+
   for (const [what, person, options] of [
     ['somebody who is not on the list', githubber()],
     ['somebody with an unverified address of an allowed domain', githubber({ emails: [{ email: 'ceo@allowed.example', primary: true, verified: false }] })],
@@ -121,7 +127,7 @@ describe('who is not let in', () => {
     ['somebody with a subdomain of an allowed domain', githubber({ emails: [{ email: 'a@evil.allowed.example', primary: true, verified: true }] })],
     ['somebody with an invitation that does not exist', githubber(), { query: `?invitation=${'0'.repeat(64)}` }],
   ]) {
-    test(`${what} reads why they are not let in, and nothing of them is kept`, async () => {
+    test(`${what} reads so, and nothing of them is kept`, async () => {
       const people = async () => (await rows('SELECT count(*) AS n FROM users'))[0].n;
       const known = await people();
       const browser = new Browser(worker);
@@ -134,6 +140,10 @@ describe('who is not let in', () => {
       if (person.login) assert.ok(text.includes(person.login), 'it says as whom one came');
       assert.ok(!browser.cookies.has('errand_session'));
       assert.equal(await people(), known);
+      const { org } = await me(boss);
+      const entries = () => rows("SELECT user_id, user_name, credential, outcome FROM audit WHERE org_id = ? AND action = 'sign-in' AND outcome <> 'ok' ORDER BY id DESC", org.id);
+      const refused = await until(async () => (await entries()).find(({ user_name: name }) => [person.login, person.google?.email, person.google?.sub].includes(name)), 'the refusal in the log of the installation’s org');
+      assert.deepEqual([refused.user_id, refused.credential, refused.outcome], [null, options?.provider ?? 'github', '403']);
     });
   }
 

@@ -31,9 +31,13 @@ credential: string,
  */
 action: string, 
 /**
- * Of what: ids in the address.
+ * Of what: ids in the address, or of what was made.
  */
 target: string, 
+/**
+ * What was made, and what was changed to what (`from → to`), by name. Never the value of a secret.
+ */
+details: { [key in string]: string }, 
 /**
  * How it ended: `ok`, or the error's code.
  */

@@ -1,5 +1,7 @@
 //! Bodies of the REST API about accounts: sign-ins, orgs, members, invitations, API keys, the audit log.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::access::{Role, Scopes};
@@ -81,6 +83,16 @@ pub struct OrgList {
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct CreateOrg {
     /// Its name.
+    pub name: Label,
+}
+
+/// Body of `PATCH /api/admin/org` → 200 [`OrgInfo`]: gives the org in which one acts another name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
+pub struct PatchOrg {
+    /// Its name from now on.
     pub name: Label,
 }
 
@@ -288,8 +300,11 @@ pub struct AuditEntry {
     pub credential: String,
     /// What: method and address, or the kind of use.
     pub action: String,
-    /// Of what: ids in the address.
+    /// Of what: ids in the address, or of what was made.
     pub target: String,
+    /// What was made, and what was changed to what (`from → to`), by name. Never the value of a secret.
+    #[serde(default)]
+    pub details: BTreeMap<String, String>,
     /// How it ended: `ok`, or the error's code.
     pub outcome: String,
     /// From where.

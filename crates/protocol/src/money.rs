@@ -231,6 +231,12 @@ pub struct BudgetNotice {
     pub budget: BudgetId,
     /// What it is of, in words: "The budget of each person for a day".
     pub what: String,
+    /// By what it counts; absent in what was said before budgets told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dimension: Option<Dimension>,
+    /// Of which one; absent: of each one by itself, so that another limit holds for each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// How much may be spent.
     pub limit: Micros,
     /// Spent in this period.

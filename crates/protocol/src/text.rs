@@ -24,6 +24,12 @@ pub enum InvalidText {
     /// Control characters where none may stand.
     #[error("{0} must not contain control characters")]
     Control(&'static str),
+    /// Nothing that can be seen.
+    #[error("{0} needs characters that can be seen")]
+    Invisible(&'static str),
+    /// Characters that turn round how the text around them is shown.
+    #[error("{0} must not contain characters that change the direction of the text around them")]
+    Turned(&'static str),
     /// Not the shape that is wanted.
     #[error("{0}")]
     Shape(&'static str),
@@ -81,7 +87,8 @@ text!(/// Where a repository is: `https://…` without credentials, `file:///…
     RepoUrl, parse_repo_url, shapes::repo_url);
 text!(/// A branch or tag name by the rules of git-check-ref-format(1).
     Branch, parse_branch, shapes::branch);
-text!(/// What people call something: one line, trimmed, 1 to 100 characters.
+text!(/// What people call something: one line, trimmed, 1 to 100 characters, something of it to be seen, and nothing that turns
+    /// the line in which it stands.
     Label, parse_label, shapes::label);
 text!(/// A model, as `provider/model`.
     ModelId, parse_model, shapes::model);
@@ -115,7 +122,9 @@ mod shapes {
     }
 
     pub(super) fn label(schema: &mut Schema) {
-        shape(schema, LINE, MAX_LABEL_CHARS);
+        const OTHER: &str = r"[^\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]*";
+        const SEEN: &str = r"[^\s\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb]";
+        shape(schema, &format!("^{OTHER}{SEEN}{OTHER}$"), MAX_LABEL_CHARS);
     }
 
     /// A path has no part that is `..`.
@@ -174,7 +183,29 @@ fn parse_label(value: &str) -> Result<String, InvalidText> {
     if label.chars().any(char::is_control) {
         return Err(InvalidText::Control("the name"));
     }
+    if label.chars().any(turns_text) {
+        return Err(InvalidText::Turned("the name"));
+    }
+    if !label.chars().any(is_seen) {
+        return Err(InvalidText::Invisible("the name"));
+    }
     Ok(label.to_owned())
+}
+
+/// Embeddings, overrides and isolates of Unicode's bidirectional algorithm: with one of them a name makes the line in which
+/// it stands read backwards. The marks of single places are left: Arabic and Hebrew names have them.
+const fn turns_text(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Whether a font shows something for it: no space, and not one of those that Unicode says to leave out (or to leave blank).
+fn is_seen(c: char) -> bool {
+    let unseen = matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}');
+    !unseen && !c.is_whitespace() && !c.is_control()
 }
 
 fn parse_title(value: &str) -> Result<String, InvalidText> {
@@ -407,6 +438,36 @@ impl Title {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_can_be_seen_and_turns_nothing_round() {
+        let label = |text: &str| text.parse::<Label>();
+        for fine in [
+            "Acme",
+            " Acme ",
+            "日本語",
+            "שלום\u{200f}",
+            "👩\u{200d}💻",
+            "e\u{301}",
+            "a\u{200b}b",
+        ] {
+            assert_eq!(label(fine).unwrap().as_str(), fine.trim(), "{fine}");
+        }
+        for unseen in [
+            "\u{200b}",
+            "\u{200b} \u{2060}",
+            "\u{3164}",
+            "\u{2800}",
+            "\u{ad}\u{feff}",
+            "\u{e0041}",
+        ] {
+            assert_eq!(label(unseen), Err(InvalidText::Invisible("the name")), "{unseen:?}");
+        }
+        for turned in ["a\u{202e}cme", "\u{2066}acme", "\u{202a}", "acme\u{2069}"] {
+            assert_eq!(label(turned), Err(InvalidText::Turned("the name")), "{turned:?}");
+        }
+        assert_eq!(label(" "), Err(InvalidText::Empty("the name")));
+    }
 
     #[test]
     fn how_much_a_model_is_to_think_stands_after_its_name() {

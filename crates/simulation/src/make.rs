@@ -162,6 +162,8 @@ pub fn notice(number: u32, now: i64) -> BudgetNotice {
     BudgetNotice {
         budget: BudgetId::from_body(&format!("{}", number % 3)).unwrap(),
         what: "The budget".to_owned(),
+        dimension: None,
+        subject: None,
         limit: Micros(1_000),
         spent: Micros(950),
         until: number

@@ -5,35 +5,40 @@
 //! know is in no org's log; it is refused before it does anything. What is commanded over a WebSocket is written by the
 //! session's object (`session_agent::viewer_socket`).
 
+mod note;
 mod read;
 
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use errand_access::Actor;
 use errand_protocol::accounts::AuditEntry;
-use errand_protocol::ids::OrgId;
-use http::{Method, StatusCode};
+use errand_protocol::ids::{OrgId, UserId};
+use http::{HeaderMap, Method, StatusCode};
+use serde::Serialize;
 
+pub(super) use self::note::MAX_TARGET;
+pub(crate) use self::note::Note;
 pub(super) use self::read::read;
 use crate::config::Config;
 use crate::d1::audit;
-use crate::platform::{clock, ids};
+use crate::platform::{clock, ids, json, rpc};
 
-/// Longest target that is kept: addresses hold few ids.
-pub(super) const MAX_TARGET: usize = 300;
-
-/// Where a request notes who made it.
+/// Where a request notes who made it, and what came of it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Slot(Arc<Mutex<Option<Who>>>);
 
 #[derive(Debug)]
 struct Who {
-    actor: Actor,
+    /// In whose log it belongs.
+    org: OrgId,
+    user: Option<UserId>,
+    name: String,
+    credential: String,
     address: Option<String>,
     /// Instead of method and address.
     action: Option<&'static str>,
-    /// What it is about, when the address does not say so.
-    target: Option<String>,
+    note: Note,
 }
 
 impl Slot {
@@ -47,20 +52,81 @@ impl Slot {
         self.put(actor, address, Some("sign-in"));
     }
 
+    /// Somebody whom we do not know tried to sign in, and was not let in. `by`: by way of whom.
+    pub(super) fn note_stranger(&self, org: OrgId, name: &str, by: &str, address: Option<String>) {
+        self.set(Who {
+            org,
+            user: None,
+            name: name.chars().take(MAX_TARGET).collect(),
+            credential: by.to_owned(),
+            address,
+            action: Some("sign-in"),
+            note: Note::default(),
+        });
+    }
+
     /// The request is about this, which its address does not say. Nothing secret.
     pub(super) fn about(&self, target: &str) {
+        self.tell(|note| note.about(target));
+    }
+
+    /// What was made has this value there.
+    pub(super) fn say(&self, name: &str, value: impl Display) {
+        self.tell(|note| note.say(name, value));
+    }
+
+    /// The same when there is a value.
+    pub(super) fn say_if(&self, name: &str, value: Option<impl Display>) {
+        if let Some(value) = value {
+            self.say(name, value);
+        }
+    }
+
+    /// This was one thing, and is another.
+    pub(super) fn change(&self, name: &str, from: impl Display, to: impl Display) {
+        self.tell(|note| note.change(name, from, to));
+    }
+
+    /// Each field in which these differ.
+    pub(super) fn fields(&self, from: &impl Serialize, to: &impl Serialize) {
+        self.tell(|note| note.fields(from, to));
+    }
+
+    /// Says more of it.
+    pub(super) fn tell(&self, say: impl FnOnce(&mut Note)) {
         if let Some(who) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            who.target = Some(target.chars().take(MAX_TARGET).collect());
+            say(&mut who.note);
+        }
+    }
+
+    /// What an object says of it in its answer, which then does not say it any more.
+    pub(super) fn take_over(&self, headers: &mut HeaderMap) {
+        let said = headers.remove(rpc::AUDIT);
+        if let Some(more) = said.and_then(|said| json::read::<Note>(said.as_bytes()).ok()) {
+            self.tell(|note| note.add(more));
+        }
+    }
+
+    /// It belongs into the log of this org, in which the actor is not yet.
+    pub(super) fn concerns(&self, org: &OrgId) {
+        if let Some(who) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            who.org = org.clone();
         }
     }
 
     fn put(&self, actor: &Actor, address: Option<String>, action: Option<&'static str>) {
-        let who = Who {
-            actor: actor.clone(),
+        self.set(Who {
+            org: actor.org.clone(),
+            user: Some(actor.person.id.clone()),
+            name: actor.person.name.clone(),
+            credential: actor.credential.id().as_str().to_owned(),
             address,
             action,
-            target: None,
-        };
+            note: Note::default(),
+        });
+    }
+
+    fn set(&self, who: Who) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(who);
     }
 
@@ -81,16 +147,17 @@ impl Slot {
         let entry = AuditEntry {
             id: ids::mint_body(now),
             at: now,
-            user_id: Some(who.actor.person.id),
-            user_name: who.actor.person.name,
-            credential: who.actor.credential.id().as_str().to_owned(),
+            user_id: who.user,
+            user_name: who.name,
+            credential: who.credential,
             action: who.action.map_or(action, str::to_owned),
-            target: who.target.unwrap_or(target),
+            target: who.note.target.unwrap_or(target),
+            details: who.note.details,
             outcome: outcome(status),
             address: who.address,
             request_id: request_id.to_owned(),
         };
-        Some((who.actor.org, entry))
+        Some((who.org, entry))
     }
 }
 

@@ -76,7 +76,14 @@ fn filter(query: Query) -> Result<Filter, ApiError> {
     }
     Ok(Filter {
         user: query.user,
-        action: query.action,
+        // No action of ours has a comma in it.
+        actions: query
+            .action
+            .iter()
+            .flat_map(|actions| actions.split(','))
+            .filter(|action| !action.is_empty())
+            .map(str::to_owned)
+            .collect(),
         target: query.target,
         outcome: query.outcome,
         from: time("from", query.from)?,
@@ -100,9 +107,10 @@ fn as_csv(entries: &[AuditEntry], cursor: Option<&str>) -> Result<Response, ApiE
 
 /// RFC 4180, with a header line.
 fn csv(entries: &[AuditEntry]) -> String {
-    let mut text = "id,at,userId,userName,credential,action,target,outcome,address,requestId\r\n".to_owned();
+    let mut text = "id,at,userId,userName,credential,action,target,details,outcome,address,requestId\r\n".to_owned();
     for entry in entries {
         let at = entry.at.to_string();
+        let details = details(entry);
         let user = entry.user_id.as_ref().map_or("", |id| id.as_str());
         let fields = [
             &entry.id,
@@ -112,6 +120,7 @@ fn csv(entries: &[AuditEntry]) -> String {
             &entry.credential,
             &entry.action,
             &entry.target,
+            &details,
             &entry.outcome,
             entry.address.as_deref().unwrap_or_default(),
             &entry.request_id,
@@ -120,6 +129,14 @@ fn csv(entries: &[AuditEntry]) -> String {
         text += "\r\n";
     }
     text
+}
+
+/// As JSON: a value may hold any character.
+fn details(entry: &AuditEntry) -> String {
+    if entry.details.is_empty() {
+        return String::new();
+    }
+    serde_json::to_string(&entry.details).unwrap_or_default()
 }
 
 /// A field in quotes. One that a spreadsheet would take for a formula gets an apostrophe in front.

@@ -1,5 +1,7 @@
 //! What is kept of a use: the audit log's entry, and the session's event of a push.
 
+use std::collections::BTreeMap;
+
 use axum::body::Body;
 use axum::response::Response;
 use errand_git::address::{Endpoint, Service};
@@ -74,6 +76,7 @@ fn write(app: &App, id: &str, grant: &Grant, entry: (&str, String, String, Strin
         credential: format!("sbx-{}-{}", grant.session, grant.claims.generation.0),
         action: action.to_owned(),
         target,
+        details: BTreeMap::new(),
         outcome,
         address: None,
         request_id: id.to_owned(),

@@ -3,20 +3,21 @@
 
 mod verify;
 
+use axum::Extension;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use errand_access::{Action, Actor};
 use errand_ledger::vendors::VENDORS;
 use errand_protocol::api::ErrorCode;
 use errand_protocol::ids::ModelKeyId;
-use errand_protocol::models::{KeyOwner, ModelKey, ModelKeyList, PutModelKey};
+use errand_protocol::models::{BaseUrl, KeyOwner, ModelKey, ModelKeyList, PutModelKey};
 use errand_protocol::runner::Dialect;
 use errand_protocol::text::ProviderName;
 use http::StatusCode;
 
 use super::error::{ApiError, json_response};
 use super::json::Json;
-use super::{App, allow};
+use super::{App, Slots, allow};
 use crate::d1::model_keys::{self, New, Of};
 use crate::models::{self, Address};
 use crate::platform::{clock, ids, outside};
@@ -75,29 +76,38 @@ async fn answer(app: &App, actor: &Actor, whose: KeyOwner) -> Result<Response, A
 #[worker::send]
 pub(super) async fn put(
     app: App,
+    Extension(slots): Extension<Slots>,
     actor: Actor,
     Path(provider): Path<String>,
     Json(body): Json<PutModelKey>,
 ) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::WriteOwnSecrets)?;
     let of = Of::User(&actor.person.id);
-    store(&app, &actor, of, &provider, &body).await
+    store(&app, &slots, &actor, (of, &provider), &body).await
 }
 
 /// `PUT /api/admin/model-keys/{provider}`.
 #[worker::send]
 pub(super) async fn put_of_org(
     app: App,
+    Extension(slots): Extension<Slots>,
     actor: Actor,
     Path(provider): Path<String>,
     Json(body): Json<PutModelKey>,
 ) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::WriteOrgSecrets)?;
-    store(&app, &actor, Of::Org, &provider, &body).await
+    store(&app, &slots, &actor, (Of::Org, &provider), &body).await
 }
 
-async fn store(app: &App, actor: &Actor, of: Of<'_>, provider: &str, body: &PutModelKey) -> Result<Response, ApiError> {
-    let provider = named(provider)?;
+async fn store(
+    app: &App,
+    slots: &Slots,
+    actor: &Actor,
+    (of, provider): (Of<'_>, &str),
+    body: &PutModelKey,
+) -> Result<Response, ApiError> {
+    let provider = named(slots, of, provider)?;
+    slots.audit.say_if("at", body.base_url.as_ref().map(BaseUrl::as_str));
     let at = address(app, &provider, body)?;
     if model_keys::count(&app.config, &actor.org, of).await? >= MAX_KEYS {
         let message = format!("at most {MAX_KEYS} keys can be stored: remove one that is not used");
@@ -133,10 +143,17 @@ async fn store(app: &App, actor: &Actor, of: Of<'_>, provider: &str, body: &PutM
     Ok(json_response(StatusCode::OK, &shown))
 }
 
-fn named(provider: &str) -> Result<ProviderName, ApiError> {
-    provider
+fn named(slots: &Slots, of: Of<'_>, provider: &str) -> Result<ProviderName, ApiError> {
+    let provider: ProviderName = provider
         .parse()
-        .map_err(|e| ApiError::invalid("provider", format!("{e}")))
+        .map_err(|e| ApiError::invalid("provider", format!("{e}")))?;
+    slots.audit.about(provider.as_str());
+    let whose = match of {
+        Of::Org => "the org",
+        Of::User(_) => "oneself",
+    };
+    slots.audit.say("for", whose);
+    Ok(provider)
 }
 
 /// Where the provider is. Nobody moves one that is known by name: other people's keys would follow.
@@ -164,21 +181,31 @@ fn address(app: &App, provider: &ProviderName, body: &PutModelKey) -> Result<Add
 
 /// `DELETE /api/model-keys/{provider}`: fine when there is none.
 #[worker::send]
-pub(super) async fn remove(app: App, actor: Actor, Path(provider): Path<String>) -> Result<Response, ApiError> {
+pub(super) async fn remove(
+    app: App,
+    Extension(slots): Extension<Slots>,
+    actor: Actor,
+    Path(provider): Path<String>,
+) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::WriteOwnSecrets)?;
     let of = Of::User(&actor.person.id);
-    forget(&app, &actor, of, &provider).await
+    forget(&app, &slots, &actor, (of, &provider)).await
 }
 
 /// `DELETE /api/admin/model-keys/{provider}`: fine when there is none.
 #[worker::send]
-pub(super) async fn remove_of_org(app: App, actor: Actor, Path(provider): Path<String>) -> Result<Response, ApiError> {
+pub(super) async fn remove_of_org(
+    app: App,
+    Extension(slots): Extension<Slots>,
+    actor: Actor,
+    Path(provider): Path<String>,
+) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::WriteOrgSecrets)?;
-    forget(&app, &actor, Of::Org, &provider).await
+    forget(&app, &slots, &actor, (Of::Org, &provider)).await
 }
 
-async fn forget(app: &App, actor: &Actor, of: Of<'_>, provider: &str) -> Result<Response, ApiError> {
-    model_keys::remove(&app.config, &actor.org, of, &named(provider)?).await?;
+async fn forget(app: &App, slots: &Slots, actor: &Actor, (of, provider): (Of<'_>, &str)) -> Result<Response, ApiError> {
+    model_keys::remove(&app.config, &actor.org, of, &named(slots, of, provider)?).await?;
     models::forget(&actor.org);
     Ok(StatusCode::NO_CONTENT.into_response())
 }

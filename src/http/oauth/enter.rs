@@ -105,7 +105,7 @@ async fn how_to_join(
 }
 
 /// The org that people of this installation join.
-fn installation_org() -> OrgId {
+pub(super) fn installation_org() -> OrgId {
     ids::derive("installation", "org", "first")
 }
 

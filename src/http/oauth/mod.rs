@@ -122,7 +122,16 @@ async fn complete(
         .exchange(oauth, &config.origin, &code, &attempt.verifier)
         .await?;
     let profile = provider.profile(oauth, &tokens.access).await?;
-    let newcomer = enter::enter(app, provider, &attempt, profile, tokens, id, now).await?;
+    let login = profile.login.clone();
+    let newcomer = enter::enter(app, provider, &attempt, profile, tokens, id, now).await;
+    if newcomer
+        .as_ref()
+        .is_err_and(|error| error.code == ErrorCode::NotInvited)
+    {
+        let (org, address) = (enter::installation_org(), auth::address(headers));
+        slots.audit.note_stranger(org, &login, provider.name(), address);
+    }
+    let newcomer = newcomer?;
     let cookie = sign_in::begin(config, newcomer, headers, slots, now).await?.cookie;
     redirect(&attempt.back, &[cookie])
 }

@@ -36,6 +36,13 @@ pub(super) fn make(write: &Write<'_>) -> Answer {
     let (days, max_uses) = check(&wanted)?;
     let now = clock::now();
     let id: ShareId = write.derived("share")?.unwrap_or_else(|| ids::mint(now));
+    {
+        let mut note = write.note.borrow_mut();
+        note.say("link", &id);
+        note.say("role", wanted.role.as_str());
+        note.say("days", days);
+        note.say("uses at most", max_uses);
+    }
     if let Some(known) = store::find(&agent.sql, &id)? {
         let lasts = known.expires_at.since(known.created_at) == i64::from(days) * DAY_MS;
         if known.role == wanted.role && known.max_uses == max_uses && lasts {
@@ -88,7 +95,8 @@ pub(super) fn remove(write: &Write<'_>, id: &str) -> Answer {
     let sql = &write.agent.sql;
     let unknown = || ApiError::not_found("share link");
     let id: ShareId = id.parse().map_err(|_| unknown())?;
-    store::find(sql, &id)?.ok_or_else(unknown)?;
+    let link = store::find(sql, &id)?.ok_or_else(unknown)?;
+    write.note.borrow_mut().say("role", link.role.as_str());
     write.agent.step(Input::Unshared {
         by: write.actor.person.clone(),
         left: store::left_by(sql, &id)?,
@@ -113,6 +121,7 @@ pub(super) fn join(write: &Write<'_>) -> Answer {
         return summary(agent);
     }
     let role = store::redeem(&agent.sql, &hash(&code), &actor.person.id, clock::now())?.ok_or_else(unknown)?;
+    write.note.borrow_mut().say("role", role.as_str());
     agent.step(Input::Joined {
         by: actor.person.clone(),
         role,

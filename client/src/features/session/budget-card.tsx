@@ -7,6 +7,7 @@ import { Form, TextInput } from "@/components/fields";
 import { Meter } from "@/components/meter";
 import { usePowers } from "@/features/session/powers";
 import { call } from "@/lib/api";
+import { holdsFor } from "@/lib/budgets";
 import { useNow } from "@/lib/clock";
 import { clock } from "@/lib/format";
 import { amountText, dollars, parseDollars } from "@/lib/money";
@@ -39,7 +40,9 @@ export function BudgetCard({ ask, sessionId }: { ask: BudgetAsk; sessionId: stri
 }
 
 function Extend({ ask, sessionId }: { ask: BudgetAsk; sessionId: string }) {
-  const { limit } = ask.notice;
+  const { limit, dimension, subject } = ask.notice;
+  // What was asked before budgets told of whom they are.
+  const whom = dimension === undefined ? "all for whom the budget holds" : holdsFor({ dimension, ...(subject === undefined ? {} : { subject }) });
   const [text, setText] = useState(() => amountText(limit > 0 ? limit * 2 : 1_000_000));
   const wanted = parseDollars(text);
   const enough = wanted !== undefined && wanted > limit;
@@ -56,6 +59,9 @@ function Extend({ ask, sessionId }: { ask: BudgetAsk; sessionId: string }) {
       <Button look="primary" type="submit" data-testid="extend-budget" disabled={!enough || extend.pending || extend.done}>
         {extend.pending ? "Extending…" : "Extend and go on"}
       </Button>
+      <span data-testid="limit-holds" className="w-full text-xs text-muted">
+        The new limit holds for {whom}, from now on.
+      </span>
       {enough ? null : <span className="w-full text-xs text-red">More than {dollars(limit)}.</span>}
       {extend.error === undefined ? null : (
         <span role="alert" className="w-full text-red">

@@ -6,7 +6,7 @@ import { Button } from "@/components/button";
 import { Choice, Field, TextInput } from "@/components/fields";
 import { Loaded } from "@/components/loaded";
 import { exportAudit } from "@/features/settings/audit-export";
-import { actionWords, credentialWords, outcomeWords } from "@/features/settings/audit-words";
+import { credentialWords, detailName, entryWords, KINDS, outcomeWords } from "@/features/settings/audit-words";
 import { Empty, Problem, SettingsPage } from "@/features/settings/bits";
 import { auditQuery, membersQuery, type AuditFilter } from "@/features/settings/queries";
 import { messageOf } from "@/lib/api";
@@ -15,18 +15,6 @@ import { clock, plural } from "@/lib/format";
 import type { AuditEntry } from "@/protocol/AuditEntry";
 
 const EVERYTHING: AuditFilter = { user: "", action: "", target: "", outcome: "", from: "", to: "" };
-const KINDS: readonly { value: string; words: string }[] = [
-  { value: "", words: "Everything" },
-  { value: "sign-in", words: "Sign-ins" },
-  { value: "POST /api/keys", words: "API keys made" },
-  { value: "DELETE /api/keys", words: "API keys revoked" },
-  { value: "PATCH /api/admin/members", words: "Roles changed" },
-  { value: "DELETE /api/admin/members", words: "People removed" },
-  { value: "POST /api/admin/invitations", words: "Invitations" },
-  { value: "PUT /api/admin/settings", words: "Settings" },
-  { value: "POST /api/admin/budgets", words: "Budgets made" },
-  { value: "POST /api/sessions", words: "Sessions and prompts" },
-];
 const OUTCOMES: readonly { value: string; words: string }[] = [
   { value: "", words: "Any" },
   { value: "ok", words: "Done" },
@@ -133,7 +121,8 @@ const CELL = "px-3 py-2 align-top max-md:p-0";
 
 /** On a phone a row is a little block instead of a line: when and how it ended above, then what, who and about what. */
 function EntryRow({ entry, now }: { entry: AuditEntry; now: number }) {
-  const words = actionWords(entry.action);
+  const words = entryWords(entry);
+  const details = Object.entries(entry.details);
   const outcome = outcomeWords(entry.outcome);
   return (
     <tr data-testid="audit-entry" data-action={entry.action} className="border-b last:border-b-0 max-md:grid max-md:grid-cols-[1fr_auto] max-md:gap-x-3 max-md:gap-y-0.5 max-md:px-3 max-md:py-2.5">
@@ -159,6 +148,18 @@ function EntryRow({ entry, now }: { entry: AuditEntry; now: number }) {
         <code className="text-mono text-xs text-muted [overflow-wrap:anywhere]" title={entry.target}>
           {entry.target}
         </code>
+        {details.length === 0 ? null : (
+          <dl data-testid="audit-details" className="text-xs [overflow-wrap:anywhere]">
+            {details.map(([name, value]) => (
+              <div key={name}>
+                <dt className="inline text-muted">{detailName(name)}: </dt>
+                <dd dir="auto" className="inline">
+                  {value}
+                </dd>
+              </div>
+            ))}
+          </dl>
+        )}
       </td>
       <td className={CELL} title={`request ${entry.requestId}`}>
         <span className={`inline-flex items-center gap-1 whitespace-nowrap ${outcome.ok ? "text-green" : "text-amber"}`}>

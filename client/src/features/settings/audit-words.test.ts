@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { actionWords, credentialWords, joinCsv, outcomeWords } from "@/features/settings/audit-words";
+import { actionWords, credentialWords, detailName, entryWords, joinCsv, KINDS, outcomeWords } from "@/features/settings/audit-words";
 import { auditPath } from "@/features/settings/queries";
 
 it("what people do often has words, what is unknown has none", () => {
@@ -10,6 +10,26 @@ it("what people do often has words, what is unknown has none", () => {
   expect(actionWords("COMMAND archive")).toBe("Archived a session");
   expect(actionWords("COMMAND unheard_of")).toBeUndefined();
   expect(actionWords("POST /api/sessions/:id/unheard-of")).toBeUndefined();
+});
+
+it("every kind that can be chosen has its own words, and finds what it says", () => {
+  expect(new Set(KINDS.map(({ words }) => words)).size).toBe(KINDS.length);
+  const found = (words: string, action: string) => KINDS.find((kind) => kind.words === words)?.value.split(",").some((beginning) => action.startsWith(beginning));
+  for (const [words, action] of [
+    ["Model keys", "PUT /api/admin/model-keys/openai"], ["Model keys", "DELETE /api/model-keys/openai"], ["Secrets", "PUT /api/secrets/A"], ["Secrets", "use secret A of org"],
+    ["Shares", "POST /api/sessions/:id/shares"], ["Repositories and network access", "POST /api/sessions/:id/egress/allow"], ["Groups", "PUT /api/groups/:id/members/:id"],
+    ["Prices", "PUT /api/admin/prices"], ["Git credentials", "git.push"], ["Budgets", "PATCH /api/admin/budgets/:id"], ["Settings and the org’s name", "PATCH /api/admin/org"],
+  ] as const) {
+    expect([words, action, found(words, action)]).toEqual([words, action, true]);
+  }
+  expect(found("Secrets", "PUT /api/model-keys/openai")).toBe(false);
+});
+
+it("a refused sign-in is none, and fields are told in words", () => {
+  expect(entryWords({ action: "sign-in", outcome: "403", details: {} })).toBe("Tried to sign in");
+  const answer = { action: "POST /api/sessions/:id/interactions/:id", outcome: "ok" };
+  expect([entryWords({ ...answer, details: {} }), entryWords({ ...answer, details: { budget: "bdg_1" } })]).toEqual(["Answered a question", "Extended a budget"]);
+  expect(detailName("orgDailySessions")).toBe("org daily sessions");
 });
 
 it("outcomes and credentials are told", () => {

@@ -1,4 +1,36 @@
 /** What an entry of the audit log says, in words; and putting pages of an export together. Pure. */
+import type { AuditEntry } from "@/protocol/AuditEntry";
+
+/** What can be filtered by: the beginnings of what entries say, with commas between. */
+export const KINDS: readonly { value: string; words: string }[] = [
+  { value: "", words: "Everything" },
+  { value: "sign-in,POST /auth,DELETE /api/auth", words: "Sign-ins" },
+  { value: "POST /api/keys", words: "API keys made" },
+  { value: "DELETE /api/keys", words: "API keys revoked" },
+  { value: "PATCH /api/admin/members", words: "Roles changed" },
+  { value: "DELETE /api/admin/members", words: "People removed" },
+  { value: "POST /api/admin/invitations,DELETE /api/admin/invitations,POST /api/auth/invitations", words: "Invitations" },
+  { value: writes("groups"), words: "Groups" },
+  { value: "PUT /api/admin/settings,PATCH /api/admin/org", words: "Settings and the org’s name" },
+  { value: writes("admin/budgets"), words: "Budgets" },
+  { value: "POST /api/sessions/:id/interactions,COMMAND answer", words: "Answers and budget extensions" },
+  { value: "PUT /api/admin/prices", words: "Prices" },
+  { value: `${writes("model-keys")},${writes("admin/model-keys")},USE model-key`, words: "Model keys" },
+  { value: `${writes("secrets")},${writes("admin/secrets")},use secret`, words: "Secrets" },
+  { value: "PUT /api/admin/repositories,POST /api/sessions/:id/egress", words: "Repositories and network access" },
+  { value: `${writes("admin/git-credentials")},git.`, words: "Git credentials" },
+  { value: `${writes("sessions/:id/shares")},POST /api/sessions/:id/join,COMMAND share`, words: "Shares" },
+  { value: "POST /api/sessions,PATCH /api/sessions,DELETE /api/sessions,COMMAND", words: "Sessions and prompts" },
+];
+
+function writes(path: string): string {
+  return ["POST", "PUT", "PATCH", "DELETE"].map((method) => `${method} /api/${path}`).join(",");
+}
+
+/** `orgDailySessions` → `org daily sessions`. */
+export function detailName(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}
 
 const ACTIONS: readonly [RegExp, string][] = [
   [/^sign-in/, "Signed in"],
@@ -8,6 +40,7 @@ const ACTIONS: readonly [RegExp, string][] = [
   [/^POST \/api\/auth\/org$/, "Switched org"],
   [/^POST \/api\/auth\/invitations$/, "Redeemed an invitation"],
   [/^POST \/api\/orgs$/, "Made an org"],
+  [/^PATCH \/api\/admin\/org$/, "Renamed the org"],
   [/^POST \/api\/keys$/, "Made an API key"],
   [/^DELETE \/api\/keys\/:id$/, "Revoked an API key"],
   [/^PATCH \/api\/admin\/members\/:id$/, "Changed a role"],
@@ -72,6 +105,13 @@ export function actionWords(action: string): string | undefined {
   return verb === undefined ? words : VERBS[verb];
 }
 
+/** The same of an entry, which knows more than what was asked for. */
+export function entryWords({ action, outcome, details }: Pick<AuditEntry, "action" | "outcome" | "details">): string | undefined {
+  if (action === "sign-in" && outcome !== "ok") return "Tried to sign in";
+  if (action === "POST /api/sessions/:id/interactions/:id" && details["budget"] !== undefined) return "Extended a budget";
+  return actionWords(action);
+}
+
 /** `done`, or how it was refused. */
 export function outcomeWords(outcome: string): { words: string; ok: boolean } {
   if (outcome === "ok") return { words: "done", ok: true };
@@ -86,6 +126,7 @@ export function outcomeWords(outcome: string): { words: string; ok: boolean } {
 export function credentialWords(credential: string): string {
   if (credential.startsWith("key_")) return "API key";
   if (credential.startsWith("ses_") || credential.startsWith("sbx")) return "sandbox";
+  if (credential === "github" || credential === "google") return `way of ${credential === "github" ? "GitHub" : "Google"}`;
   return "sign-in";
 }
 

@@ -17,21 +17,24 @@ const ALL: Record<Dimension, string> = {
   model: "Each model",
 };
 
+/** What something with an id is called; `undefined` when it is not known. */
+export type NameOf = (id: string) => string | undefined;
+
 /** Whose a budget is. `nameOf` knows the people's names. */
-export function budgetTitle({ dimension, subject }: Pick<Budget, "dimension" | "subject">, nameOf: (userId: string) => string | undefined): string {
+export function budgetTitle({ dimension, subject }: Pick<Budget, "dimension" | "subject">, nameOf: NameOf): string {
   if (subject === undefined || subject === "") return ALL[dimension];
   return subjectWords(dimension, subject, nameOf);
 }
 
 /** What spending was for, in words. */
-export function subjectWords(dimension: Dimension, subject: string, nameOf: (userId: string) => string | undefined): string {
+export function subjectWords(dimension: Dimension, subject: string, nameOf: NameOf, titleOf: NameOf = () => undefined): string {
   switch (dimension) {
     case "user":
       return nameOf(subject) ?? "Somebody who has left";
     case "repository":
       return subject === "" ? "No repository" : repoName(subject);
     case "session":
-      return `Session …${subject.slice(-6)}`;
+      return titleOf(subject) ?? `Session …${subject.slice(-6)}`;
     case "org":
     case "trigger":
     case "turn":

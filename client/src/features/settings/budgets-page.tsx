@@ -1,5 +1,5 @@
 /** Budgets: what may be spent at most, how far it is used up, and the three things one does with them. */
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { CircleAlert, Plus, TriangleAlert, Wallet } from "lucide-react";
 import { useState } from "react";
 import { Button } from "@/components/button";
@@ -11,8 +11,10 @@ import { Meter, meterState } from "@/components/meter";
 import { Badge, Row, Rows, SettingsPage } from "@/features/settings/bits";
 import { budgetTitle, PERIOD_WORDS } from "@/features/settings/budget-words";
 import { NewBudget } from "@/features/settings/new-budget";
-import { budgetsQuery, membersQuery, usageQuery } from "@/features/settings/queries";
+import { usePeople } from "@/features/settings/people";
+import { budgetsQuery, usageQuery } from "@/features/settings/queries";
 import { call } from "@/lib/api";
+import { holdsFor } from "@/lib/budgets";
 import { useNow } from "@/lib/clock";
 import { ahead } from "@/lib/format";
 import { amountText, dollars, parseDollars } from "@/lib/money";
@@ -25,9 +27,8 @@ import type { PatchBudget } from "@/protocol/PatchBudget";
 export function BudgetsPage() {
   const query = useQuery(budgetsQuery);
   const usage = useQuery(usageQuery);
-  const members = useInfiniteQuery(membersQuery);
   const [making, setMaking] = useState(false);
-  const people = new Map(members.data?.pages.flatMap((page) => page.members).map(({ person }) => [person.id, person.name]));
+  const nameOf = usePeople();
   return (
     <SettingsPage
       title="Budgets"
@@ -47,7 +48,7 @@ export function BudgetsPage() {
                 key={budget.id}
                 budget={budget}
                 state={usage.data?.budgets.find((state) => state.budget.id === budget.id)}
-                title={budgetTitle(budget, (id) => people.get(id))}
+                title={budgetTitle(budget, nameOf)}
               />
             )}
           </Rows>
@@ -143,6 +144,7 @@ function ChangeLimit({ budget, onDone }: { budget: Budget; onDone: () => void })
         Save
       </Button>
       <Button onClick={onDone}>Cancel</Button>
+      <span data-testid="limit-holds" className="w-full text-xs text-muted">The new limit holds for {holdsFor(budget)}, from now on.</span>
       {change.error === undefined ? null : (
         <span role="alert" className="text-sm text-red">
           {change.error}

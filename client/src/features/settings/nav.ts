@@ -23,7 +23,7 @@ const PAGES: readonly SettingsPageLink[] = [
   { to: "/settings/models", title: "Models and keys", of: "you", least: "viewer", icon: Cpu },
   { to: "/settings/secrets", title: "Secrets", of: "you", least: "member", icon: FileKey2 },
   { to: "/settings/members", title: "People", of: "org", least: "admin", icon: Users },
-  { to: "/settings/org", title: "Defaults and limits", of: "org", least: "admin", icon: Building2 },
+  { to: "/settings/org", title: "Organization", of: "org", least: "admin", icon: Building2 },
   { to: "/settings/repositories", title: "Repositories", of: "org", least: "admin", icon: FolderGit2 },
   { to: "/settings/budgets", title: "Budgets", of: "org", least: "admin", icon: Wallet },
   { to: "/settings/prices", title: "Prices", of: "org", least: "admin", icon: Receipt },

@@ -14,6 +14,7 @@ import type { ModelKeyList } from "@/protocol/ModelKeyList";
 import type { PriceList } from "@/protocol/PriceList";
 import type { RepositoryList } from "@/protocol/RepositoryList";
 import type { SecretList } from "@/protocol/SecretList";
+import type { SessionList } from "@/protocol/SessionList";
 import type { SettingsPatch } from "@/protocol/SettingsPatch";
 import type { SignInList } from "@/protocol/SignInList";
 import type { UsageHistory } from "@/protocol/UsageHistory";
@@ -69,6 +70,8 @@ export const gitCredentialsQuery = read<GitCredentialList>("/api/admin/git-crede
 export const budgetsQuery = read<BudgetList>("/api/admin/budgets");
 /** The org's own prices. */
 export const pricesQuery = read<PriceList>("/api/admin/prices");
+/** Sessions that one may see, in use and put away: the newest of each, for their titles. */
+export const titlesQueries = [read<SessionList>("/api/sessions?limit=100&filter=all"), read<SessionList>("/api/sessions?limit=100&filter=all&archived=true")] as const;
 /** This month. */
 export const usageQuery = read<UsageReport>("/api/usage");
 

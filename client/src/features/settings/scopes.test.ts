@@ -5,6 +5,7 @@ it("scopes of admins are offered to admins alone", () => {
   const names = (role: "viewer" | "member" | "admin") => scopesFor(role).map(({ scope }) => scope);
   expect(names("viewer")).toEqual([]);
   expect(names("member")).not.toContain("admin:read");
+  expect(names("admin").filter((scope) => /^(pulls|workflows):/.test(scope))).toEqual([]);
   expect(names("admin")).toEqual([...names("member"), "admin:read", "admin:write"]);
 });
 

@@ -10,13 +10,11 @@ export interface ScopeWords {
   readonly least: OrgRole;
 }
 
+// Scopes that the API knows and no route asks for yet (`pulls:write`, `workflows:*`) are not offered: they are good for nothing.
 const WORDS: readonly ScopeWords[] = [
   { scope: "sessions:read", words: "Read sessions and their transcripts", least: "member" },
   { scope: "sessions:write", words: "Make, change and end sessions", least: "member" },
   { scope: "prompts:write", words: "Prompt, answer questions, stop turns", least: "member" },
-  { scope: "pulls:write", words: "Open pull requests", least: "member" },
-  { scope: "workflows:read", words: "Read workflows and their runs", least: "member" },
-  { scope: "workflows:write", words: "Change and run workflows", least: "member" },
   { scope: "keys:read", words: "List API keys", least: "member" },
   { scope: "keys:write", words: "Make and revoke API keys", least: "member" },
   { scope: "admin:read", words: "Read people, settings, usage, audit log", least: "admin" },

@@ -1,14 +1,15 @@
 /** What was spent: one's own, and to admins the whole org's by day, person, repository, model and session. */
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useQueries, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { DayChart, everyDay } from "@/components/day-chart";
 import { Select } from "@/components/fields";
 import { Loaded } from "@/components/loaded";
 import { Empty, Section, SettingsPage } from "@/features/settings/bits";
-import { budgetTitle, PERIOD_WORDS, subjectWords } from "@/features/settings/budget-words";
+import { budgetTitle, PERIOD_WORDS, subjectWords, type NameOf } from "@/features/settings/budget-words";
 import { Spent } from "@/features/settings/budgets-page";
-import { historyQuery, membersQuery, usageQuery } from "@/features/settings/queries";
+import { usePeople } from "@/features/settings/people";
+import { historyQuery, titlesQueries, usageQuery } from "@/features/settings/queries";
 import { meQuery, useAtLeast } from "@/lib/account";
 import { cx } from "@/lib/cx";
 import { count, duration, plural } from "@/lib/format";
@@ -49,6 +50,8 @@ export function UsagePage() {
 function Report({ report }: { report: UsageReport }) {
   const admin = useAtLeast("admin");
   const nameOf = useNames(admin);
+  const titleOf = useTitles();
+  const wordsOf: WordsOf = (dimension, subject) => subjectWords(dimension, subject, nameOf, titleOf);
   const [of, setOf] = useState<Of>({ dimension: "user", subject: undefined });
   const month = new Date(`${report.month}-01T00:00:00Z`).toLocaleDateString(undefined, { month: "long", year: "numeric", timeZone: "UTC" });
   return (
@@ -72,7 +75,7 @@ function Report({ report }: { report: UsageReport }) {
       <Section title="Day by day" actions={
           admin ? (
             <div className="w-60">
-              <WhoseDays report={report} of={of} onChange={setOf} nameOf={nameOf} />
+              <WhoseDays report={report} of={of} onChange={setOf} wordsOf={wordsOf} />
             </div>
           ) : undefined
         }>
@@ -81,7 +84,7 @@ function Report({ report }: { report: UsageReport }) {
       {admin ? (
         <div className="grid items-start gap-6 lg:grid-cols-2">
           {BY.map(({ dimension, title }) => (
-            <Breakdown key={dimension} dimension={dimension} title={title} rows={report.by[dimension] ?? []} nameOf={nameOf} onPick={(subject) => setOf({ dimension, subject })} />
+            <Breakdown key={dimension} dimension={dimension} title={title} rows={report.by[dimension] ?? []} wordsOf={wordsOf} onPick={(subject) => setOf({ dimension, subject })} />
           ))}
           {/* eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- an empty list is left out of the answer */}
           <Stops stops={report.stops ?? []} />
@@ -91,11 +94,18 @@ function Report({ report }: { report: UsageReport }) {
   );
 }
 
-function useNames(admin: boolean): (userId: string) => string | undefined {
+type WordsOf = (dimension: Dimension, subject: string) => string;
+
+function useNames(admin: boolean): NameOf {
   const { data: me } = useQuery(meQuery);
-  const members = useInfiniteQuery({ ...membersQuery, enabled: admin });
-  const people = new Map(members.data?.pages.flatMap((page) => page.members).map(({ person }) => [person.id, person.name]));
-  return (id) => (id === me?.user.id ? "You" : people.get(id));
+  const people = usePeople(admin);
+  return (id) => (id === me?.user.id ? "You" : people(id));
+}
+
+function useTitles(): NameOf {
+  const lists = useQueries({ queries: titlesQueries });
+  const titles = new Map(lists.flatMap(({ data }) => data?.sessions ?? []).map(({ id, title }) => [id, title]));
+  return (id) => titles.get(id);
 }
 
 function Total({ title, spending, testId }: { title: string; spending: Spending; testId: string }) {
@@ -114,7 +124,7 @@ function Total({ title, spending, testId }: { title: string; spending: Spending;
   );
 }
 
-function WhoseDays({ report, of, onChange, nameOf }: { report: UsageReport; of: Of; onChange: (of: Of) => void; nameOf: (id: string) => string | undefined }) {
+function WhoseDays({ report, of, onChange, wordsOf }: { report: UsageReport; of: Of; onChange: (of: Of) => void; wordsOf: WordsOf }) {
   const value = JSON.stringify([of.dimension, of.subject ?? null]);
   const choose = (text: string) => {
     const [dimension, subject] = JSON.parse(text) as [Dimension, string | null];
@@ -130,7 +140,7 @@ function WhoseDays({ report, of, onChange, nameOf }: { report: UsageReport; of: 
             .filter(({ subject }) => subject !== "")
             .map(({ subject }) => (
               <option key={subject} value={JSON.stringify([dimension, subject])}>
-                {subjectWords(dimension, subject, nameOf)}
+                {wordsOf(dimension, subject)}
               </option>
             ))}
         </optgroup>
@@ -170,7 +180,7 @@ function Heads({ names }: { names: readonly string[] }) {
   );
 }
 
-function Breakdown({ dimension, title, rows, nameOf, onPick }: { dimension: Dimension; title: string; rows: readonly SpendingOf[]; nameOf: (id: string) => string | undefined; onPick: (subject: string) => void }) {
+function Breakdown({ dimension, title, rows, wordsOf, onPick }: { dimension: Dimension; title: string; rows: readonly SpendingOf[]; wordsOf: WordsOf; onPick: (subject: string) => void }) {
   const most = Math.max(...rows.map(({ cost }) => cost), 1);
   return (
     <Section title={title}>
@@ -184,7 +194,7 @@ function Breakdown({ dimension, title, rows, nameOf, onPick }: { dimension: Dime
               {rows.map(({ subject, cost, tokens }) => (
                 <tr key={subject} className="border-b last:border-b-0">
                   <th scope="row" className="w-full max-w-0 px-3 py-1.5 text-left font-normal">
-                    <Name dimension={dimension} subject={subject} words={subjectWords(dimension, subject, nameOf)} onPick={onPick} />
+                    <Name dimension={dimension} subject={subject} words={wordsOf(dimension, subject)} onPick={onPick} />
                     <span aria-hidden className="mt-0.5 block h-1 rounded-full bg-accent" style={{ width: cost === 0 ? 0 : `${Math.max((cost / most) * 100, 1)}%` }} />
                   </th>
                   <td className="px-2 py-1.5 text-right text-xs whitespace-nowrap text-muted">{count(tokens.input + tokens.output + tokens.cacheRead + tokens.cacheWrite + tokens.reasoning)}</td>

@@ -20,6 +20,8 @@ pub(crate) fn notice(until: Option<Timestamp>) -> BudgetNotice {
     BudgetNotice {
         budget: "bdg_1".parse().unwrap(),
         what: "The budget of each person for a day".to_owned(),
+        dimension: None,
+        subject: None,
         limit: Micros(10_000),
         spent: Micros(9_100),
         until,

@@ -2,8 +2,9 @@
 
 use errand_access::Action;
 use errand_protocol::accounts::{
-    AuditPage, CreateInvitation, InvitationList, InvitationMade, Member, MemberList, PatchMember,
+    AuditPage, CreateInvitation, InvitationList, InvitationMade, Member, MemberList, PatchMember, PatchOrg,
 };
+use errand_protocol::api::OrgInfo;
 use errand_protocol::git::{GitCredential, GitCredentialList, PutGitCredential};
 use errand_protocol::groups::{Group, GroupDetail, GroupList, NameGroup, PutGroupMember};
 use errand_protocol::money::{
@@ -93,6 +94,10 @@ pub(super) fn administration() -> Vec<Op> {
 
 fn people() -> Vec<Op> {
     vec![
+        patch("/api/admin/org", "renameOrg", "Gives the org another name.")
+            .may(Action::WriteSettings)
+            .body::<PatchOrg>()
+            .answers::<OrgInfo>(200),
         cursor(
             get("/api/admin/members", "listMembers", "Who belongs to the org.").may(Action::ReadMembers),
             100,
@@ -272,7 +277,11 @@ fn audit() -> Op {
         "What the page before gave; of a CSV in the header `x-next-cursor`.",
     )
     .query("user", text(), "By whom: an id.")
-    .query("action", text(), "What, as entries say it.")
+    .query(
+        "action",
+        text(),
+        "What, as entries say it, or its beginning; several with commas between.",
+    )
     .query("target", text(), "Of what: an id.")
     .query("outcome", text(), "How it ended, as entries say it.")
     .query("from", time(), "From when on.")
