@@ -120,11 +120,18 @@ pub struct New<'a> {
     pub made_by: Option<&'a ApiKeyId>,
 }
 
-/// Stores one; the same id again changes nothing.
+/// A person has so many in an org that are good, at most.
+pub const MAX_KEYS: u32 = 200;
+
+/// Stores one; the same id again changes nothing, nor does one more than [`MAX_KEYS`].
 pub async fn insert(config: &Config, org: &OrgId, user: &UserId, new: &New<'_>, now: Timestamp) -> worker::Result<()> {
-    let sql = "INSERT INTO api_keys
+    let sql = format!(
+        "INSERT INTO api_keys
         (id, org_id, user_id, key_hash, prefix, name, scopes, repo, created_at, expires_at, made_by)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (id) DO NOTHING";
+        SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 WHERE (SELECT count(*) FROM api_keys
+            WHERE org_id = ?2 AND user_id = ?3 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?9)) < {MAX_KEYS}
+        ON CONFLICT (id) DO NOTHING"
+    );
     let scopes = serde_json::to_string(new.scopes)?;
     let args = [
         D1Type::Text(new.id.as_str()),

@@ -127,10 +127,17 @@ pub async fn redeem(config: &Config, id: &InvitationId, user: &UserId, now: Time
     super::all_done(&db.batch(redeem_statements(&db, id, user, now)?).await?)
 }
 
-/// Stores a new one; the same id again changes nothing.
+/// So many that are neither used nor over an org has, at most.
+pub const MAX_OPEN: u32 = 200;
+
+/// Stores a new one; the same id again changes nothing, nor does one more than [`MAX_OPEN`].
 pub async fn insert(config: &Config, new: &New<'_>, now: Timestamp) -> worker::Result<()> {
-    let sql = "INSERT INTO invitations (id, org_id, code_hash, role, email, created_by, created_at, expires_at)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO NOTHING";
+    let sql = format!(
+        "INSERT INTO invitations (id, org_id, code_hash, role, email, created_by, created_at, expires_at)
+        SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE (SELECT count(*) FROM invitations
+            WHERE org_id = ?2 AND used_at IS NULL AND expires_at > ?7) < {MAX_OPEN}
+        ON CONFLICT (id) DO NOTHING"
+    );
     let args = [
         D1Type::Text(new.id.as_str()),
         D1Type::Text(new.org.as_str()),

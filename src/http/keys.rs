@@ -87,7 +87,14 @@ pub(super) async fn make(
     };
     api_keys::insert(&app.config, &actor.org, &actor.person.id, &new, now).await?;
     let stored = api_keys::get(&app.config, &actor.org, &id).await?;
-    let api_key = stored
+    let stored = stored.ok_or_else(|| {
+        let message = format!(
+            "one person has at most {} API keys in an org: revoke one",
+            api_keys::MAX_KEYS
+        );
+        ApiError::new(ErrorCode::Conflict, message)
+    })?;
+    let api_key = Some(stored)
         .filter(|stored| same(stored, &body))
         .ok_or_else(|| ApiError::new(ErrorCode::Conflict, "this idempotency key stands for another API key"))?;
     Ok(json_response(StatusCode::CREATED, &ApiKeyMade { key, api_key }))

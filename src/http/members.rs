@@ -254,7 +254,14 @@ pub(super) async fn invite(
     invitations::insert(&app.config, &new, now).await?;
     let row = invitations::find(&app.config, &actor.org, &id).await?;
     let same = |row: &invitations::Row| row.role == body.role && row.email == email;
-    let row = row.filter(same).ok_or_else(|| {
+    let row = row.ok_or_else(|| {
+        let message = format!(
+            "an org has at most {} open invitations: take one back",
+            invitations::MAX_OPEN
+        );
+        ApiError::new(ErrorCode::Conflict, message)
+    })?;
+    let row = Some(row).filter(same).ok_or_else(|| {
         ApiError::new(
             ErrorCode::Conflict,
             "this idempotency key stands for another invitation",

@@ -337,6 +337,16 @@ describe('invitations', () => {
     assert.equal((await enter(githubber(), code)).status, 303, 'whom it is for comes in');
   });
 
+  test('are open in numbers that a list can show', async () => {
+    const boss = await worker.signIn();
+    const statuses = [];
+    while (statuses.length < 205) statuses.push(...await Promise.all(Array.from({ length: 5 }, async () => (await invite(boss)).status)));
+    assert.deepEqual([statuses.filter((status) => status === 201).length, statuses.filter((status) => status === 409).length], [200, 5]);
+    const { invitations } = await (await boss.api('/api/admin/invitations')).json();
+    assert.equal((await boss.api(`/api/admin/invitations/${invitations[0].id}`, { method: 'DELETE' })).status, 204);
+    assert.equal((await invite(boss)).status, 201);
+  });
+
   test('that are no longer good say so, and not that Errand is not open', async () => {
     const { code } = await (await invite(owner)).json();
     assert.equal((await enter(githubber(), code)).status, 303);
