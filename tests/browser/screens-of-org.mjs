@@ -1,4 +1,6 @@
 /** The screens of accounts and of the org: signing in, and every page of the settings. See `screens.test.mjs` for what is done with them. */
+import assert from 'node:assert/strict';
+
 import { refusal, summary } from '../lib/stand-in.mjs';
 import { asRole, GRACE, INVITATION_MADE, KEY_MADE, NOBODY, ORG, writes } from './played-org.mjs';
 import { LISTS } from './screens-of-work.mjs';
@@ -36,6 +38,14 @@ export const ORG_SCREENS = {
     go: async ({ find }) => {
       await find('usage-days').getByText('As a table').click();
       await find('by-session').getByText('Fix the rounding of totals').waitFor();
+    },
+  },
+  // Who the people are is not known yet: nobody is said to have left.
+  'usage-loading': {
+    ...page('/settings/usage', { ...ORG, '/api/admin/members': () => new Promise(() => {}) }),
+    go: async ({ find }) => {
+      await find('by-user').getByText('…', { exact: true }).first().waitFor();
+      assert.equal(await find('settings-page').getByText('Somebody who has left').count(), 0);
     },
   },
   'usage-own': { ...page('/settings/usage', asRole('member')), go: ({ find }) => find('usage-days').getByText('As a table').waitFor() },
