@@ -1,4 +1,6 @@
 /** The screens of accounts and of the org: signing in, and every page of the settings. See `screens.test.mjs` for what is done with them. */
+import assert from 'node:assert/strict';
+
 import { refusal, summary } from '../lib/stand-in.mjs';
 import { asRole, GRACE, INVITATION_MADE, KEY_MADE, NOBODY, ORG, USAGE, writes } from './played-org.mjs';
 import { LISTS } from './screens-of-work.mjs';
@@ -40,6 +42,14 @@ export const ORG_SCREENS = {
   'usage-empty': {
     ...page('/settings/usage', { ...ORG, '/api/usage': { ...USAGE, by: {}, budgets: [], stops: undefined }, '/api/usage/history': { days: [] } }),
     go: ({ find }) => find('usage-days').getByText('Nothing was spent in this time.').waitFor(),
+  },
+  // Who the people are is not known yet: nobody is said to have left.
+  'usage-loading': {
+    ...page('/settings/usage', { ...ORG, '/api/admin/members': () => new Promise(() => {}) }),
+    go: async ({ find }) => {
+      await find('by-user').getByText('…', { exact: true }).first().waitFor();
+      assert.equal(await find('settings-page').getByText('Somebody who has left').count(), 0);
+    },
   },
   'usage-own': { ...page('/settings/usage', asRole('member')), go: ({ find }) => find('usage-days').getByText('As a table').waitFor() },
   'keys': { ...page('/settings/keys', ORG), go: ({ find }) => find('api-key').first().waitFor() },
