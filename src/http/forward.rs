@@ -82,7 +82,8 @@ pub(super) async fn send(
     copy_headers(&parts.headers, &mut headers);
     headers.insert(rpc::REQUEST_ID, header_text(&id.0)?);
     headers.insert(vouched, header_text(&value)?);
-    let onward = wire::onward(&parts.uri.to_string(), method(&parts.method), &headers, &body)?;
+    let onward = wire::onward(&parts.uri.to_string(), method(&parts.method), &headers, &body);
+    let onward = onward.map_err(|_| ApiError::bad_request("a header cannot be passed on"))?;
     let mut response: Response = wire::passed_on(stub.fetch_with_request(onward).await?)?;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS && offers_errand {
         response

@@ -128,9 +128,9 @@ pub(super) async fn answer(response: http::Response<Body>) -> worker::Result<web
 fn headers_of(map: &HeaderMap) -> worker::Result<worker::Headers> {
     let headers = worker::Headers::new();
     for (name, value) in map {
-        let value = value
-            .to_str()
-            .map_err(|error| worker::Error::RustError(format!("header {name}: {error}")))?;
+        // Not only ASCII: what a client sends is passed on, for whoever judges it.
+        let value = std::str::from_utf8(value.as_bytes());
+        let value = value.map_err(|error| worker::Error::RustError(format!("header {name}: {error}")))?;
         headers.append(name.as_str(), value)?;
     }
     Ok(headers)

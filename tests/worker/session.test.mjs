@@ -212,6 +212,10 @@ test('a question is answered once, and the answer reaches the runner even after 
 test('prompts over HTTP: repeating, changing, taking back, and what is refused', async () => {
   const { session } = await runningTurn(worker, host, me);
   const post = (body, headers) => me.api(`/api/sessions/${session}/prompts`, { method: 'POST', body, headers });
+  for (const key of ['\u00d7\u00f8\u009b', 'k\u00e9y', '\u00c2\u009b']) {
+    const { status } = await post({ text: 'again' }, { 'idempotency-key': key });
+    assert.ok([400, 422].includes(status), `${status} for ${key}`);
+  }
   const first = await (await post({ text: 'again' }, { 'idempotency-key': 'k1' })).json();
   const second = await (await post({ text: 'again' }, { 'idempotency-key': 'k1' })).json();
   assert.deepEqual(second, first);

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::net::TcpListener;
 use std::process::Stdio;
+use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -22,6 +23,9 @@ use crate::state::EngineNote;
 const LISTENING: &[u8] = b"opencode server listening";
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(10);
+/// Looks for what is left of an engine that was killed.
+const LOOKS: u32 = 200;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
 /// Starts the engine and waits until it listens.
 ///
@@ -114,8 +118,9 @@ pub fn end(note: &EngineNote) {
     {
         let _ = kill_process_group(group, Signal::KILL);
     }
-    // A process that is just being forked may be missed: look until none is left.
-    for _ in 0..20 {
+    // A process that is just being forked may be missed, and one that was killed takes a moment to give back its memory:
+    // look until none is left.
+    for _ in 0..LOOKS {
         let left: Vec<u32> = processes().filter(|pid| marked(*pid, &note.mark)).collect();
         if left.is_empty() {
             return;
@@ -123,6 +128,7 @@ pub fn end(note: &EngineNote) {
         for pid in left.into_iter().filter_map(pid) {
             let _ = kill_process(pid, Signal::KILL);
         }
+        thread::sleep(BETWEEN_LOOKS);
     }
 }
 
