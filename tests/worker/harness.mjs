@@ -342,3 +342,17 @@ export async function join(worker, person, org, role) {
 
 /** A person with this role in `org`. */
 export const member = async (worker, org, role) => join(worker, await worker.signIn(), org, role);
+
+/** The sign-in secret of an org's owner, where nobody can sign in by a name. */
+export async function ownerOf(worker) {
+  const { DB } = await worker.env();
+  const secret = 'c3'.repeat(32);
+  const hash = crypto.createHash('sha256').update(secret).digest('hex');
+  await DB.batch([
+    DB.prepare("INSERT INTO users VALUES ('usr_1', 'ada', 'Ada', 'ada@x.invalid', 1)"),
+    DB.prepare("INSERT INTO orgs VALUES ('org_1', 'ada', 1)"),
+    DB.prepare("INSERT INTO members VALUES ('org_1', 'usr_1', 'owner', 1)"),
+    DB.prepare("INSERT INTO auth_sessions (token_hash, user_id, org_id, created_at, expires_at, device) VALUES (?, 'usr_1', 'org_1', 1, 9999999999999, '')").bind(hash),
+  ]);
+  return secret;
+}

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import { after, afterEach, before, describe, test } from 'node:test';
 
-import { assertError, MASTER_KEY, member, startServer, startWorker, until, workingSandbox } from './harness.mjs';
+import { assertError, MASTER_KEY, member, ownerOf, startServer, startWorker, until, workingSandbox } from './harness.mjs';
 import { startRestartable } from './restartable.mjs';
 import { attach } from './stand-ins.mjs';
 
@@ -325,15 +325,7 @@ const tokenOf = (sandbox, master) => {
 test('in production no inner address is asked', async () => {
   const production = await start({ ENVIRONMENT: 'production', ORIGIN: 'https://errand.test' });
   try {
-    const { DB } = await production.env();
-    const secret = 'c3'.repeat(32);
-    const hash = crypto.createHash('sha256').update(secret).digest('hex');
-    await DB.batch([
-      DB.prepare("INSERT INTO users VALUES ('usr_1', 'ada', 'Ada', 'ada@x.invalid', 1)"),
-      DB.prepare("INSERT INTO orgs VALUES ('org_1', 'ada', 1)"),
-      DB.prepare("INSERT INTO members VALUES ('org_1', 'usr_1', 'owner', 1)"),
-      DB.prepare("INSERT INTO auth_sessions (token_hash, user_id, org_id, created_at, expires_at, device) VALUES (?, 'usr_1', 'org_1', 1, 9999999999999, '')").bind(hash),
-    ]);
+    const secret = await ownerOf(production);
     const before = seen().length;
     for (const baseUrl of [`${vendors.url}/custom/v1`, vendors.url.replace('http', 'https'), 'https://169.254.169.254/v1', 'https://[::1]/v1', 'https://metadata.google.internal/v1', 'https://2130706433/v1']) {
       const answer = await production.fetch('/api/model-keys/mine', {

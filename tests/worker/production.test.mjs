@@ -1,9 +1,8 @@
 /** What is different where the Worker is not on a developer's machine, and what a wrong configuration says. */
 import assert from 'node:assert/strict';
-import crypto from 'node:crypto';
 import { test } from 'node:test';
 
-import { assertError, json, MODEL, startWorker } from './harness.mjs';
+import { assertError, json, MODEL, ownerOf, startWorker } from './harness.mjs';
 
 async function withWorker(vars, work) {
   const worker = await startWorker({ vars });
@@ -35,20 +34,6 @@ test('in production sessions work on no path of the host that its operator has n
     }
     for (const url of ['https://github.com/a/b', '/srv/git/team/app.git', 'file:///mnt/repos/x', '/opt/sample']) assert.equal((await create(url)).status, 201, url);
   }));
-
-/** The sign-in secret of an org's owner, where nobody can sign in by a name. */
-async function ownerOf(worker) {
-  const { DB } = await worker.env();
-  const secret = 'c3'.repeat(32);
-  const hash = crypto.createHash('sha256').update(secret).digest('hex');
-  await DB.batch([
-    DB.prepare("INSERT INTO users VALUES ('usr_1', 'ada', 'Ada', 'ada@x.invalid', 1)"),
-    DB.prepare("INSERT INTO orgs VALUES ('org_1', 'ada', 1)"),
-    DB.prepare("INSERT INTO members VALUES ('org_1', 'usr_1', 'owner', 1)"),
-    DB.prepare("INSERT INTO auth_sessions (token_hash, user_id, org_id, created_at, expires_at, device) VALUES (?, 'usr_1', 'org_1', 1, 9999999999999, '')").bind(hash),
-  ]);
-  return secret;
-}
 
 test('over https the cookie is for https alone', () =>
   withWorker({ ORIGIN: 'https://errand.example' }, async (worker) => {

@@ -8,6 +8,8 @@ mod again;
 pub mod archive;
 pub mod conversation;
 pub mod meta;
+#[cfg(test)]
+mod place;
 pub mod pusher;
 pub mod redact;
 pub mod restore;

@@ -26,7 +26,7 @@ use crate::git;
 /// A git command over all files may take so long.
 const LIMIT: Duration = Duration::from_mins(5);
 /// Untracked files above this are left out.
-const MAX_UNTRACKED: u64 = 32 * 1024 * 1024;
+pub(super) const MAX_UNTRACKED: u64 = 32 * 1024 * 1024;
 /// So many names of what was left out are told.
 const NAMES: usize = 5;
 /// Nothing of the agent's attributes: every file as it is, byte by byte.

@@ -1,56 +1,23 @@
 //! Pushing through restarts of the runner, to a repository in a directory.
 
-use std::path::Path;
-use std::process::Command;
-
 use errand_protocol::runner::GitAuthor;
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::*;
-use crate::config::Config;
 use crate::mask::Masks;
+use crate::snapshot::place::{Place, git};
 use crate::snapshot::transfer::Transfer;
 use crate::state::StateFile;
 
-struct Place {
-    dir: tempfile::TempDir,
-    config: Config,
-}
-
-fn git(dir: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .args(["-c", "user.name=T", "-c", "user.email=t@example.com", "-C"])
-        .arg(dir)
-        .args(arguments)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
 /// A workspace that was cloned from `origin.git`.
 fn place() -> Place {
-    let dir = tempfile::tempdir().unwrap();
-    let env = |name: &str| {
-        Some(match name {
-            "ERRAND_URL" => "ws://127.0.0.1:1".to_owned(),
-            "ERRAND_SESSION" => "ses_1".to_owned(),
-            "ERRAND_GENERATION" => "1".to_owned(),
-            "PATH" => std::env::var("PATH").unwrap(),
-            "ERRAND_WORKSPACE" => dir.path().join("workspace").display().to_string(),
-            "ERRAND_STATE" => dir.path().join("state").display().to_string(),
-            "ERRAND_TOKEN" | "ERRAND_ENGINE" => "x".to_owned(),
-            _ => return None,
-        })
-    };
-    let config = Config::read(env).unwrap();
-    std::fs::create_dir_all(&config.state).unwrap();
-    git(dir.path(), &["init", "-q", "--bare", "-b", "main", "origin.git"]);
-    git(dir.path(), &["clone", "-q", "origin.git", "workspace"]);
-    git(&config.workspace, &["checkout", "-qb", "main"]);
-    git(&config.workspace, &["commit", "-q", "--allow-empty", "-m", "base"]);
-    git(&config.workspace, &["push", "-q", "origin", "main"]);
-    let place = Place { dir, config };
+    let place = Place::new();
+    let dir = place.dir.path();
+    git(dir, &["init", "-q", "--bare", "-b", "main", "origin.git"]);
+    git(dir, &["clone", "-q", "origin.git", "workspace"]);
+    place.git(&["checkout", "-qb", "main"]);
+    place.git(&["commit", "-q", "--allow-empty", "-m", "base"]);
+    place.git(&["push", "-q", "origin", "main"]);
     place.state().update(|state| state.cloned = true).unwrap();
     place
 }
@@ -116,10 +83,6 @@ impl Place {
         drop((saver, pusher));
         assert!(told.recv().await.is_none(), "one answer to both");
         outcome
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.config.workspace.join(name), text).unwrap();
     }
 
     /// The commit that is there now.

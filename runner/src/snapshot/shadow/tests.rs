@@ -1,58 +1,19 @@
 mod push;
 
 use super::*;
-use std::process::Command as Program;
-
-struct Place {
-    dir: tempfile::TempDir,
-    config: Config,
-}
-
-fn git(dir: &Path, arguments: &[&str]) -> String {
-    let output = Program::new("git")
-        .args(["-c", "user.name=T", "-c", "user.email=t@example.com", "-C"])
-        .arg(dir)
-        .args(arguments)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
+use crate::snapshot::place::{Place, git};
 
 /// A workspace with one commit of some size.
 fn place() -> Place {
-    let dir = tempfile::tempdir().unwrap();
-    let env = |name: &str| {
-        Some(match name {
-            "ERRAND_URL" => "ws://127.0.0.1:1".to_owned(),
-            "ERRAND_SESSION" => "ses_1".to_owned(),
-            "ERRAND_GENERATION" => "1".to_owned(),
-            "PATH" => std::env::var("PATH").unwrap(),
-            "ERRAND_WORKSPACE" => dir.path().join("workspace").display().to_string(),
-            "ERRAND_STATE" => dir.path().join("state").display().to_string(),
-            "ERRAND_TOKEN" | "ERRAND_ENGINE" => "x".to_owned(),
-            _ => return None,
-        })
-    };
-    let config = Config::read(env).unwrap();
-    std::fs::create_dir_all(&config.state).unwrap();
-    std::fs::create_dir_all(&config.workspace).unwrap();
-    git(&config.workspace, &["init", "-q", "-b", "main"]);
+    let place = Place::new();
+    let workspace = &place.config.workspace;
+    std::fs::create_dir_all(workspace).unwrap();
+    place.git(&["init", "-q", "-b", "main"]);
     let noise: Vec<String> = (0..200_000_u64).map(|n| (n * n % 97_003).to_string()).collect();
-    std::fs::write(config.workspace.join("base.txt"), noise.concat()).unwrap();
-    git(&config.workspace, &["add", "-A"]);
-    git(&config.workspace, &["commit", "-qm", "base"]);
-    Place { dir, config }
-}
-
-impl Place {
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.config.workspace.join(name), text).unwrap();
-    }
-
-    fn git(&self, arguments: &[&str]) -> String {
-        git(&self.config.workspace, arguments)
-    }
+    place.write("base.txt", &noise.concat());
+    place.git(&["add", "-A"]);
+    place.git(&["commit", "-qm", "base"]);
+    place
 }
 
 fn turn(n: u32) -> TurnId {
@@ -94,15 +55,7 @@ async fn what_is_left_out_is_named_and_what_is_tracked_is_kept_even_when_ignored
     place.write("kept.log", "kept");
     place.git(&["add", "-f", "kept.log"]);
     place.write("noise.log", "noise");
-    place.write("b [1].bin", "");
-    let file = std::fs::File::options()
-        .write(true)
-        .open(place.config.workspace.join("b [1].bin"));
-    file.unwrap().set_len(MAX_UNTRACKED + 1).unwrap();
-    git(&place.config.workspace, &["init", "-q", "inner"]);
-    place.write("inner/x", "x");
-    git(&place.config.workspace.join("inner"), &["add", "-A"]);
-    git(&place.config.workspace.join("inner"), &["commit", "-qm", "inner"]);
+    place.add_what_is_left_out();
     let shadow = Shadow::open(&place.config).await.unwrap();
     let captured = shadow.capture(None).await.unwrap();
     let files = shadow

@@ -149,15 +149,7 @@ async fn the_repositorys_line_endings_count_and_its_hooks_do_not() {
 #[tokio::test]
 async fn what_cannot_be_in_it_is_named() {
     let place = place();
-    place.write("b [1].bin", "");
-    let file = std::fs::File::options()
-        .write(true)
-        .open(place.config.workspace.join("b [1].bin"));
-    file.unwrap().set_len(MAX_UNTRACKED + 1).unwrap();
-    git(&place.config.workspace, &["init", "-q", "inner"]);
-    place.write("inner/x", "x");
-    git(&place.config.workspace.join("inner"), &["add", "-A"]);
-    git(&place.config.workspace.join("inner"), &["commit", "-qm", "inner"]);
+    place.add_what_is_left_out();
     place.write("kept.txt", "kept");
     let (shadow, work) = work(&place).await;
     assert_eq!(files(&shadow, &work.tree).await, "base.txt\nkept.txt");
@@ -186,7 +178,7 @@ async fn a_repository_without_commits_and_a_merge_in_progress_are_work_too() {
         place.git(&["add", "both.txt"]);
         place.git(&["commit", "-qm", branch]);
     }
-    let merge = Program::new("git")
+    let merge = std::process::Command::new("git")
         .arg("-C")
         .arg(&place.config.workspace)
         .args(["merge", "-q", "a"])
