@@ -52,6 +52,9 @@ pub struct BudgetStop {
     /// The prompt that asks for the hand-over note, while one can be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<PromptId>,
+    /// The lost turn that may have taken the note in: its sandbox went before its runner could say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub perhaps_in: Option<TurnId>,
     /// Nothing is left for it any more, or its time is up.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub spent: bool,
@@ -251,6 +254,7 @@ impl Step<'_, '_> {
             notice,
             since: self.cx.now,
             note: None,
+            perhaps_in: None,
             spent: !reserve,
             noted: false,
             cut: runs,
@@ -307,10 +311,19 @@ impl Step<'_, '_> {
         stop.spent = true;
         self.dirty = true;
         let Some(note) = stop.note.clone() else { return };
-        let at = self.s.queue.iter().position(|placed| placed.prompt.id == note);
-        if let (Some(at), Some(by)) = (at.filter(|_| !self.s.being_handed_over(&note)), errand()) {
-            let placed = self.s.queue.remove(at);
-            self.withdrawn(placed, by);
+        if !self.s.being_handed_over(&note) {
+            self.withdraw_our_own();
+        }
+    }
+
+    /// A turn is lost with its sandbox. Its agent may have the note, and will say so only when its files are used again.
+    pub(crate) fn note_lost_with(&mut self, turn_id: &TurnId) {
+        let note = self.s.core.budget.as_ref().and_then(|stop| stop.note.as_ref());
+        if note.is_some_and(|note| self.s.being_handed_over(note))
+            && let Some(stop) = &mut self.s.core.budget
+        {
+            stop.perhaps_in = Some(turn_id.clone());
+            self.dirty = true;
         }
     }
 
@@ -396,9 +409,14 @@ impl Step<'_, '_> {
         self.log(EventBody::InteractionOpened { interaction });
     }
 
-    /// A note's prompt that was not begun is of no use any more.
+    /// A note's prompt that was not begun is of no use any more. What an agent may have had is not taken back: it ended
+    /// with the turn.
     fn withdraw_our_own(&mut self) {
         let Some(by) = errand() else { return };
+        let stop = self.s.core.budget.as_ref();
+        if let Some((turn_id, note)) = stop.and_then(|stop| stop.perhaps_in.clone().zip(stop.note.clone())) {
+            self.steer_accepted(turn_id, note);
+        }
         let ours = |placed: &Placed| placed.prompt.author.id == by.id;
         while let Some(at) = self.s.queue.iter().position(ours) {
             let placed = self.s.queue.remove(at);

@@ -357,6 +357,8 @@ impl Step<'_, '_> {
             Some(Abort { cause, .. }) => TurnEnd::without_result(TurnOutcome::Failed, cause.clone()),
             None => TurnEnd::without_result(TurnOutcome::Failed, Some(cause)),
         };
+        let turn_id = turn.id.clone();
+        self.note_lost_with(&turn_id);
         self.finish_turn(end);
     }
 

@@ -306,6 +306,28 @@ fn a_sandbox_that_is_lost_while_it_writes_the_note_is_replaced_for_it_and_then_r
 }
 
 #[test]
+fn a_note_that_a_lost_agent_may_have_had_is_not_taken_back() {
+    let (mut h, turn) = Harness::running();
+    used_up(&mut h);
+    let note = offered(&mut h).unwrap();
+    heard(&mut h, BudgetLevel::UsedUp, false);
+    h.lose_runner();
+    h.pass(3_000);
+    h.outcome_is(SandboxState::Exited);
+    assert!(h.session.budget_ask().is_some());
+    let ended_with_its_turn = EventBody::PromptSteered {
+        prompt_id: note.clone(),
+        turn_id: turn,
+    };
+    let bodies: Vec<EventBody> = h.events().into_iter().map(|event| event.body).collect();
+    assert!(bodies.contains(&ended_with_its_turn), "{bodies:?}");
+    let taken_back =
+        |body: &EventBody| matches!(body, EventBody::PromptWithdrawn { prompt_id, .. } if *prompt_id == note);
+    assert!(!bodies.iter().any(taken_back));
+    assert_eq!(h.session.summary().queue, 0);
+}
+
+#[test]
 fn an_ended_session_asks_nothing_any_more() {
     let mut h = rested();
     h.command(Command::Terminate {}).unwrap();
