@@ -21,7 +21,10 @@ const miniflare = new Miniflare(
         rootPath: import.meta.dirname,
         modules: [{ type: 'ESModule', path: 'relay.mjs' }],
         compatibilityDate: '2026-11-01',
-        durableObjects: { RELAY: { className: 'BareRelay', useSQLite: true } },
+        durableObjects: {
+          RELAY: { className: 'BareRelay', useSQLite: true },
+          BOOKS: { className: 'BareBooks', useSQLite: true },
+        },
       },
     ],
   }),

@@ -23,6 +23,7 @@ const BARS = {
   attach_10k_events_kb: ['most', 200],
   attach_10k_events_all: ['most', 400],
   session_create_p50: ['most', 10],
+  llm_first_byte_added_p50: ['most', 3],
   session_create_p99: ['most', 30],
   session_create_per_s: ['least', 150],
   list_1000_sessions_p50: ['most', 3],

@@ -3,7 +3,7 @@ import http from 'node:http';
 
 import { Api } from '../lib/api.mjs';
 import { rssBytes } from '../lib/proc.mjs';
-import { removeHome, startErrand } from '../lib/processes.mjs';
+import { removeHome, startBare, startErrand } from '../lib/processes.mjs';
 import { StandInHost } from '../lib/stand-in-host.mjs';
 import { percentile } from '../lib/stats.mjs';
 
@@ -13,11 +13,12 @@ const CHUNK = `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: 
 const LAST = `data: ${JSON.stringify({ choices: [], usage: { prompt_tokens: 8_000, completion_tokens: 200 } })}\n\ndata: [DONE]\n\n`;
 const LONG_MB = 64;
 
-/** `llm_first_byte_*`, `llm_answer_*`, `llm_rss_growth`. */
+/** `llm_first_byte_*`, `llm_answer_*`, `llm_rss_growth`; `*_bare_*` is what the least proxy adds. */
 export async function llm({ out, options }) {
   const [host, model] = [await StandInHost.start(), await startModel()];
   const configured = { provider: 'bench', model: 'm', name: 'M', demo: true, dialect: 'openai', baseUrl: `${model.url}/v1` };
   const worker = await startErrand({ hostUrl: host.url, buildDir: options.buildDir, vars: { MODELS: JSON.stringify([configured]) } });
+  const bare = await startBare();
   const api = await Api.signIn(worker.url);
   const agent = new http.Agent({ keepAlive: true });
   try {
@@ -25,51 +26,55 @@ export async function llm({ out, options }) {
     const { ERRAND_TOKEN: token } = await host.environment(id);
     const through = { url: `${worker.url}/llm/bench/v1/chat/completions`, agent, token };
     const direct = { url: `${model.url}/v1/chat/completions`, agent, token };
-    await compared(out, { through, direct }, options.quick ? 20 : 300);
+    const least = { url: bare.url, agent, token, headers: { 'x-upstream': direct.url } };
+    await compared(out, { through, least, direct }, options.quick ? 20 : 300);
     await long(out, through, worker.workerd, options.quick ? 4 : LONG_MB);
   } finally {
     agent.destroy();
     api.close();
     await worker.stop();
+    await bare.stop();
     await host.stop();
     await model.stop();
     removeHome(worker.home);
+    removeHome(bare.home);
   }
 }
 
-/** Direct and through the proxy in turn, so that whatever else goes on disturbs both alike. */
+/** Direct, through the proxy and through the least proxy in turn, so that whatever else goes on disturbs all alike. */
 async function compared(out, ways, count) {
-  const times = { through: [], direct: [] };
+  const times = Object.fromEntries(Object.keys(ways).map((name) => [name, []]));
   for (let n = 0; n < count + 10; n += 1) {
     for (const [name, way] of Object.entries(ways)) {
       const time = await ask(way);
       if (n >= 10) times[name].push(time);
     }
   }
+  const of = (name, part, p) => percentile(times[name].map((time) => time[part]), p);
+  const added = (name, part, p) => of(name, part, p) - of('direct', part, p);
   const note = 'through the proxy less direct; 40 KB of request, one after the other';
   for (const [figure, part] of [['llm_first_byte', 'first'], ['llm_answer', 'last']]) {
-    for (const p of [50, 99]) {
-      const of = (name) => percentile(times[name].map((time) => time[part]), p);
-      out.figure(`${figure}_added_p${p}`, of('through') - of('direct'), 'ms', count, note);
-    }
+    for (const p of [50, 99]) out.figure(`${figure}_added_p${p}`, added('through', part, p), 'ms', count, note);
   }
+  const least = 'a bare JavaScript Worker that asks two objects, keeps a row and checks nothing';
+  out.figure('llm_first_byte_bare_p50', added('least', 'first', 50), 'ms', count, least);
+  out.figure('llm_first_byte_vs_bare', added('through', 'first', 50) / added('least', 'first', 50), 'x', count, `the same of ${least}`);
 }
 
 async function long(out, way, workerd, megabytes) {
   const before = rssBytes(workerd);
   let most = before;
   const watching = setInterval(() => (most = Math.max(most, rssBytes(workerd))), 20);
-  const { bytes } = await ask(way, { 'x-bench': String(megabytes) });
+  const { bytes } = await ask({ ...way, headers: { 'user-agent': `long/${megabytes}` } });
   clearInterval(watching);
   out.figure('llm_rss_growth', (most - before) / 1e6, 'MB', 1, `at most, while ${Math.round(bytes / 1e6)} MB stream through`);
 }
 
 /** Milliseconds to the first and the last byte of the answer's body. */
-function ask({ url, agent, token }, headers = {}) {
-  const long = headers['x-bench'] ? { 'user-agent': `long/${headers['x-bench']}` } : {};
+function ask({ url, agent, token, headers }) {
   return new Promise((resolve, reject) => {
     const begun = performance.now();
-    const options = { method: 'POST', agent, headers: { 'content-type': 'application/json', authorization: `Bearer ${token}`, ...long } };
+    const options = { method: 'POST', agent, headers: { 'content-type': 'application/json', authorization: `Bearer ${token}`, ...headers } };
     const request = http.request(url, options, (response) => {
       let first;
       let bytes = 0;

@@ -8,11 +8,10 @@ use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
-use worker::js_sys::Uint8Array;
-use worker::wasm_bindgen_futures::JsFuture;
-use worker::web_sys::{ReadableStream, Response};
+use worker::web_sys::ReadableStream;
 
 use super::error::ApiError;
+use crate::platform::rpc;
 
 /// A JSON body of at most [`MAX_BODY_BYTES`].
 pub(crate) struct Json<T>(pub(crate) T);
@@ -78,10 +77,8 @@ pub(super) async fn read_upload(stream: ReadableStream, headers: &HeaderMap, max
         return read(axum::body::Body::new(worker::Body::new(stream)), max).await;
     }
     // No more than it says it is will come: it is taken in one piece.
-    let whole = Response::new_with_opt_readable_stream(Some(&stream)).and_then(|body| body.array_buffer());
-    let bytes = JsFuture::from(whole.map_err(worker::Error::from)?).await;
-    let bytes = bytes.map_err(|_| ApiError::bad_request("the body could not be read to its end"))?;
-    Ok(Uint8Array::new(&bytes).to_vec())
+    let whole = rpc::whole(&stream).await;
+    whole.map_err(|_| ApiError::bad_request("the body could not be read to its end"))
 }
 
 /// The value in a JSON text, which must be an object: serde would read an array as a struct's fields in order.

@@ -13,10 +13,12 @@ use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use worker::js_sys::Array;
+use worker::js_sys::{Array, Uint8Array};
 use worker::wasm_bindgen::JsValue;
+use worker::wasm_bindgen_futures::JsFuture;
 use worker::{
-    AbortController, AbortSignal, Delay, Fetch, Headers, Method, Request, RequestInit, Response, Stub, web_sys,
+    AbortController, AbortSignal, Delay, Fetch, Headers, Method, Request, RequestInit, Response, ResponseBody, Stub,
+    web_sys,
 };
 
 use crate::http::error::ApiError;
@@ -113,9 +115,9 @@ pub async fn read_command<T: DeserializeOwned>(request: &mut Request) -> Result<
     super::json::read(&body).map_err(|error| ApiError::bad_request(format!("not this command: {error}")))
 }
 
-async fn read<R: DeserializeOwned>(mut response: Response) -> Result<R, ApiError> {
+async fn read<R: DeserializeOwned>(response: Response) -> Result<R, ApiError> {
     let status = response.status_code();
-    let bytes = response.bytes().await?;
+    let bytes = bytes_of(&response).await?;
     if (200..300).contains(&status) {
         return Ok(super::json::read(&bytes)?);
     }
@@ -161,6 +163,29 @@ async fn head(
             Err(timeout())
         }
     }
+}
+
+/// The body of an answer.
+///
+/// # Errors
+/// When it breaks off.
+pub async fn bytes_of(response: &Response) -> worker::Result<Vec<u8>> {
+    match response.body() {
+        ResponseBody::Stream(stream) => whole(stream).await,
+        ResponseBody::Body(bytes) => Ok(bytes.clone()),
+        ResponseBody::Empty => Ok(Vec::new()),
+    }
+}
+
+/// All of a stream, taken by the platform in one piece: to read it chunk by chunk costs a turn of the event loop for
+/// each, and one more to learn that it is over.
+///
+/// # Errors
+/// When it breaks off.
+pub async fn whole(stream: &web_sys::ReadableStream) -> worker::Result<Vec<u8>> {
+    let body = web_sys::Response::new_with_opt_readable_stream(Some(stream))?;
+    let bytes = JsFuture::from(body.array_buffer()?).await?;
+    Ok(Uint8Array::new(&bytes).to_vec())
 }
 
 /// The body of an answer; an error when it is longer.

@@ -36,10 +36,10 @@ pub async fn call(config: &Config, method: Method, path: &str, body: &[u8], limi
         init.with_body(Some(worker::js_sys::Uint8Array::from(body).into()));
     }
     let request = Request::new_with_init(&format!("{}{path}", host.url), &init)?;
-    let mut response = rpc::fetch(request, limit).await?;
+    let response = rpc::fetch(request, limit).await?;
     Ok(Answer {
         status: response.status_code(),
-        body: rpc::in_time(response.bytes(), limit).await?,
+        body: rpc::in_time(rpc::bytes_of(&response), limit).await?,
     })
 }
 
@@ -49,9 +49,9 @@ pub async fn call(config: &Config, method: Method, path: &str, body: &[u8], limi
 /// When it does not answer in time or answers something else.
 pub async fn health(config: &Config, limit: Duration) -> worker::Result<HostHealth> {
     let request = Request::new(&format!("{}/v1/health", config.sandbox_host.url), Method::Get)?;
-    let mut response = rpc::fetch(request, limit).await?;
+    let response = rpc::fetch(request, limit).await?;
     let status = response.status_code();
-    let body = rpc::in_time(response.bytes(), limit).await?;
+    let body = rpc::in_time(rpc::bytes_of(&response), limit).await?;
     super::json::read(&body)
         .map_err(|error| worker::Error::RustError(format!("the sandbox host answers {status}, and no health: {error}")))
 }
