@@ -25,6 +25,7 @@ const HELP = `npm start   builds what changed, runs Errand, prints its URL; Ctrl
   ERRAND_HOST_PORT        port of the sandbox host on 127.0.0.1 (any free one)
   ERRAND_PUBLISH          services near this machine that sandboxes may reach, and by which name:
                           name[:port]=address[:port], separated by commas
+  ERRAND_SANDBOX_DISK_MIB disk that the files of one sandbox may take (20480; 0: as much as there is)
   ERRAND_GIT_HOSTS        git hosts that are reached with a credential: a JSON list, src/config/git.rs
   ERRAND_MODEL_BASE_URL   an OpenAI- or Anthropic-compatible endpoint, instead of the demo model
   ERRAND_MODEL_API_KEY    its key
@@ -96,7 +97,8 @@ async function settings(home, port, tools) {
     ...(process.env.ERRAND_GIT_HOSTS && { GIT_HOSTS: process.env.ERRAND_GIT_HOSTS }),
   };
   const published = (process.env.ERRAND_PUBLISH ?? '').split(',').filter(Boolean);
-  return { home, port, demoPort, hostPort, hostSecret, tools, vars, published };
+  const sandboxDisk = process.env.ERRAND_SANDBOX_DISK_MIB;
+  return { home, port, demoPort, hostPort, hostSecret, tools, vars, published, sandboxDisk };
 }
 
 async function runParts(context) {

@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::checks::{check_egress, check_name, check_spec, control_planes, disk, invalid, same_or_conflict};
 use crate::dirs::{self, Exit, Record, SandboxDir};
+use crate::disk::DiskLimits;
 use crate::egress::settings::{Origin, Published, Settings};
 use crate::isolation::Platform;
 use crate::keeper;
@@ -34,6 +35,8 @@ pub struct Config {
     pub state: PathBuf,
     /// Sandboxes that may run at once.
     pub capacity: u32,
+    /// How much of the disk they may use.
+    pub disk: DiskLimits,
     /// What sandboxes start.
     pub programs: Programs,
     /// What the machine offers.
@@ -49,7 +52,7 @@ pub struct Config {
 /// The sandboxes of one state directory.
 #[derive(Debug)]
 pub struct Host {
-    config: Config,
+    pub(crate) config: Config,
     names: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
     admission: tokio::sync::Mutex<()>,
 }
@@ -112,11 +115,13 @@ impl Host {
         let egress = self.egress(&spec)?;
         let _admission = self.admission.lock().await;
         if self.active_beside(spec.resume.as_deref()) >= self.config.capacity {
-            return Err(SandboxError {
-                kind: SandboxErrorKind::Capacity,
-                message: format!("all {} places for sandboxes are taken", self.config.capacity),
-                retry_after_ms: Some(RETRY_CAPACITY_MS),
-            });
+            return Err(no_room(format!(
+                "all {} places for sandboxes are taken",
+                self.config.capacity
+            )));
+        }
+        if let Some(shortage) = self.config.disk.shortage(&self.config.state) {
+            return Err(no_room(shortage));
         }
         let record = Record {
             created_at: now(),
@@ -335,14 +340,24 @@ impl Host {
         format!("{name}-{}", short_hash(&self.config.state))
     }
 
-    fn lock_of(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
+    pub(crate) fn lock_of(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         names.retain(|_, lock| Arc::strong_count(lock) > 1);
         Arc::clone(names.entry(name.to_owned()).or_default())
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+fn no_room(message: String) -> SandboxError {
+    SandboxError {
+        kind: SandboxErrorKind::Capacity,
+        message,
+        retry_after_ms: Some(RETRY_CAPACITY_MS),
+    }
+}
+
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|error| Err(io::Error::other(error)))

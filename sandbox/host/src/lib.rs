@@ -14,6 +14,8 @@ pub mod auth;
 pub mod cgroup;
 mod checks;
 pub mod dirs;
+pub mod disk;
+mod disk_watch;
 pub mod egress;
 pub mod files;
 pub mod host;

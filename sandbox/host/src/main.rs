@@ -3,10 +3,12 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser as _;
 use errand_host::auth::Verifier;
+use errand_host::disk::DiskLimits;
 use errand_host::host::{Config, Host, now};
 use errand_host::isolation::Platform;
 use errand_host::launch::Programs;
@@ -70,6 +72,7 @@ fn configure(options: &Options, state: std::path::PathBuf) -> Result<Config, Str
     Ok(Config {
         state,
         capacity: options.capacity,
+        disk: DiskLimits::of_mib(options.sandbox_disk_mib, options.free_disk_mib),
         programs: Programs {
             bubblewrap: platform.bubblewrap.clone(),
             runner: full(&options.runner)?,
@@ -90,6 +93,7 @@ async fn serve(options: &Options, config: Config, verifier: Verifier) -> Result<
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let host = Host::new(config).map_err(|error| format!("the state directory: {error}"))?;
     host.recover();
+    tokio::spawn(Arc::clone(&host).watch_disk());
     let _ = writeln!(std::io::stdout(), "errand-host listening on http://{address}");
     let served = axum::serve(listener, http::router(host, verifier));
     tokio::select! {

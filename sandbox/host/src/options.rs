@@ -29,6 +29,12 @@ pub struct Options {
     /// Sandboxes that may run at once.
     #[arg(long, default_value_t = 8)]
     pub capacity: u32,
+    /// MiB of disk that the files of one sandbox may take; one that takes more is stopped. 0: as much as there is.
+    #[arg(long, default_value_t = 20 * 1024)]
+    pub sandbox_disk_mib: u32,
+    /// MiB of the state directory's disk that stay free: with less nothing is started, and what grows is stopped.
+    #[arg(long, default_value_t = 1024)]
+    pub free_disk_mib: u32,
     /// How sandboxes are kept apart; `auto` uses bubblewrap where it works.
     #[arg(long, value_enum, default_value_t = IsolationChoice::Auto)]
     pub isolation: IsolationChoice,
