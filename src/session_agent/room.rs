@@ -58,6 +58,7 @@ impl Agent {
             let command = RoomCommand {
                 session: spec.id.clone(),
                 owner: spec.owner.id.clone(),
+                head_seq: session.head_seq(),
                 scarce,
             };
             (spec.org.clone(), command)

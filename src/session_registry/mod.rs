@@ -150,6 +150,7 @@ impl SessionRegistry {
             admission::store::free_slot(sql, &command.session.id, command.session.head_seq)?;
         }
         if applied.changed {
+            room::store::heard(sql, &command.session)?;
             let storage = self.state.storage();
             if storage.get_alarm().await?.is_none() {
                 storage.set_alarm(COALESCE).await?;

@@ -94,7 +94,9 @@ CREATE INDEX guests_by_session ON guests (session);
     (
         "0008_room",
         "
-CREATE TABLE asked_for_room (waiting TEXT PRIMARY KEY, scarce TEXT NOT NULL, session TEXT NOT NULL, at INTEGER NOT NULL);
+CREATE TABLE asked_for_room (
+  waiting TEXT PRIMARY KEY, scarce TEXT NOT NULL, session TEXT NOT NULL, head_seq INTEGER NOT NULL,
+  at INTEGER NOT NULL);
 ",
     ),
 ];

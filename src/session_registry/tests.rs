@@ -511,13 +511,14 @@ fn who_has_a_sandbox_and_nothing_to_do_is_found_and_keeps_nobody_from_making_a_s
 
 #[test]
 fn a_waiting_session_has_one_that_was_asked_for_its_sake_and_no_two_have_the_same() {
-    use super::room::{RoomCommand, store};
+    use super::room::{Asked, RoomCommand, store};
     use errand_session::room::Scarce;
     let sql = index();
     let id = |name: &str| SessionId::from_body(name).unwrap();
     let waits = |name: &str, scarce| RoomCommand {
         session: id(name),
         owner: user("ada"),
+        head_seq: errand_protocol::ids::Seq(3),
         scarce,
     };
     let (first, second) = (waits("w1", Scarce::Host), waits("w2", Scarce::Host));
@@ -526,7 +527,7 @@ fn a_waiting_session_has_one_that_was_asked_for_its_sake_and_no_two_have_the_sam
     let asked = |who: &RoomCommand, at| store::asked(&sql, who, Timestamp::from_millis(at)).unwrap();
     assert_eq!(asked(&first, 0), None);
     assert!(ask(&first, "a", 0) && ask(&first, "a", 100_000), "again is the same");
-    assert_eq!(asked(&first, 100_000), Some(id("a")));
+    assert_eq!(asked(&first, 100_000), Some(Asked::Session(id("a"))));
     assert!(!ask(&second, "a", 100_000) && ask(&second, "b", 100_000));
     let of_person = waits("w1", Scarce::Person);
     assert_eq!(asked(&of_person, 100_000), None, "that was asked for another reason");
@@ -534,4 +535,44 @@ fn a_waiting_session_has_one_that_was_asked_for_its_sake_and_no_two_have_the_sam
     assert!(ask(&second, "a", 150_000), "so long nobody pauses");
     store::forget(&sql, &id("w2")).unwrap();
     assert_eq!(asked(&second, 150_000), None);
+}
+
+#[test]
+fn who_was_asked_is_forgotten_when_it_rests_or_nobody_waits() {
+    use super::room::{Asked, RoomCommand, store};
+    use errand_session::room::Scarce;
+    let sql = index();
+    let id = |name: &str| SessionId::from_body(name).unwrap();
+    let waits = |name: &str| RoomCommand {
+        session: id(name),
+        owner: user("ada"),
+        head_seq: errand_protocol::ids::Seq(3),
+        scarce: Scarce::Host,
+    };
+    let now = Timestamp::from_millis(0);
+    let asked = |who: &str| store::asked(&sql, &waits(who), now).unwrap();
+    let hears = |name: &str, phase, head| {
+        let session = Session {
+            phase,
+            ..session(name, "ada", head, 1)
+        };
+        store::heard(&sql, &session).unwrap();
+    };
+    assert!(store::ask(&sql, &waits("w1"), &id("a"), now).unwrap());
+    hears("w1", Phase::Idle, 3);
+    hears("w1", Phase::Resuming, 4);
+    hears("a", Phase::Pausing, 9);
+    assert_eq!(
+        asked("w1"),
+        Some(Asked::Session(id("a"))),
+        "it waits, and the other pauses"
+    );
+    hears("a", Phase::Paused, 10);
+    assert_eq!(asked("w1"), Some(Asked::Rests));
+    assert!(
+        store::ask(&sql, &waits("w2"), &id("a"), now).unwrap(),
+        "who came back may be asked again"
+    );
+    hears("w2", Phase::Running, 4);
+    assert_eq!(asked("w2"), None, "it has what it waited for");
 }

@@ -62,6 +62,11 @@ pub fn whom_to_ask(scarce: Scarce, waiting: &SessionId, owner: &UserId, index: &
     idle.into_iter().map(|other| other.id.clone()).collect()
 }
 
+/// Whether it may be waiting for a place, as far as the index knows.
+pub fn seems_to_wait(session: &Summary) -> bool {
+    matches!(session.phase, Phase::Starting | Phase::Resuming)
+}
+
 /// Whether it holds a place for nothing, as far as the index knows.
 fn seems_idle(session: &Summary) -> bool {
     session.phase == Phase::Running && session.activity == Activity::Idle && session.queue == 0
@@ -95,7 +100,7 @@ impl Session {
     /// Why it rests, when it was paused for another one's sake.
     pub(crate) fn room_cause(&self) -> Option<Cause> {
         let message = "Paused to make room for another session; it goes on at the next prompt.";
-        self.core.made_room.then(|| Cause::new("made_room", message))
+        self.core.made_room.map(|_| Cause::new("made_room", message))
     }
 }
 
@@ -112,7 +117,7 @@ impl Step<'_, '_> {
         );
         self.verdict(Watchdog::Idle, cause, "It is paused; the next prompt wakes it.");
         self.stops_because("room");
-        self.s.core.made_room = true;
+        self.s.core.made_room = Some(self.cx.now);
         self.pause();
         Ok(())
     }

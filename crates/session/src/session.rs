@@ -354,7 +354,9 @@ impl Step<'_, '_> {
     /// Moves to another life and logs it.
     pub(crate) fn enter(&mut self, life: Life) {
         let before = (self.s.core.life.phase(), self.s.core.life.cause().cloned());
-        self.s.core.made_room &= matches!(life, Life::Pausing { .. } | Life::Paused);
+        if !matches!(life, Life::Pausing { .. } | Life::Paused) {
+            self.s.core.made_room = None;
+        }
         self.s.core.life = life;
         let (phase, cause) = (self.s.core.life.phase(), self.s.core.life.cause().cloned());
         let same = before == (phase, cause);

@@ -7,7 +7,7 @@
 
 pub(super) mod store;
 
-use errand_protocol::ids::{SessionId, UserId};
+use errand_protocol::ids::{Seq, SessionId, UserId};
 use errand_protocol::time::Timestamp;
 use errand_session::room::{Room, Scarce, whom_to_ask};
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,8 @@ pub struct RoomCommand {
     pub session: SessionId,
     /// Whose.
     pub owner: UserId,
+    /// Where its log ends: what the index hears of it from before says nothing about this wait.
+    pub head_seq: Seq,
     /// Of what there is too little.
     pub scarce: Scarce,
 }
@@ -74,6 +76,15 @@ impl SessionRegistry {
     }
 }
 
+/// Who was asked for a waiting session's sake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// It gave its place up, or has not answered.
+    Session(SessionId),
+    /// It did, and rests.
+    Rests,
+}
+
 /// One session's question for a place.
 struct Question<'a> {
     registry: &'a SessionRegistry,
@@ -85,9 +96,17 @@ struct Question<'a> {
 impl Question<'_> {
     async fn settle(&self, now: Timestamp) -> Result<RoomAnswer, ApiError> {
         if let Some(asked) = store::asked(self.sql, self.command, now)? {
-            match self.ask(&asked, false).await? {
-                // It rests by now: what it held may be free.
-                Room::Now | Room::Coming | Room::Resting => return Ok(COMING),
+            let room = match asked {
+                Asked::Session(asked) => self.ask(&asked, false).await?,
+                Asked::Rests => Room::Resting,
+            };
+            match room {
+                Room::Now | Room::Coming => return Ok(COMING),
+                // What it held may be free by now.
+                Room::Resting => {
+                    store::forget(self.sql, &self.command.session)?;
+                    return Ok(COMING);
+                }
                 Room::Watched | Room::Later { .. } | Room::Busy => {}
             }
         }
@@ -107,7 +126,9 @@ impl Question<'_> {
 
     /// Asks until one gives its place up: those that somebody watches after the others.
     async fn ask_all(&self, idle: &[errand_protocol::session::Session]) -> Result<RoomAnswer, ApiError> {
-        let RoomCommand { session, owner, scarce } = self.command;
+        let RoomCommand {
+            session, owner, scarce, ..
+        } = self.command;
         let mut watched = Vec::new();
         let mut again_ms: Option<i64> = None;
         for other in whom_to_ask(*scarce, session, owner, idle) {
