@@ -19,9 +19,9 @@ pub(crate) const FIRST_LOOK: i64 = 3_000;
 const NEXT_LOOK: i64 = 10_000;
 /// A stop or removal that fails so often is given up: the provider's reaper has to do it.
 const MAX_CLEANUP_TRIES: u32 = 60;
-/// So often a start is told that there is no room before it counts as failed. Ten seconds lie between two times, unless
-/// the provider says otherwise: a day.
-const MAX_WAITS: u32 = 9_000;
+/// So often a try is told that there is no room before it counts as failed. Ten seconds lie between two times, unless the
+/// provider says otherwise: three tries are a day.
+const MAX_WAITS: u32 = 3_000;
 /// Somebody may have become idle by then: nobody tells.
 const NEXT_WAIT: i64 = 10_000;
 

@@ -275,7 +275,7 @@ fn the_provider_may_say_how_long_to_wait() {
 fn a_wait_for_capacity_that_never_ends_ends_with_the_providers_words() {
     let mut h = Harness::new();
     h.prompt("p1");
-    for _ in 0..40_000 {
+    for _ in 0..20_000 {
         if h.phase() == Phase::Error {
             break;
         }
