@@ -230,7 +230,7 @@ fn room(seed: u64, moves: &mut Vec<Move>) {
     if !rng.one_in(3) {
         return;
     }
-    for _ in 0..=rng.below(6) {
+    for _ in 0..2 + rng.below(12) {
         let at = 1 + rng.below(moves.len());
         let wait = wait(&mut rng, 3);
         let even_watched = !rng.one_in(3);
