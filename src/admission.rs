@@ -7,12 +7,13 @@ use errand_protocol::access::Visibility;
 use errand_protocol::api::ErrorCode;
 use errand_protocol::ids::{OrgId, Seq, SessionId, UserId};
 use errand_protocol::settings::{MIN_SANDBOX_CPU, MIN_SANDBOX_MIB, MIN_SANDBOX_MINUTES, SandboxWish};
+use errand_session::room::Scarce;
 
 use crate::config::Config;
 use crate::d1::settings;
 use crate::http::error::ApiError;
 use crate::platform::rpc;
-use crate::session_registry::admission::{Admission, AdmitCommand, StartCommand};
+use crate::session_registry::admission::{Admission, AdmitCommand, Start, StartCommand};
 
 /// What the maker of a session says of it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -53,14 +54,14 @@ pub(crate) async fn admit(
 /// Whether a session of this person may go to work now. Without an answer it may: a limit is no reason for an outage.
 ///
 /// # Errors
-/// Why not, and what it waits for.
+/// Why not and what it waits for, and whose limit it is.
 pub(crate) async fn may_start(
     config: &Config,
     org: &OrgId,
     session: &SessionId,
     owner: &UserId,
     head_seq: Seq,
-) -> Result<(), String> {
+) -> Result<(), (String, Scarce)> {
     let asked = async {
         let command = StartCommand {
             session: session.clone(),
@@ -71,8 +72,8 @@ pub(crate) async fn may_start(
         rpc::post(&config.registry(org)?, "start", &command, "start").await
     };
     match asked.await {
-        Ok(Admission::Granted) => Ok(()),
-        Ok(Admission::Refused(reason)) => Err(reason),
+        Ok(Start::Granted) => Ok(()),
+        Ok(Start::Refused { reason, scarce }) => Err((reason, scarce)),
         Err(error) => {
             let error: ApiError = error;
             log::error!(session = session.as_str(); "admission: {}", error.source.unwrap_or(error.message));

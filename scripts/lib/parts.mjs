@@ -53,7 +53,7 @@ export function stopSandboxesNow(context) {
   spawnSync(nativeBinary('errand-host'), [...hostArgs(context), '--stop-all'], { env, timeout: 10_000, stdio: 'ignore' });
 }
 
-function hostArgs({ home, tools, vars, published = [], sandboxDisk }) {
+function hostArgs({ home, tools, vars, published = [], places, sandboxDisk }) {
   const toolDirs = new Set([process.execPath, tools.ripgrep].map((file) => path.dirname(file)));
   return [
     '--state', path.join(home, 'host'),
@@ -61,6 +61,7 @@ function hostArgs({ home, tools, vars, published = [], sandboxDisk }) {
     '--engine', tools.opencode,
     ...[...toolDirs].flatMap((dir) => ['--tool-dir', dir]),
     ...(vars ? ['--control-plane', vars.RUNNER_URL] : []),
+    ...(places ? ['--capacity', String(places)] : []),
     ...published.flatMap((service) => ['--publish', service]),
     ...(sandboxDisk ? ['--sandbox-disk-mib', sandboxDisk] : []),
   ];

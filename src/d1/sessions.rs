@@ -1,4 +1,5 @@
-//! The projection of sessions (DESIGN §7). Written by the SessionRegistry alone, applied only when newer.
+//! The projection of sessions (DESIGN §7). Written by the SessionRegistry alone, applied only when newer. Read where
+//! something is asked about the sessions of more than one org.
 
 use errand_protocol::ids::OrgId;
 use errand_protocol::session::Session;
@@ -44,4 +45,25 @@ pub async fn upsert(config: &Config, org: &OrgId, sessions: &[Session]) -> worke
         }
     }
     Ok(())
+}
+
+/// Sessions of other orgs whose sandbox has nothing to do, as far as it is known here; for longest first. What they are is
+/// nobody's business but the caller's, who may only ask them for their place.
+pub async fn idle_elsewhere(config: &Config, org: &OrgId, limit: u32) -> worker::Result<Vec<Session>> {
+    let sql = "SELECT summary FROM sessions
+        WHERE phase = 'running' AND json_extract(summary, '$.activity') = 'idle' AND org_id <> ?1
+        ORDER BY updated_at, id LIMIT ?2";
+    let query = config.db()?.prepare(sql);
+    let query = query.bind_refs(&[D1Type::Text(org.as_str()), big(i64::from(limit))])?;
+    let rows: Vec<Row> = query.all().await?.results()?;
+    // One that cannot be read is no reason to ask nobody.
+    Ok(rows
+        .iter()
+        .filter_map(|row| serde_json::from_str(&row.summary).ok())
+        .collect())
+}
+
+#[derive(serde::Deserialize)]
+struct Row {
+    summary: String,
 }

@@ -73,6 +73,14 @@ pub struct PolicyChanged {
     pub org: OrgId,
 }
 
+/// `make-room` → [`errand_session::room::Room`], from a registry: another session waits for a place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MakeRoom {
+    /// Though somebody is watching this one.
+    pub even_watched: bool,
+}
+
 /// `git-access` → [`GitSession`]: whether the sandbox of this generation may use the git proxy, and for what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GitAccess {

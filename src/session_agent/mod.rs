@@ -25,6 +25,7 @@ mod policy;
 mod reads;
 mod remote;
 mod revocation;
+mod room;
 mod routes;
 mod runner_socket;
 mod shares;

@@ -13,6 +13,7 @@ use errand_protocol::sandbox::{
 use errand_protocol::session::Session as Summary;
 use errand_protocol::settings::SandboxWish;
 use errand_protocol::startup::Start;
+use errand_session::room::Scarce;
 use errand_session::{Input, SandboxCall, Session};
 use worker::Method;
 
@@ -66,10 +67,14 @@ impl Agent {
             }
             return json::read(&answer.body).map_err(|_| transient("The sandbox host answered nonsense."));
         }
-        Err(json::read::<SandboxErrorBody>(&answer.body).map_or_else(
+        let error = json::read::<SandboxErrorBody>(&answer.body).map_or_else(
             |_| transient(&format!("The sandbox host answered {}.", answer.status)),
             |body| body.error,
-        ))
+        );
+        if matches!(call, SandboxCall::Ensure { .. }) && error.kind == SandboxErrorKind::Capacity {
+            return Err(self.ask_for_room(Scarce::Host, error).await);
+        }
+        Err(error)
     }
 
     /// Whether one more session of its owner may be at work. Until then it waits, as for a host without room.
@@ -79,11 +84,15 @@ impl Agent {
             return Err(transient("The session cannot be read."));
         };
         let asked = admission::may_start(config, &spec.org, &spec.id, &spec.owner.id, head);
-        asked.await.map_err(|reason| SandboxError {
+        let Err((reason, scarce)) = asked.await else {
+            return Ok(());
+        };
+        let error = SandboxError {
             kind: SandboxErrorKind::Capacity,
             message: format!("Waiting: {reason}."),
             retry_after_ms: None,
-        })
+        };
+        Err(self.ask_for_room(scarce, error).await)
     }
 
     fn provider_request(

@@ -10,7 +10,7 @@ use worker::{Method, Request, Response};
 
 use super::access::action_of;
 use super::writes::Write;
-use super::{Agent, create, fork, forked, git, llm, policy, reads, shares, snapshots};
+use super::{Agent, create, fork, forked, git, llm, policy, reads, room, shares, snapshots};
 use crate::http::audit::Note;
 use crate::http::error::ApiError;
 use crate::http::idempotency;
@@ -36,6 +36,7 @@ pub(super) async fn serve(agent: &Rc<Agent>, mut request: Request) -> Answer {
         ["environment-access"] => policy::environment_access(agent, &rpc::read_command(&mut request).await?),
         ["egress-access"] => policy::egress_access(agent, &rpc::read_command(&mut request).await?),
         ["policy-changed"] => policy::changed(agent, &rpc::read_command(&mut request).await?).await,
+        ["make-room"] => room::make(agent, &rpc::read_command(&mut request).await?),
         ["last-snapshot"] => snapshots::last(agent, &rpc::read_command(&mut request).await?),
         ["fork-find"] => forked::find(agent, rpc::read_command(&mut request).await?),
         ["fork-begin"] => forked::begin(agent, rpc::read_command(&mut request).await?).await,

@@ -4,13 +4,15 @@
 //! SessionAgents `apply` their summary; out of order and repeated is fine. A change is told to the EventBus of its owner and its guests
 //! when that listens, by ringing: the bus fetches what is new, so a lost or late ring loses nothing. D1 is written by
 //! the alarm, at most once a second, again with back-off when it fails. It also remembers what starts of sandboxes took
-//! ([`starts`]), and decides whether there may be one more session ([`admission`]).
+//! ([`starts`]), decides whether there may be one more session ([`admission`]), and finds a place for one that waits
+//! ([`room`]).
 //!
 //! It does not: know who may ask — the Worker does; everybody who reaches an object of this class is one of ours.
 
 pub mod admission;
 pub mod commands;
 mod cursor;
+pub mod room;
 pub(crate) mod starts;
 pub(crate) mod store;
 #[cfg(test)]
@@ -20,7 +22,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use errand_protocol::ids::{OrgId, UserId};
+use errand_protocol::ids::{OrgId, SessionId, UserId};
+use errand_protocol::time::Timestamp;
 use futures_util::future::join_all;
 use serde::Serialize;
 use worker::{DurableObject, Env, Request, Response, State, durable_object, wasm_bindgen};
@@ -50,6 +53,8 @@ pub struct SessionRegistry {
     store: Result<DoSql, ApiError>,
     /// Whose bus is being rung, and whether it must be rung again after that.
     ringing: RefCell<BTreeMap<UserId, bool>>,
+    /// For which sessions a place is being looked for, and since when.
+    asking: RefCell<BTreeMap<SessionId, Timestamp>>,
 }
 
 impl DurableObject for SessionRegistry {
@@ -61,6 +66,7 @@ impl DurableObject for SessionRegistry {
             env,
             store,
             ringing: RefCell::default(),
+            asking: RefCell::default(),
         }
     }
 
@@ -94,6 +100,7 @@ impl SessionRegistry {
                 clock::now(),
             )?),
             "/start" => write(&admission::start(sql, &rpc::read_command(request).await?)?),
+            "/room" => write(&self.make_room(sql, &rpc::read_command(request).await?, id).await?),
             "/list" => list(sql, &rpc::read_command(request).await?),
             "/recent-repos" => {
                 let RecentReposCommand { owner, limit } = rpc::read_command(request).await?;
@@ -143,6 +150,7 @@ impl SessionRegistry {
             admission::store::free_slot(sql, &command.session.id, command.session.head_seq)?;
         }
         if applied.changed {
+            room::store::heard(sql, &command.session)?;
             let storage = self.state.storage();
             if storage.get_alarm().await?.is_none() {
                 storage.set_alarm(COALESCE).await?;

@@ -4,7 +4,7 @@
 //! count changes of the whole org, so a reader that has everything up to a position asks for what is after it.
 //! `listeners` are the people whose EventBus wants to be told, `guests` those whom share links brought ([`feed`]).
 //! `state` has single values. `starts` is [`super::starts`]',
-//! `admissions` [`super::admission`]'s.
+//! `admissions` and `slots` [`super::admission`]'s, `asked_for_room` [`super::room`]'s.
 //!
 //! **Invariant:** a summary is replaced only by a newer one of the same session, and every replacement gets a new `rev`.
 
@@ -89,6 +89,14 @@ CREATE TABLE slots (session TEXT PRIMARY KEY, owner TEXT NOT NULL, head_seq INTE
         "
 CREATE TABLE guests (user TEXT NOT NULL, session TEXT NOT NULL, left_at INTEGER, PRIMARY KEY (user, session));
 CREATE INDEX guests_by_session ON guests (session);
+",
+    ),
+    (
+        "0008_room",
+        "
+CREATE TABLE asked_for_room (
+  waiting TEXT PRIMARY KEY, scarce TEXT NOT NULL, session TEXT NOT NULL, head_seq INTEGER NOT NULL,
+  at INTEGER NOT NULL);
 ",
     ),
 ];

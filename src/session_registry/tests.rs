@@ -342,7 +342,7 @@ fn a_list_has_what_its_reader_may_see_and_only_of_the_repository_that_is_asked_f
 #[test]
 fn no_more_sessions_work_at_once_than_the_limits_allow_and_waiting_ones_do_not_block_each_other() {
     use super::admission::store::free_slot;
-    use super::admission::{Admission, StartCommand, start};
+    use super::admission::{Start, StartCommand, start};
     use errand_access::Limits;
     use errand_protocol::ids::Seq;
     let sql = index();
@@ -359,7 +359,7 @@ fn no_more_sessions_work_at_once_than_the_limits_allow_and_waiting_ones_do_not_b
             head_seq: Seq(head),
             limits,
         };
-        start(&sql, &command).unwrap() == Admission::Granted
+        start(&sql, &command).unwrap() == Start::Granted
     };
     let rests = |id: &str, head| free_slot(&sql, &SessionId::from_body(id).unwrap(), Seq(head)).unwrap();
     assert!(ask("a", "ada", 5) && ask("a", "ada", 6), "again is the same");
@@ -469,4 +469,110 @@ fn starts_are_remembered_by_repository_and_kind_once_each_and_only_the_last() {
     assert_eq!(typical("/srv/a", true).unwrap().ready_p50, 7);
     let empty = typical("", false).unwrap();
     assert_eq!((empty.samples, empty.ready_p50), (1, 11));
+}
+
+#[test]
+fn who_has_a_sandbox_and_nothing_to_do_is_found_and_keeps_nobody_from_making_a_session() {
+    use super::admission::{Admission, AdmitCommand, admit};
+    use errand_access::Limits;
+    let sql = index();
+    let idle = |id: &str, at| Session {
+        activity: Activity::Idle,
+        ..session(id, "ada", 1, at)
+    };
+    let names = |limit| -> Vec<String> {
+        let found = super::room::store::idle(&sql, limit).unwrap();
+        found.iter().map(|s| s.id.as_str()[4..].to_owned()).collect()
+    };
+    let make = |id: &str| {
+        let command = AdmitCommand {
+            session: SessionId::from_body(id).unwrap(),
+            owner: user("ada"),
+            limits: Limits {
+                person_concurrent: Some(2),
+                person_daily: None,
+                org_concurrent: None,
+                org_daily: None,
+            },
+        };
+        admit(&sql, &command, Timestamp::from_millis(1)).unwrap() == Admission::Granted
+    };
+    store::apply(&sql, &idle("late", 9)).unwrap();
+    store::apply(&sql, &idle("early", 2)).unwrap();
+    store::apply(&sql, &session("works", "ada", 1, 1)).unwrap();
+    store::apply(&sql, &archived("away", "ada", 1, 1)).unwrap();
+    assert_eq!(
+        (names(9), names(1)),
+        (vec!["early".to_owned(), "late".to_owned()], vec!["early".to_owned()])
+    );
+    assert!(make("new"), "only one of them works");
+    assert!(!make("newer"));
+}
+
+#[test]
+fn a_waiting_session_has_one_that_was_asked_for_its_sake_and_no_two_have_the_same() {
+    use super::room::{Asked, RoomCommand, store};
+    use errand_session::room::Scarce;
+    let sql = index();
+    let id = |name: &str| SessionId::from_body(name).unwrap();
+    let waits = |name: &str, scarce| RoomCommand {
+        session: id(name),
+        owner: user("ada"),
+        head_seq: errand_protocol::ids::Seq(3),
+        scarce,
+    };
+    let (first, second) = (waits("w1", Scarce::Host), waits("w2", Scarce::Host));
+    let ask =
+        |who: &RoomCommand, other: &str, at| store::ask(&sql, who, &id(other), Timestamp::from_millis(at)).unwrap();
+    let asked = |who: &RoomCommand, at| store::asked(&sql, who, Timestamp::from_millis(at)).unwrap();
+    assert_eq!(asked(&first, 0), None);
+    assert!(ask(&first, "a", 0) && ask(&first, "a", 100_000), "again is the same");
+    assert_eq!(asked(&first, 100_000), Some(Asked::Session(id("a"))));
+    assert!(!ask(&second, "a", 100_000) && ask(&second, "b", 100_000));
+    let of_person = waits("w1", Scarce::Person);
+    assert_eq!(asked(&of_person, 100_000), None, "that was asked for another reason");
+    assert_eq!(asked(&first, 150_000), None, "asking again makes it last no longer");
+    assert!(ask(&second, "a", 150_000), "so long nobody pauses");
+    store::forget(&sql, &id("w2")).unwrap();
+    assert_eq!(asked(&second, 150_000), None);
+}
+
+#[test]
+fn who_was_asked_is_forgotten_when_it_rests_or_nobody_waits() {
+    use super::room::{Asked, RoomCommand, store};
+    use errand_session::room::Scarce;
+    let sql = index();
+    let id = |name: &str| SessionId::from_body(name).unwrap();
+    let waits = |name: &str| RoomCommand {
+        session: id(name),
+        owner: user("ada"),
+        head_seq: errand_protocol::ids::Seq(3),
+        scarce: Scarce::Host,
+    };
+    let now = Timestamp::from_millis(0);
+    let asked = |who: &str| store::asked(&sql, &waits(who), now).unwrap();
+    let hears = |name: &str, phase, head| {
+        let session = Session {
+            phase,
+            ..session(name, "ada", head, 1)
+        };
+        store::heard(&sql, &session).unwrap();
+    };
+    assert!(store::ask(&sql, &waits("w1"), &id("a"), now).unwrap());
+    hears("w1", Phase::Idle, 3);
+    hears("w1", Phase::Resuming, 4);
+    hears("a", Phase::Pausing, 9);
+    assert_eq!(
+        asked("w1"),
+        Some(Asked::Session(id("a"))),
+        "it waits, and the other pauses"
+    );
+    hears("a", Phase::Paused, 10);
+    assert_eq!(asked("w1"), Some(Asked::Rests));
+    assert!(
+        store::ask(&sql, &waits("w2"), &id("a"), now).unwrap(),
+        "who came back may be asked again"
+    );
+    hears("w2", Phase::Running, 4);
+    assert_eq!(asked("w2"), None, "it has what it waited for");
 }

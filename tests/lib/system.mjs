@@ -29,15 +29,16 @@ const TIMINGS = { reconnectGrace: 1000, reconnectAlive: 15_000, startBackoff: 20
  *
  * - `vars`: variables of the Worker, added to those of `npm start`
  * - `timings`: overrides of the session's deadlines
+ * - `places`: so many sandboxes at once; without it as many as usual
  * - `permissions`: the engine's permission rules, e.g. `{bash: 'ask'}`
  * - `between({home, port, hostPort, demoPort})`: called before anything starts; may put something between the parts:
  *   resolves to the ports by which the Worker reaches host and model (`hostPort`, `demoPort`) and runners the Worker
  *   (`runnerPort`), more environment for the programs (`env`), and `release()`, called (synchronously) before `home` is
  *   removed
  */
-export async function startSystem({ vars = {}, timings = {}, permissions, between } = {}) {
+export async function startSystem({ vars = {}, timings = {}, permissions, places, between } = {}) {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'errand-e2e-'));
-  const system = new System(home, await settings(home, { vars, timings, permissions, between }));
+  const system = new System(home, await settings(home, { vars, timings, permissions, places, between }));
   process.on('exit', () => system.abandon());
   try {
     await system.startAll();
@@ -48,7 +49,7 @@ export async function startSystem({ vars = {}, timings = {}, permissions, betwee
   return system;
 }
 
-async function settings(home, { vars, timings, permissions, between }) {
+async function settings(home, { vars, timings, permissions, places, between }) {
   const { masterKey, hostSecret } = secrets(home);
   const [port, hostPort, demoPort] = [await freePort(), await freePort(), await freePort()];
   const seen = { runnerPort: port, hostPort, demoPort, ...(await between?.({ home, port, hostPort, demoPort })) };
@@ -59,6 +60,7 @@ async function settings(home, { vars, timings, permissions, between }) {
   const anthropic = { ...demo, provider: 'demo-messages', name: 'Demo model (Messages)', dialect: 'anthropic' };
   return {
     published: [`${GIT_SERVER}=127.0.0.1`],
+    places,
     home, port, hostPort, demoPort, hostSecret, masterKey, tools, sample, env: seen.env ?? {}, release: seen.release ?? (() => {}),
     vars: {
       ENVIRONMENT: 'development',

@@ -88,3 +88,16 @@ test('0004 adds repositories and secrets beside what there is', () => {
   assert.throws(() => secret('world'), /CHECK/);
   assert.equal(db.prepare('SELECT count(*) AS n FROM users').get().n, 1);
 });
+
+test('0008 keeps the sessions, and those that run are found by it', () => {
+  const { db, apply } = databaseAt('0008');
+  db.exec("INSERT INTO users VALUES ('usr_1', 'ada', 'Ada', 'ada@x.invalid', 1)");
+  db.exec("INSERT INTO orgs VALUES ('org_1', 'ada', 1)");
+  const insert = (id, phase) => db.exec(`INSERT INTO sessions (id, org_id, owner_id, title, phase, head_seq, created_at, updated_at, summary) VALUES ('${id}', 'org_1', 'usr_1', 't', '${phase}', 1, 1, 1, '{}')`);
+  insert('ses_1', 'running');
+  apply('0008_running_sessions.sql');
+  insert('ses_2', 'paused');
+  const found = "SELECT id FROM sessions WHERE phase = 'running' AND org_id <> 'org_2' ORDER BY updated_at, id LIMIT 30";
+  assert.deepEqual(db.prepare(found).all().map(({ id }) => id), ['ses_1']);
+  assert.match(db.prepare(`EXPLAIN QUERY PLAN ${found}`).all()[0].detail, /sessions_running/);
+});

@@ -5,7 +5,7 @@
  */
 export type SandboxStops = { 
 /**
- * Why: `idle`, `lifetime`, `paused`, `archived`, `budget`, `ended`, `replaced`, or the code of a failure.
+ * Why: `idle`, `room`, `lifetime`, `paused`, `archived`, `budget`, `ended`, `replaced`, or the code of a failure.
  */
 reason: string, 
 /**

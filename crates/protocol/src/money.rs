@@ -317,7 +317,7 @@ pub struct UsageReport {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS), ts(export))]
 pub struct SandboxStops {
-    /// Why: `idle`, `lifetime`, `paused`, `archived`, `budget`, `ended`, `replaced`, or the code of a failure.
+    /// Why: `idle`, `room`, `lifetime`, `paused`, `archived`, `budget`, `ended`, `replaced`, or the code of a failure.
     pub reason: String,
     /// How many.
     pub count: u64,

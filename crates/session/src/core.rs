@@ -95,6 +95,9 @@ pub struct Core {
     /// Budgets of which it was told that most is spent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warned: Vec<BudgetNotice>,
+    /// Since when it rests because another session needed its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_room: Option<Timestamp>,
     /// The sandbox that is kept now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<Kept>,

@@ -147,6 +147,7 @@ impl Session {
                 pushed: None,
                 budget: None,
                 warned: Vec::new(),
+                made_room: None,
                 kept: None,
                 counted: Generation::default(),
                 unbooked: Vec::new(),

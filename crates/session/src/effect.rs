@@ -72,6 +72,11 @@ pub enum Input {
     },
     /// Somebody waits for the work to be saved.
     SaveWanted,
+    /// Another session waits for a place. Refused when this one has something to do, or has not been idle for long.
+    MakeRoom {
+        /// Though somebody is watching.
+        even_watched: bool,
+    },
     /// A runner's frame came in.
     Runner {
         /// On which connection.

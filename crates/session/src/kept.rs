@@ -51,7 +51,7 @@ pub struct SandboxLife {
     pub since: Timestamp,
     /// Until when the session kept it.
     pub until: Timestamp,
-    /// Why it was stopped: `idle`, `paused`, `archived`, `budget`, `ended`, `replaced`, or the code of a failure.
+    /// Why it was stopped: `idle`, `room`, `lifetime`, `paused`, `archived`, `budget`, `ended`, `replaced`, or the code of a failure.
     pub reason: String,
     /// Turns that ended in it.
     pub turns: Vec<TurnSeconds>,

@@ -25,6 +25,7 @@ mod prompts;
 mod push;
 mod queue;
 mod rest;
+pub mod room;
 mod runner_events;
 mod runner_link;
 mod sandbox_calls;

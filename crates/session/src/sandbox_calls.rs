@@ -19,9 +19,11 @@ pub(crate) const FIRST_LOOK: i64 = 3_000;
 const NEXT_LOOK: i64 = 10_000;
 /// A stop or removal that fails so often is given up: the provider's reaper has to do it.
 const MAX_CLEANUP_TRIES: u32 = 60;
-/// So often a start is told that there is no room before it counts as failed. A minute lies between two times, once it
-/// has been told for a while: more than a day.
-const MAX_WAITS: u32 = 1_500;
+/// So often a try is told that there is no room before it counts as failed. Ten seconds lie between two times, unless the
+/// provider says otherwise: three tries are a day.
+const MAX_WAITS: u32 = 3_000;
+/// Somebody may have become idle by then: nobody tells.
+const NEXT_WAIT: i64 = 10_000;
 
 impl Step<'_, '_> {
     /// Wants a call made.
@@ -178,7 +180,16 @@ impl Step<'_, '_> {
         };
         pending.failures = pending.failures.saturating_add(1);
         let failures = pending.failures;
-        let wait = error.retry_after_ms.unwrap_or_else(|| backoff(base, pending.failures));
+        let usual = match error.kind {
+            SandboxErrorKind::Capacity => backoff(base, failures).min(NEXT_WAIT.max(base)),
+            SandboxErrorKind::Transient
+            | SandboxErrorKind::RateLimited
+            | SandboxErrorKind::Conflict
+            | SandboxErrorKind::InvalidSpec
+            | SandboxErrorKind::Auth
+            | SandboxErrorKind::Unsupported => backoff(base, failures),
+        };
+        let wait = error.retry_after_ms.unwrap_or(usual);
         pending.due = now.plus(wait.max(base));
         if !call.is_look() && failures >= MAX_CLEANUP_TRIES {
             self.s.core.calls.retain(|c| c.call != *call);

@@ -103,7 +103,8 @@ impl Session {
 
     /// Why it is where it is, when there is something to say.
     pub(crate) fn cause(&self) -> Option<Cause> {
-        self.core.life.cause().cloned().or_else(|| self.budget_cause())
+        let cause = self.core.life.cause().cloned();
+        cause.or_else(|| self.budget_cause()).or_else(|| self.room_cause())
     }
 
     /// Who may see it besides its owner.
@@ -284,6 +285,7 @@ impl Step<'_, '_> {
             Input::Pushed(pushed) => self.pushed(pushed),
             Input::Unshared { by, left } => self.unshared(by, left),
             Input::SaveWanted => self.tell_runner(AgentFrame::Save {}),
+            Input::MakeRoom { even_watched } => self.make_room(even_watched)?,
             Input::Runner { conn, frame } => self.runner_frame(&conn, frame),
             Input::RunnerGone { conn } => self.runner_gone(&conn),
             Input::Sandbox { call, outcome } => self.sandbox_outcome(&call, outcome),
@@ -352,6 +354,9 @@ impl Step<'_, '_> {
     /// Moves to another life and logs it.
     pub(crate) fn enter(&mut self, life: Life) {
         let before = (self.s.core.life.phase(), self.s.core.life.cause().cloned());
+        if !matches!(life, Life::Pausing { .. } | Life::Paused) {
+            self.s.core.made_room = None;
+        }
         self.s.core.life = life;
         let (phase, cause) = (self.s.core.life.phase(), self.s.core.life.cause().cloned());
         let same = before == (phase, cause);

@@ -41,6 +41,8 @@ pub struct Timings {
     /// The same where nobody is watching when it is asked; absent: no difference. Who starts to watch before it is over
     /// gets the full time.
     pub unattended: Option<i64>,
+    /// An idle sandbox, before it may be suspended because another session waits for its place.
+    pub make_room: i64,
     /// Suspending.
     pub pausing: i64,
     /// For saving the work before a sandbox is suspended.
@@ -86,6 +88,7 @@ impl Default for Timings {
             push: MINUTE,
             idle: 15 * MINUTE,
             unattended: None,
+            make_room: 30 * SECOND,
             pausing: 120 * SECOND,
             save: 10 * SECOND,
             shutdown: 20 * SECOND,

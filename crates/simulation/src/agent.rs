@@ -78,6 +78,10 @@ impl Agent {
         if rng.one_in(3) {
             timings.idle = 30_000;
         }
+        // From a stream of its own: everything else stays what it was.
+        if Rng::stream(seed, 9, 0).one_in(2) {
+            timings.make_room = 0;
+        }
         let disk = if rng.one_in(3) { 0 } else { rng.span(1, 40) };
         Self {
             session: None,

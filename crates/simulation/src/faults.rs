@@ -34,6 +34,7 @@ impl World {
             Act::DiskFull => self.agent.disk_full = true,
             Act::SlowDisk(by) => self.agent.disk = by,
             Act::Spurious => self.deadline(),
+            Act::MakeRoom { even_watched } => self.input(Input::MakeRoom { even_watched }),
             Act::LateAlarm(by) => self.agent.late_alarms = by,
             Act::RegistryDown(by) => self.agent.registry_down_until = self.now + by,
             Act::HostDown(by) => self.host.down_until = self.now + by,

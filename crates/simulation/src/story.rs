@@ -64,6 +64,10 @@ pub enum Act {
         which: u32,
         removed: bool,
     },
+    // The registry.
+    MakeRoom {
+        even_watched: bool,
+    },
     // The network.
     Cut(Cut),
     CutViewer(Cut),
@@ -188,6 +192,7 @@ impl Story {
             moves.push(Move { wait, act });
         }
         budgets(seed, &mut moves);
+        room(seed, &mut moves);
         Self { seed, moves }
     }
 }
@@ -215,6 +220,21 @@ fn budgets(seed: u64, moves: &mut Vec<Move>) {
             which: number(&mut rng),
             removed: rng.one_in(4),
         };
+        moves.insert(at, Move { wait, act });
+    }
+}
+
+/// Every third story has other sessions that wait for this one's place.
+fn room(seed: u64, moves: &mut Vec<Move>) {
+    let mut rng = Rng::stream(seed, 8, 0);
+    if !rng.one_in(3) {
+        return;
+    }
+    for _ in 0..2 + rng.below(12) {
+        let at = 1 + rng.below(moves.len());
+        let wait = wait(&mut rng, 3);
+        let even_watched = !rng.one_in(3);
+        let act = Act::MakeRoom { even_watched };
         moves.insert(at, Move { wait, act });
     }
 }

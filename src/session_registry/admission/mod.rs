@@ -4,12 +4,16 @@
 //!
 //! A session that is let in to work has a slot until the index hears that it rests. Only those with a slot count against
 //! one that wants to start: of two that wait, neither keeps the other waiting.
+//!
+//! One whose sandbox has nothing to do does not count against one that is to be made: it gives its place up when that one
+//! goes to work ([`super::room`]).
 
 pub(super) mod store;
 
 use errand_access::{Limits, Usage};
 use errand_protocol::ids::{Seq, SessionId, UserId};
 use errand_protocol::time::Timestamp;
+use errand_session::room::Scarce;
 use errand_session::sql::{Sql, SqlError};
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +39,7 @@ pub enum Admission {
     Refused(String),
 }
 
-/// `start` → [`Admission`]: a session wants a sandbox.
+/// `start` → [`Start`]: a session wants a sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StartCommand {
@@ -49,11 +53,26 @@ pub struct StartCommand {
     pub limits: Limits,
 }
 
+/// Answer of `start`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// It may go to work.
+    Granted,
+    /// Not now.
+    Refused {
+        /// Why, and what it waits for.
+        reason: String,
+        /// Whose limit it is.
+        scarce: Scarce,
+    },
+}
+
 /// Decides, and gives the session a slot when it is let in.
 ///
 /// # Errors
 /// When the database fails.
-pub(super) fn start(sql: &impl Sql, command: &StartCommand) -> Result<Admission, SqlError> {
+pub(super) fn start(sql: &impl Sql, command: &StartCommand) -> Result<Start, SqlError> {
     sql.transaction(|| {
         let (of_person, of_org) = store::others_at_work(sql, &command.session, &command.owner)?;
         let usage = Usage {
@@ -67,10 +86,12 @@ pub(super) fn start(sql: &impl Sql, command: &StartCommand) -> Result<Admission,
             ..command.limits
         };
         if let Some(reason) = limits.refusal(usage) {
-            return Ok(Admission::Refused(reason));
+            let own = limits.person_concurrent.is_some_and(|limit| of_person >= limit);
+            let scarce = if own { Scarce::Person } else { Scarce::Org };
+            return Ok(Start::Refused { reason, scarce });
         }
         store::take_slot(sql, &command.session, &command.owner, command.head_seq)?;
-        Ok(Admission::Granted)
+        Ok(Start::Granted)
     })
 }
 

@@ -1,5 +1,5 @@
-//! Sessions that were let in lately, those at work, and how many there are; all SQL of that. A session is at work unless it rests; one
-//! that was let in and is not in the index yet counts as at work for a while.
+//! Sessions that were let in lately, those at work, and how many there are; all SQL of that. A session is at work unless it
+//! rests, or its sandbox has nothing to do; one that was let in and is not in the index yet counts as at work for a while.
 
 use errand_access::Usage;
 use errand_protocol::ids::{Seq, SessionId, UserId};
@@ -74,6 +74,7 @@ pub(super) fn usage(sql: &impl Sql, owner: &UserId, now: Timestamp) -> Result<Us
     let at_work = "SELECT count(*), count(*) FILTER (WHERE owner = ?1) FROM (
         SELECT owner FROM sessions WHERE archived = 0
             AND json_extract(summary, '$.phase') NOT IN ('idle', 'paused', 'error', 'terminated')
+            AND NOT (json_extract(summary, '$.phase') = 'running' AND json_extract(summary, '$.activity') = 'idle')
         UNION ALL SELECT a.owner FROM admissions a WHERE a.at > ?2
             AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.id = a.session))";
     let made = "SELECT count(*), count(*) FILTER (WHERE owner = ?1) FROM admissions WHERE at > ?2";

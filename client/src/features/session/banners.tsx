@@ -69,7 +69,7 @@ export function Banners({ session, store, link }: { session: Session; store: Ses
             )
           }
         >
-          Paused: its files are kept.{work ? " The next prompt wakes it." : ""}
+          {session.cause?.code === "made_room" ? session.cause.message : `Paused: its files are kept.${work ? " The next prompt wakes it." : ""}`}
         </Line>
       ) : null}
     </>

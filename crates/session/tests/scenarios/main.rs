@@ -31,6 +31,7 @@ mod queue;
 mod random;
 mod reconnecting;
 mod rest;
+mod room;
 mod runner_link;
 mod runners;
 mod sandbox;
