@@ -60,7 +60,7 @@ impl Agent {
             let session = slot.as_mut().ok_or_else(|| ApiError::not_found("session"))?;
             let now = clock::now();
             let mut body = || ids::mint_body(now);
-            let known = |id: &PromptId| store::prompt(&self.sql, id).ok().flatten();
+            let known = |id: &PromptId| store::prompt_as_asked(&self.sql, id).ok().flatten();
             let known_command = |by: &UserId, id: &CommandId| store::command(&self.sql, by, id).unwrap_or_default();
             let mut cx = Cx {
                 now,
@@ -121,6 +121,7 @@ impl Agent {
         match effect {
             Effect::Append(_)
             | Effect::PutPrompt { .. }
+            | Effect::KeepAsked { .. }
             | Effect::SaveCore(_)
             | Effect::PutOpen(_)
             | Effect::SaveText { .. }
