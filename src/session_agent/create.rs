@@ -86,8 +86,9 @@ fn new_session(
     } = request;
     let titled_by_person = title.is_some();
     let from_prompt = || prompt.as_ref().and_then(Title::from_prompt);
-    let from_repo = || repo.as_ref().and_then(|repo| repo.url.short_name().parse().ok());
+    let from_repo = || repo.as_ref().and_then(|repo| Title::cleaned(repo.url.short_name()));
     let title = title
+        .map(Title::from)
         .or_else(from_prompt)
         .or_else(from_repo)
         .or_else(|| "New session".parse().ok());

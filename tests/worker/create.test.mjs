@@ -127,6 +127,17 @@ test('a session survives the eviction of its agent', async () => {
   assert.equal((await (await ada.api(`/api/sessions/${made.id}`)).json()).title, 'Stays');
 });
 
+test('a title can be seen and turns nothing round; what nobody chose as one is cleaned', async () => {
+  const ada = await worker.signIn();
+  const { id } = await (await create(ada, { title: 'Before' })).json();
+  for (const title of ['\u200b', '\u2060 \u3164', 'a\u202eb', '\u2066a']) {
+    await assertError(await create(ada, { title }), 422, 'invalid');
+    await assertError(await ada.api(`/api/sessions/${id}`, { method: 'PATCH', body: { title } }), 422, 'invalid');
+  }
+  assert.equal((await (await create(ada, { prompt: '\u200b\n\u202eFix it.' })).json()).title, 'Fix it.');
+  assert.equal((await (await create(ada, { prompt: '\u200b' })).json()).title, 'New session');
+});
+
 test('a title that is changed is changed in the list', async () => {
   const ada = await worker.signIn();
   const { id } = await (await create(ada, { title: 'Before' })).json();

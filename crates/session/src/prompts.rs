@@ -97,6 +97,7 @@ impl Step<'_, '_> {
             }
             Command::Answer { interaction_id, answer } => self.answer(by, &interaction_id, answer),
             Command::Rename { title } => {
+                let title = title.into();
                 if self.s.core.title != title || !self.s.core.titled_by_person {
                     self.s.core.title = title.clone();
                     self.s.core.titled_by_person = true;

@@ -238,7 +238,11 @@ fn a_title_by_a_person_outlasts_the_engines_suggestions() {
     };
     h.event(suggest("Mend\u{7} the test"));
     assert_eq!(h.session.summary().title.as_str(), "Mend the test");
+    h.event(suggest("Mend \u{202e}the test\u{2069}"));
+    assert_eq!(h.session.summary().title.as_str(), "Mend the test");
     h.event(suggest("   "));
+    h.event(suggest("\u{200b}\u{202e}"));
+    assert_eq!(h.session.summary().title.as_str(), "Mend the test");
     h.event(suggest(&"long ".repeat(1_000)));
     assert!(h.session.summary().title.as_str().chars().count() <= 120);
     let title = "Mine".parse().unwrap();
