@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::error::{ApiError, json_response};
 use super::json::Json;
-use super::{App, RequestId, Slots, allow, forward, idempotency, wire};
+use super::{App, RequestId, Slots, allow, forward, idempotency, query, wire};
 use crate::admission;
 use crate::models;
 use crate::platform::{crypto, rpc};
@@ -148,9 +148,7 @@ pub(super) async fn events(
 }
 
 fn list_query(uri: &Uri) -> Result<ListQuery, ApiError> {
-    let query = axum::extract::Query::<ListQuery>::try_from_uri(uri)
-        .map_err(|_| ApiError::bad_request("limit must be a whole number"))?
-        .0;
+    let query: ListQuery = query::read(uri, ApiError::bad_request("limit must be a whole number"))?;
     if query.limit.is_some_and(|limit| !(1..=MAX_LIMIT).contains(&limit)) {
         return Err(ApiError::invalid(
             "limit",
