@@ -118,6 +118,12 @@ fn one_more_than_the_limit_is_refused_with_the_reason() {
     assert_eq!(limits.refusal(usage(1, 2)), None);
     let refusal = limits.refusal(usage(2, 0)).unwrap();
     assert!(refusal.contains("you have 2 sessions at work"), "{refusal}");
+    let one = Limits {
+        person_concurrent: Some(1),
+        ..Limits::default()
+    };
+    let refusal = one.refusal(usage(1, 0)).unwrap();
+    assert!(refusal.contains("you have 1 session at work"), "{refusal}");
     let refusal = limits.refusal(usage(0, 3)).unwrap();
     assert!(
         refusal.contains("your org has made 3 sessions within 24 hours"),
