@@ -96,7 +96,7 @@ fn a_session_gets_what_its_maker_wants_as_far_as_they_may_have_it() {
     assert_eq!(less.sandbox, wish(Some(512), Some(60)));
     let refusal = settings.for_session(None, wish(Some(2049), None)).unwrap_err();
     assert!(
-        refusal.contains("2048 MiB of memory, not 2049") && refusal.contains("wait until"),
+        refusal.contains("2048 MiB of memory, not 2049") && refusal.contains("ask for less"),
         "{refusal}"
     );
     assert!(settings.for_session(None, wish(None, Some(61))).is_err());
