@@ -15,6 +15,9 @@ use crate::http::error::ApiError;
 use crate::platform::rpc;
 use crate::session_registry::admission::{Admission, AdmitCommand, Start, StartCommand};
 
+/// Sessions go to rest, and a day moves on, at any moment: who may not make one now asks again after so many seconds.
+const LOOK_AGAIN: u64 = 60;
+
 /// What the maker of a session says of it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Wish {
@@ -37,6 +40,7 @@ pub(crate) async fn admit(
     request_id: &str,
 ) -> Result<ForSession, ApiError> {
     check(wish.sandbox)?;
+    // Nothing that passes with time: a greater wish is never let in.
     let limited = |reason| ApiError::new(ErrorCode::RateLimited, reason);
     let settings = settings::resolved(config, &actor.org, &actor.person.id).await?;
     let allowed = settings.for_session(wish.visibility, wish.sandbox).map_err(limited)?;
@@ -47,7 +51,7 @@ pub(crate) async fn admit(
     };
     match rpc::post(&config.registry(&actor.org)?, "admit", &command, request_id).await? {
         Admission::Granted => Ok(allowed),
-        Admission::Refused(reason) => Err(limited(reason)),
+        Admission::Refused(reason) => Err(ApiError::limited(reason, LOOK_AGAIN)),
     }
 }
 

@@ -113,6 +113,26 @@ pub async fn list(config: &Config, org: &OrgId, user: &UserId) -> worker::Result
     rows.into_iter().map(Row::stored).collect()
 }
 
+/// So many keys of one provider are looked at.
+const MAX_OF_PROVIDER: i64 = 200;
+
+/// The keys of one provider that anybody in the org has, the org's first.
+pub async fn of_provider(config: &Config, org: &OrgId, provider: &str) -> worker::Result<Vec<Stored>> {
+    let sql =
+        "SELECT k.id, k.subject, k.provider, k.sealed, k.last_four, k.base_url, k.models, k.created_at, k.used_at,
+            u.id AS by_id, u.name AS by_name, u.email AS by_email
+        FROM model_keys k JOIN users u ON u.id = k.created_by
+        WHERE k.org_id = ?1 AND k.provider = ?2 ORDER BY k.subject = ?3 DESC, k.id LIMIT ?4";
+    let args = [
+        D1Type::Text(org.as_str()),
+        D1Type::Text(provider),
+        D1Type::Text(THE_ORG),
+        big(MAX_OF_PROVIDER),
+    ];
+    let rows: Vec<Row> = config.db()?.prepare(sql).bind_refs(&args)?.all().await?.results()?;
+    rows.into_iter().map(Row::stored).collect()
+}
+
 /// A key that is to be stored.
 #[derive(Debug)]
 pub struct New<'a> {

@@ -44,7 +44,9 @@ impl Row {
     #[expect(clippy::cast_possible_truncation, reason = "counters stay below 2^53")]
     fn found(self) -> worker::Result<Found> {
         let egress: EgressPolicy = serde_json::from_str(&self.egress)?;
-        let secrets: Vec<SecretName> = serde_json::from_str(&self.secrets)?;
+        let names: Vec<String> = serde_json::from_str(&self.secrets)?;
+        // A name that was reserved after it was said is given to nobody.
+        let secrets: Vec<SecretName> = names.iter().filter_map(|name| name.parse().ok()).collect();
         let setup = self.setup.map(TryInto::try_into).transpose();
         let policy = RepositoryPolicy {
             url: self.url,

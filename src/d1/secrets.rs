@@ -66,7 +66,7 @@ fn row_of(name: &str, subject: &str) -> String {
 pub async fn list(config: &Config, org: &OrgId, scope: &Scope) -> worker::Result<Vec<SecretInfo>> {
     #[derive(Debug, Deserialize)]
     struct Row {
-        name: SecretName,
+        name: String,
         #[serde(deserialize_with = "super::millis")]
         updated_at: Timestamp,
         updated_by: UserId,
@@ -83,17 +83,20 @@ pub async fn list(config: &Config, org: &OrgId, scope: &Scope) -> worker::Result
         D1Type::Text(&subject),
     ];
     let rows: Vec<Row> = config.db()?.prepare(sql).bind_refs(&args)?.all().await?.results()?;
-    let info = |row: Row| SecretInfo {
-        name: row.name,
-        updated_at: row.updated_at,
-        updated_by: Person {
-            id: row.updated_by,
-            name: row.user_name,
-            email: row.email,
-        },
-        exposed: true,
+    let info = |row: Row| {
+        Some(SecretInfo {
+            // One whose name was reserved after it was stored is given to nobody.
+            name: row.name.parse().ok()?,
+            updated_at: row.updated_at,
+            updated_by: Person {
+                id: row.updated_by,
+                name: row.user_name,
+                email: row.email,
+            },
+            exposed: true,
+        })
     };
-    Ok(rows.into_iter().map(info).collect())
+    Ok(rows.into_iter().filter_map(info).collect())
 }
 
 /// Stores one, or another value for it. `false`: the scope has [`MAX_SECRETS`] others.

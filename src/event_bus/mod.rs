@@ -40,6 +40,8 @@ use crate::session_registry::commands::{
 
 /// Listeners of one person at a time: tabs, devices, scripts.
 const MAX_LISTENERS: usize = 100;
+/// Who finds no place looks again after so many seconds.
+const LOOK_AGAIN: u64 = 30;
 
 /// See the module.
 #[durable_object]
@@ -187,7 +189,7 @@ impl Bus {
     async fn start(&self, request: &Request, id: &str) -> Result<Start, ApiError> {
         if self.listeners.count(&self.state) >= MAX_LISTENERS {
             let message = format!("at most {MAX_LISTENERS} listeners at a time");
-            return Err(ApiError::new(errand_protocol::api::ErrorCode::RateLimited, message));
+            return Err(ApiError::limited(message, LOOK_AGAIN));
         }
         let actor = request.headers().get(rpc::ACTOR)?.unwrap_or_default();
         let actor: Actor = serde_json::from_str(&actor)?;

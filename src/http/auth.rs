@@ -64,10 +64,8 @@ async fn note_foreign(parts: &Parts, config: &Config, slots: &Slots) -> Result<(
     };
     let found = auth_sessions::look(config, &token_hash(&token), clock::now()).await?;
     if let Some(actor) = found {
-        slots.audit.note(&actor, address(&parts.headers));
-        slots
-            .audit
-            .say("origin", text(&parts.headers, &ORIGIN).unwrap_or("none"));
+        let origin = text(&parts.headers, &ORIGIN).unwrap_or("none");
+        slots.audit.note_foreign(&actor, address(&parts.headers), origin);
     }
     Ok(())
 }

@@ -87,6 +87,13 @@ impl ApiError {
         error
     }
 
+    /// 429: too often, or too many; it is worth trying again after so many seconds, as far as one can tell.
+    pub fn limited(message: impl Into<String>, retry_after: u64) -> Self {
+        let mut error = Self::new(ErrorCode::RateLimited, message);
+        error.details = Some(serde_json::json!({ "retryAfter": retry_after }));
+        error
+    }
+
     /// 503: a part of the installation does not answer.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Unavailable, message)
@@ -108,26 +115,38 @@ impl ApiError {
     /// When the platform refuses to make a response.
     pub fn into_worker_response(self, request_id: &str) -> worker::Result<worker::Response> {
         self.log(request_id);
-        let (status, allow) = (self.code.status(), self.allow);
+        let (status, allow, retry_after) = (self.code.status(), self.allow, self.retry_after());
         let response = worker::Response::from_json(&self.into_body(request_id))?.with_status(status);
         if let Some(methods) = allow {
             response.headers().set("allow", methods)?;
         }
+        if let Some(seconds) = retry_after {
+            response.headers().set("retry-after", &seconds.to_string())?;
+        }
         Ok(response)
+    }
+
+    /// When to try again, for the header of that name.
+    fn retry_after(&self) -> Option<u64> {
+        self.details.as_ref()?.get("retryAfter")?.as_u64()
     }
 
     /// As the router answers it.
     pub fn into_http_response(self, request_id: &str) -> axum::response::Response {
         self.log(request_id);
-        let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        json_response(status, &self.into_body(request_id))
+        let (status, retry_after) = (self.status(), self.retry_after());
+        waiting(json_response(status, &self.into_body(request_id)), retry_after)
+    }
+
+    fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// As the LLM proxy answers it: OpenAI's clients read `error.message` and `error.code`, Anthropic's `type` and
     /// `error.type`, Google's a number in `error.code` and a word in `error.status`.
     pub fn into_llm_response(self, request_id: &str, dialect: Dialect) -> axum::response::Response {
         self.log(request_id);
-        let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.status();
         let body = match dialect {
             Dialect::Openai | Dialect::Responses | Dialect::Anthropic => serde_json::json!({
                 "type": "error",
@@ -154,18 +173,18 @@ impl ApiError {
             let methods = http::HeaderValue::from_static(methods);
             response.headers_mut().insert(http::header::ALLOW, methods);
         }
-        response
+        waiting(response, self.retry_after())
     }
 
     /// As the git proxy answers it: git shows its user what is plain text.
     pub fn into_git_response(self, request_id: &str) -> axum::response::Response {
         self.log(request_id);
-        let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.status();
         let mut response = http::Response::new(Body::from(format!("Errand: {} ({request_id})\n", self.message)));
         *response.status_mut() = status;
         let text = http::HeaderValue::from_static("text/plain; charset=utf-8");
         response.headers_mut().insert(http::header::CONTENT_TYPE, text);
-        response
+        waiting(response, self.retry_after())
     }
 
     fn into_body(self, request_id: &str) -> ErrorBody {
@@ -185,6 +204,14 @@ impl ApiError {
             log::error!(request = request_id; "{source}");
         }
     }
+}
+
+fn waiting(mut response: axum::response::Response, retry_after: Option<u64>) -> axum::response::Response {
+    if let Some(seconds) = retry_after {
+        let headers = response.headers_mut();
+        headers.insert(http::header::RETRY_AFTER, http::HeaderValue::from(seconds));
+    }
+    response
 }
 
 /// A JSON answer.
@@ -253,6 +280,22 @@ mod tests {
         let json = serde_json::to_string(&body).unwrap();
         assert!(!json.contains("hunter2"));
         assert!(json.contains(r#""code":"internal""#) && json.contains(r#""requestId":"req_1""#));
+    }
+
+    #[test]
+    fn a_limit_says_when_to_try_again() {
+        let header = |error: ApiError| {
+            let response = error.into_http_response("req_1");
+            response.headers().get(http::header::RETRY_AFTER).cloned()
+        };
+        assert_eq!(header(ApiError::limited("no", 60)).unwrap(), "60");
+        assert_eq!(header(ApiError::new(ErrorCode::RateLimited, "no")), None);
+        let (git, llm) = (ApiError::limited("no", 7), ApiError::limited("no", 7));
+        assert_eq!(git.into_git_response("req_1").headers()["retry-after"], "7");
+        assert_eq!(
+            llm.into_llm_response("req_1", Dialect::Openai).headers()["retry-after"],
+            "7"
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::error::{ApiError, json_response};
 use super::idempotency::id_of_request;
 use super::json::Json;
 use super::revoke::{self, AccessChange};
-use super::{App, RequestId, Slots, allow, auth};
+use super::{App, RequestId, Slots, allow, auth, query};
 use crate::config::Config;
 use crate::d1::api_keys;
 use crate::platform::{clock, crypto};
@@ -45,8 +45,7 @@ fn wants_all(uri: &Uri) -> Result<bool, ApiError> {
     struct ListQuery {
         all: Option<String>,
     }
-    let query = axum::extract::Query::<ListQuery>::try_from_uri(uri);
-    let ListQuery { all } = query.map_err(|_| ApiError::bad_request("all can be said once"))?.0;
+    let ListQuery { all } = query::read(uri, ApiError::bad_request("all must be true or false"))?;
     match all.as_deref() {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),

@@ -1,10 +1,9 @@
 //! How often API keys may ask: counted in the EventBus of the key's person, told in the headers of every answer
-//! (`RateLimit-*` of draft-ietf-httpapi-ratelimit-headers, `Retry-After`).
+//! (`RateLimit-*` of draft-ietf-httpapi-ratelimit-headers).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use errand_access::{Actor, Credential};
-use errand_protocol::api::ErrorCode;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::error::ApiError;
@@ -37,9 +36,6 @@ impl Slot {
         if let Ok(policy) = HeaderValue::from_str(&format!("{BURST};w={}", WINDOW_MS / 1000)) {
             headers.insert(POLICY, policy);
         }
-        if !allowance.granted {
-            headers.insert(http::header::RETRY_AFTER, HeaderValue::from(allowance.wait_seconds));
-        }
     }
 }
 
@@ -59,7 +55,5 @@ pub(super) async fn spend(config: &Config, actor: &Actor, slot: &Slot) -> Result
     }
     let seconds = allowance.wait_seconds;
     let message = format!("this API key asks too often: try again in {seconds} s");
-    let mut error = ApiError::new(ErrorCode::RateLimited, message);
-    error.details = Some(serde_json::json!({ "retryAfter": seconds }));
-    Err(error)
+    Err(ApiError::limited(message, seconds.into()))
 }

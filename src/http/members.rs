@@ -22,7 +22,7 @@ use super::error::{ApiError, json_response};
 use super::idempotency::id_of_request;
 use super::json::Json;
 use super::revoke::{self, AccessChange};
-use super::{App, RequestId, Slots, allow, auth};
+use super::{App, RequestId, Slots, allow, auth, query};
 use crate::config::Config;
 use crate::d1::members::Changed;
 use crate::d1::{invitations, members};
@@ -105,10 +105,7 @@ struct PageQuery {
 #[worker::send]
 pub(super) async fn list(app: App, actor: Actor, uri: Uri) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::ReadMembers)?;
-    let query = axum::extract::Query::<PageQuery>::try_from_uri(&uri);
-    let PageQuery { limit, cursor } = query
-        .map_err(|_| ApiError::bad_request("limit must be a whole number"))?
-        .0;
+    let PageQuery { limit, cursor } = query::read(&uri, ApiError::bad_request("limit must be a whole number"))?;
     let limit = limit.unwrap_or(MAX_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(ApiError::invalid(

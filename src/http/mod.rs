@@ -22,6 +22,7 @@ mod money;
 mod oauth;
 #[cfg(test)]
 mod openapi;
+mod query;
 mod repositories;
 pub(crate) mod revoke;
 mod router;

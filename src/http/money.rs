@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::audit::Note;
 use super::error::{ApiError, json_response};
 use super::json::Json;
-use super::{App, RequestId, Slots, allow, idempotency, wire};
+use super::{App, RequestId, Slots, allow, idempotency, query, wire};
 use crate::config::Config;
 use crate::d1::members;
 use crate::ledger::commands::{
@@ -59,9 +59,8 @@ pub(super) async fn history(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::ReadUsage)?;
-    let query = axum::extract::Query::<HistoryQuery>::try_from_uri(&uri)
-        .map_err(|_| ApiError::bad_request("dimension must be one of those of the API, days a whole number"))?
-        .0;
+    let wrong = "dimension must be one of those of the API, days a whole number";
+    let query: HistoryQuery = query::read(&uri, ApiError::bad_request(wrong))?;
     let command = history_command(&actor, query)?;
     let own = command.dimension == Dimension::User && command.subject == actor.person.id.as_str();
     if !own {
@@ -129,9 +128,10 @@ pub(super) async fn estimate(
     actor: Actor,
     uri: Uri,
 ) -> Result<Response, ApiError> {
-    let query = axum::extract::Query::<EstimateQuery>::try_from_uri(&uri)
-        .map_err(|_| ApiError::invalid("", "repo must be a repository's address, model provider/model"))?
-        .0;
+    let query: EstimateQuery = query::read(
+        &uri,
+        ApiError::invalid("", "repo must be a repository's address, model provider/model"),
+    )?;
     allow::to_create(&actor, query.repo.as_ref())?;
     let command = EstimateCommand {
         repo: query.repo.map(|repo| repo.canonical()),

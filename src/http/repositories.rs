@@ -18,7 +18,7 @@ use serde::Deserialize;
 use super::audit::Note;
 use super::error::{ApiError, json_response};
 use super::json::Json;
-use super::{App, RequestId, Slots, allow, forward};
+use super::{App, RequestId, Slots, allow, forward, query};
 use crate::config::Config;
 use crate::d1::repositories::{self, Change};
 use crate::platform::{clock, rpc};
@@ -35,9 +35,8 @@ struct Query {
 
 /// The repository of the query's `url`, if there is one.
 pub(super) fn url_of(uri: &Uri) -> Result<Option<RepoUrl>, ApiError> {
-    let query = axum::extract::Query::<Query>::try_from_uri(uri);
-    let query = query.map_err(|_| ApiError::bad_request("the query cannot be read"))?;
-    let parsed = query.0.url.map(|url| url.parse()).transpose();
+    let query: Query = query::read(uri, ApiError::bad_request("the query cannot be read"))?;
+    let parsed = query.url.map(|url| url.parse()).transpose();
     parsed.map_err(|error: errand_protocol::text::InvalidText| ApiError::invalid("url", error.to_string()))
 }
 

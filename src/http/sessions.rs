@@ -12,10 +12,10 @@ use serde::Deserialize;
 
 use super::error::{ApiError, json_response};
 use super::json::Json;
-use super::{App, RequestId, Slots, allow, forward, idempotency, wire};
+use super::{App, RequestId, Slots, allow, forward, idempotency, query, wire};
 use crate::admission;
 use crate::models;
-use crate::platform::rpc;
+use crate::platform::{crypto, rpc};
 use crate::session_registry::commands::{ListCommand, RecentReposCommand, Which};
 
 const MAX_LIMIT: u32 = 100;
@@ -89,6 +89,7 @@ pub(super) async fn create(
         };
         return Err(ApiError::invalid("repo.url", message));
     }
+    let hash = hash(&request)?;
     let usable = models::usable(&app.config, &actor.org, &actor.person.id).await?;
     request.model = Some(usable.chosen(&app.config, request.model.take())?);
     let session = session_id(&actor, &request, &headers)?;
@@ -105,6 +106,7 @@ pub(super) async fn create(
         actor,
         id: session,
         request,
+        hash,
         visibility: allowed.visibility,
         co_author: allowed.co_author,
     };
@@ -146,9 +148,7 @@ pub(super) async fn events(
 }
 
 fn list_query(uri: &Uri) -> Result<ListQuery, ApiError> {
-    let query = axum::extract::Query::<ListQuery>::try_from_uri(uri)
-        .map_err(|_| ApiError::bad_request("limit must be a whole number"))?
-        .0;
+    let query: ListQuery = query::read(uri, ApiError::bad_request("limit must be a whole number"))?;
     if query.limit.is_some_and(|limit| !(1..=MAX_LIMIT).contains(&limit)) {
         return Err(ApiError::invalid(
             "limit",
@@ -170,6 +170,15 @@ fn session_id(actor: &Actor, request: &CreateSession, headers: &HeaderMap) -> Re
         Some(id) => Ok(id.clone()),
         None => idempotency::id_of_request(actor, "session", headers),
     }
+}
+
+/// What tells a repetition of a request from another one with the same id or idempotency key.
+fn hash(request: &CreateSession) -> Result<String, ApiError> {
+    let asked = CreateSession {
+        id: None,
+        ..request.clone()
+    };
+    Ok(crypto::hex(&crypto::sha256(&serde_json::to_vec(&asked)?)))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::json::Json;
 use super::{App, Slots, allow, groups};
 use crate::d1::members;
 use crate::d1::settings::{self, Level};
-use crate::models;
+use crate::models::{self, Whose};
 use crate::platform::clock;
 
 /// `GET /api/admin/settings`.
@@ -34,7 +34,7 @@ pub(super) async fn put(
     Json(body): Json<SettingsPatch>,
 ) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::WriteSettings)?;
-    replace(&app, &slots, &actor, Level::Org(&actor.org), &body).await
+    replace(&app, &slots, &actor, (Level::Org(&actor.org), Whose::Many), &body).await
 }
 
 /// `GET /api/admin/settings/groups/{id}`.
@@ -58,14 +58,14 @@ pub(super) async fn put_of_group(
     allow::in_org(&actor, Action::WriteSettings)?;
     let group = groups::find(&app, &actor, &group).await?;
     nothing_of_the_org(&body)?;
-    replace(&app, &slots, &actor, Level::Group(&group.id), &body).await
+    replace(&app, &slots, &actor, (Level::Group(&group.id), Whose::Many), &body).await
 }
 
 /// `GET /api/admin/settings/users/{id}`.
 #[worker::send]
 pub(super) async fn get_of_user(app: App, actor: Actor, Path(user): Path<String>) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::ReadSettings)?;
-    let user = member(&app, &actor, &user).await?;
+    let user = member(&app, &actor, &user).await?.id;
     let said = settings::read(&app.config, &actor.org, Level::User(&user)).await?;
     Ok(json_response(StatusCode::OK, &said))
 }
@@ -82,7 +82,8 @@ pub(super) async fn put_of_user(
     allow::in_org(&actor, Action::WriteSettings)?;
     let user = member(&app, &actor, &user).await?;
     nothing_of_the_org(&body)?;
-    replace(&app, &slots, &actor, Level::User(&user), &body).await
+    let of_user = (Level::User(&user.id), Whose::One(&user.id, user.role));
+    replace(&app, &slots, &actor, of_user, &body).await
 }
 
 fn nothing_of_the_org(body: &SettingsPatch) -> Result<(), ApiError> {
@@ -102,7 +103,7 @@ async fn replace(
     app: &App,
     slots: &Slots,
     actor: &Actor,
-    level: Level<'_>,
+    (level, whose): (Level<'_>, Whose<'_>),
     body: &SettingsPatch,
 ) -> Result<Response, ApiError> {
     if let Some((field, least)) = body.too_small() {
@@ -113,16 +114,22 @@ async fn replace(
     }
     let before = settings::read(&app.config, &actor.org, level).await?;
     slots.audit.fields(&before, body);
+    // A default that was good when it was set stands in nobody's way who changes something else.
+    let changed = (&body.default_model, &body.allowed_models) != (&before.default_model, &before.allowed_models);
+    if let Some(model) = body.default_model.as_ref().filter(|_| changed) {
+        let org_says = match level {
+            Level::Org(_) => body.clone(),
+            Level::Group(_) | Level::User(_) => settings::read(&app.config, &actor.org, Level::Org(&actor.org)).await?,
+        };
+        models::check_default(&app.config, &actor.org, whose, org_says, model).await?;
+    }
     settings::write(&app.config, &actor.org, level, body, &actor.person.id, clock::now()).await?;
     models::forget(&actor.org);
     Ok(json_response(StatusCode::OK, body))
 }
 
-async fn member(app: &App, actor: &Actor, user: &str) -> Result<UserId, ApiError> {
+async fn member(app: &App, actor: &Actor, user: &str) -> Result<members::Row, ApiError> {
     let unknown = || ApiError::not_found("member");
     let user: UserId = user.parse().map_err(|_| unknown())?;
-    let row = members::find(&app.config, &actor.org, &user)
-        .await?
-        .ok_or_else(unknown)?;
-    Ok(row.id)
+    members::find(&app.config, &actor.org, &user).await?.ok_or_else(unknown)
 }

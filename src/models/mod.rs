@@ -5,6 +5,7 @@
 //! Read from the database at most every [`FRESH_MS`] for one person; who stores or removes a key is seen at once by the
 //! isolate that does it. Does not: ask a provider anything (`http::llm`, `http::model_keys`).
 
+mod default;
 mod uses;
 
 use std::cell::{Cell, RefCell};
@@ -22,6 +23,7 @@ use errand_protocol::text::ModelId;
 use errand_protocol::time::Timestamp;
 use futures_util::future::try_join3;
 
+pub(crate) use self::default::{Whose, check_default};
 pub(crate) use self::uses::{Use, opened, sealed};
 use crate::config::{Config, ModelConfig, Secret};
 use crate::d1::{members, model_keys, settings};
@@ -36,10 +38,10 @@ const MAX_KNOWN: usize = 1_000;
 const MAX_SETUP: usize = 200;
 
 /// Who and where.
-type Whose = (OrgId, UserId);
+type Member = (OrgId, UserId);
 
 thread_local! {
-    static KNOWN: RefCell<HashMap<Whose, (Timestamp, Rc<Usable>)>> = RefCell::default();
+    static KNOWN: RefCell<HashMap<Member, (Timestamp, Rc<Usable>)>> = RefCell::default();
     /// How often something was forgotten: what is read meanwhile is not remembered.
     static FORGOTTEN: Cell<u64> = const { Cell::new(0) };
 }

@@ -53,6 +53,8 @@ pub struct CreateCommand {
     pub id: SessionId,
     /// What is wanted; `model` is always filled in.
     pub request: CreateSession,
+    /// Hash of what was wanted before anything was filled in, without the id.
+    pub hash: String,
     /// Who sees it from the beginning.
     #[serde(default)]
     pub visibility: Visibility,

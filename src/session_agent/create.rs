@@ -29,6 +29,7 @@ pub(super) async fn create(agent: &Rc<Agent>, command: CreateCommand) -> Answer 
         actor,
         id,
         request,
+        hash,
         visibility,
         co_author,
     } = command;
@@ -39,11 +40,11 @@ pub(super) async fn create(agent: &Rc<Agent>, command: CreateCommand) -> Answer 
     let told = agent.registry_told();
     let existed = agent.load()?;
     if existed {
-        check_same(agent, &actor, &request)?;
+        check_same(agent, &actor, &request, &hash)?;
     } else if fork_store::plan(&agent.sql)?.is_some() {
         return Err(taken());
     } else {
-        agent.create(new_session(&actor, &id, request, co_author)?)?;
+        agent.create(new_session(&actor, &id, (request, hash), co_author)?)?;
         agent.step(Input::Command {
             by: actor.person.clone(),
             id: None,
@@ -68,7 +69,12 @@ pub(super) fn taken() -> ApiError {
     ApiError::new(ErrorCode::Conflict, "this session id is taken")
 }
 
-fn new_session(actor: &Actor, id: &SessionId, request: CreateSession, co_author: bool) -> Result<NewSession, ApiError> {
+fn new_session(
+    actor: &Actor,
+    id: &SessionId,
+    (request, hash): (CreateSession, String),
+    co_author: bool,
+) -> Result<NewSession, ApiError> {
     let CreateSession {
         id: _,
         title,
@@ -80,8 +86,9 @@ fn new_session(actor: &Actor, id: &SessionId, request: CreateSession, co_author:
     } = request;
     let titled_by_person = title.is_some();
     let from_prompt = || prompt.as_ref().and_then(Title::from_prompt);
-    let from_repo = || repo.as_ref().and_then(|repo| repo.url.short_name().parse().ok());
+    let from_repo = || repo.as_ref().and_then(|repo| Title::cleaned(repo.url.short_name()));
     let title = title
+        .map(Title::from)
         .or_else(from_prompt)
         .or_else(from_repo)
         .or_else(|| "New session".parse().ok());
@@ -98,17 +105,30 @@ fn new_session(actor: &Actor, id: &SessionId, request: CreateSession, co_author:
         // The Worker has filled in what holds.
         sandbox: sandbox.unwrap_or_default(),
         trigger: actor.trigger(),
+        request: Some(hash),
     })
 }
 
-fn check_same(agent: &Agent, actor: &Actor, request: &CreateSession) -> Result<(), ApiError> {
-    let same = agent.read(|session| {
+/// The session is there: this must be a repetition of what made it.
+fn check_same(agent: &Agent, actor: &Actor, request: &CreateSession, hash: &str) -> Result<(), ApiError> {
+    let (mine, same) = agent.read(|session| {
         let spec = session.spec();
-        let mine = spec.owner.id == actor.person.id && spec.org == actor.org;
-        let fork = spec.forked_from.is_some();
-        mine && !fork && spec.repo == request.repo && Some(&spec.model) == request.model.as_ref()
+        let mine = spec.owner.id == actor.person.id && spec.org == actor.org && spec.forked_from.is_none();
+        let same = match &spec.request {
+            Some(made_by) => made_by == hash,
+            // Made before this was noted.
+            None => spec.repo == request.repo && Some(&spec.model) == request.model.as_ref(),
+        };
+        (mine, same)
     })?;
-    if same { Ok(()) } else { Err(taken()) }
+    match (mine, same) {
+        (true, true) => Ok(()),
+        (true, false) => Err(ApiError::new(
+            ErrorCode::Conflict,
+            "this session id or idempotency key stands for another session",
+        )),
+        (false, _) => Err(taken()),
+    }
 }
 
 /// The prompt that came with the creation. Its id is derived from the session's: creating again does not ask twice.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use errand_protocol::api::ErrorCode;
 use errand_protocol::event::EventBody;
 use errand_protocol::ids::{CommandId, ConnId, PromptId, Seq, UserId};
 use errand_protocol::viewer::ServerFrame;
@@ -17,11 +18,16 @@ const NEAREST_ALARM_MS: i64 = 20;
 /// While a remote call is on its way, look again after this; should the object be evicted meanwhile, the alarm wakes
 /// it and the call is made again.
 const CALL_GUARD_MS: i64 = 30_000;
+/// A session that takes no more prompts has worked on one after so many seconds, as far as one can guess.
+const LOOK_AGAIN: u64 = 30;
 /// When the database could not be read or written, the object looks again after this.
 const AFTER_A_FAILURE: Duration = Duration::from_secs(10);
 
 impl From<Rejection> for ApiError {
     fn from(rejection: Rejection) -> Self {
+        if rejection.code == ErrorCode::RateLimited {
+            return Self::limited(rejection.message, LOOK_AGAIN);
+        }
         Self::new(rejection.code, rejection.message)
     }
 }
@@ -60,7 +66,7 @@ impl Agent {
             let session = slot.as_mut().ok_or_else(|| ApiError::not_found("session"))?;
             let now = clock::now();
             let mut body = || ids::mint_body(now);
-            let known = |id: &PromptId| store::prompt(&self.sql, id).ok().flatten();
+            let known = |id: &PromptId| store::prompt_as_asked(&self.sql, id).ok().flatten();
             let known_command = |by: &UserId, id: &CommandId| store::command(&self.sql, by, id).unwrap_or_default();
             let mut cx = Cx {
                 now,
@@ -121,6 +127,7 @@ impl Agent {
         match effect {
             Effect::Append(_)
             | Effect::PutPrompt { .. }
+            | Effect::KeepAsked { .. }
             | Effect::SaveCore(_)
             | Effect::PutOpen(_)
             | Effect::SaveText { .. }

@@ -12,6 +12,7 @@ use errand_protocol::event::Event;
 use errand_protocol::ids::{Seq, SessionId, TurnId};
 use errand_protocol::session::ForkOrigin;
 use errand_protocol::startup::Watchdog;
+use errand_protocol::text::Title;
 use errand_protocol::time::Timestamp;
 use errand_session::fork::{Fork, Survey, Work, store as fork_store};
 use errand_session::{Input, Snapshot, store};
@@ -88,7 +89,7 @@ pub(super) async fn fork(write: &Write<'_>, request_id: &str) -> Answer {
         MakeFork {
             actor: begin.actor,
             titled_by_person: wanted.title.is_some() || session.chosen_title().is_some(),
-            title: wanted.title.unwrap_or_else(|| session.summary().title),
+            title: wanted.title.map_or_else(|| session.summary().title, Title::from),
             repo: spec.repo.clone(),
             model: spec.model.clone(),
             co_author: spec.co_author,

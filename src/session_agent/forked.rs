@@ -122,6 +122,7 @@ pub(super) async fn make(agent: &Rc<Agent>, command: MakeFork) -> Answer {
             fork: Some(fork.clone()),
             sandbox: command.sandbox,
             trigger: actor.trigger(),
+            request: None,
         })?;
     }
     first_prompt(agent, &agent.id()?, actor, prompt.clone())?;

@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use errand_access::{Action, Actor};
 use errand_protocol::accounts::AuditEntry;
-use errand_protocol::api::ErrorCode;
 use errand_protocol::close::CloseCode;
 use errand_protocol::ids::{CommandId, ConnId, Seq};
 use errand_protocol::interaction::Answer;
@@ -24,6 +23,9 @@ use crate::platform::{clock, ids, sockets};
 
 /// Events per frame of the page after `hello`: keeps a frame well under the socket's limit.
 const EVENTS_PER_FRAME: usize = 100;
+
+/// Somebody stops watching at any moment: who finds no place looks again after so many seconds.
+const LOOK_AGAIN: u64 = 30;
 
 /// A viewer, as its socket carries it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,9 +47,9 @@ impl Agent {
     pub(super) fn accept_viewer(self: &Rc<Self>, request: &Request, actor: &Actor) -> Result<Response, ApiError> {
         sockets::require_upgrade(request)?;
         if !self.has_room_for(&actor.person) {
-            return Err(ApiError::new(
-                ErrorCode::RateLimited,
+            return Err(ApiError::limited(
                 "too many people are watching this session",
+                LOOK_AGAIN,
             ));
         }
         let after = super::reads::query_seq(request, "after")?;

@@ -232,7 +232,7 @@ describe('an org, from its first sign-in on', () => {
     first.expected.push(/status of 429/);
     await first.newSession();
     await first.find('new-session-submit').click();
-    await first.page.getByText('an admin can raise this limit').waitFor();
+    await first.page.getByText('admins set this limit').waitFor();
   });
 
   test('the audit log tells the story, and is taken out as a file', async () => {
@@ -263,6 +263,7 @@ describe('an org, from its first sign-in on', () => {
     first.expected.push(/404/);
     await first.page.goto(session);
     await first.find('not-found').waitFor();
+    await first.find('other-orgs').getByText('You act in Side project now').waitFor();
     await settings(first, 'keys');
     await first.page.getByText('No key is in use.').waitFor();
     await settings(first, 'members');

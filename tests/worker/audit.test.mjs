@@ -157,8 +157,12 @@ describe('who was refused', () => {
     assert.deepEqual([refused.userId, refused.outcome, refused.details], [boss.user.id, '403', { origin: 'https://evil.example' }]);
     await assertError(await worker.fetch('/api/keys/key_1', { method: 'DELETE', headers }), 403, 'forbidden');
     assert.deepEqual((await told('DELETE /api/keys')).details, { origin: 'none' });
+    const asked = Array.from({ length: 40 }, (_, n) => worker.fetch(`/api/sessions/ses_${n}/abort`, { ...json('POST', {}), headers: { ...headers, origin: 'https://evil.example' } }));
+    for (const answer of await Promise.all(asked)) assert.equal(answer.status, 403);
     assert.equal((await worker.fetch('/api/groups', { ...json('POST', { name: 'x' }), headers: { ...headers, origin: ORIGIN } })).status, 201);
     await told('POST /api/groups', ({ outcome }) => outcome === 'ok');
+    const foreign = await log(`action=${encodeURIComponent('POST /api/sessions/:id/abort')}`);
+    assert.ok(foreign.length >= 1 && foreign.length <= 2, `${foreign.length} entries: one a minute`);
     const cookie = `${boss.cookie.split('.')[0]}.${'0'.repeat(64)}`;
     await assertError(await worker.fetch('/api/groups', { ...json('POST', { name: 'y' }), headers: { ...headers, cookie, origin: 'https://evil.example' } }), 401, 'unauthenticated');
     assert.equal((await log('action=POST%20/api/groups')).length, 2, 'who is nobody is in no log');

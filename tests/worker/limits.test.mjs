@@ -33,6 +33,8 @@ describe('limits', () => {
     assert.deepEqual(statuses, [...Array(6).fill(201), ...Array(6).fill(429)]);
     const refused = answers.find((answer) => answer.status === 429);
     const error = await assertError(refused, 429, 'rate_limited');
+    assert.equal(Number(refused.headers.get('retry-after')), error.details.retryAfter);
+    assert.ok(error.details.retryAfter > 0);
     assert.match(error.message, /you have made 6 sessions within 24 hours: wait until/);
   });
 
@@ -79,7 +81,7 @@ describe('limits', () => {
     assert.equal((await prompt(busy.id)).status, 202);
     await specOf(host, busy.id);
     assert.equal((await prompt(idle.id)).status, 202);
-    await until(async () => /you have 1 sessions at work: wait until one rests/.test((await (await owner.api(`/api/sessions/${idle.id}`)).json()).cause?.message), 'the reason');
+    await until(async () => /you have 1 session at work: wait until one rests/.test((await (await owner.api(`/api/sessions/${idle.id}`)).json()).cause?.message), 'the reason');
     assert.ok(!host.puts.some(({ name }) => name.includes(idle.id)));
     assert.equal((await owner.api(`/api/sessions/${busy.id}`, { method: 'DELETE' })).status, 200);
     await specOf(host, idle.id);
@@ -130,7 +132,8 @@ describe('sandboxes', () => {
     assert.deepEqual(await spec({}), { memoryMib: 2048, pids: 2048, cpuMillis: 2000 }, 'what is usual, up to the limit');
     assert.deepEqual(await spec({ sandbox: { memoryMib: 512, cpuMillis: 500, minutes: 30 } }), { memoryMib: 512, pids: 2048, cpuMillis: 500 });
     const tooMuch = await create(person, { sandbox: { memoryMib: 4096 } });
-    assert.match((await assertError(tooMuch, 429, 'rate_limited')).message, /may have 2048 MiB of memory, not 4096; ask for less, or wait until an admin/);
+    assert.match((await assertError(tooMuch, 429, 'rate_limited')).message, /may have 2048 MiB of memory, not 4096: ask for less; the org's admins set this limit/);
+    assert.equal(tooMuch.headers.get('retry-after'), null, 'time alone changes nothing');
     await assertError(await create(person, { sandbox: { minutes: 31 } }), 429, 'rate_limited');
     await put(owner, { sandboxMemoryMib: 'unlimited' }, `/users/${person.user.id}`);
     assert.equal((await spec({ sandbox: { memoryMib: 4096 } })).memoryMib, 4096);

@@ -282,6 +282,47 @@ test('what a role may use is refused by list, by creation, by prompt and by the 
   assert.ok((await create({ model: 'openai/gpt-5@high' })).ok, 'an effort where it is supported');
 });
 
+test('a default model that nobody could use is refused, wherever it is said', async () => {
+  const chief = await worker.signIn();
+  const org = (await (await chief.api('/api/auth/me')).json()).org.id;
+  const [me, plain] = [await member(worker, org, 'member'), await member(worker, org, 'member')];
+  const group = await ok(await chief.api('/api/groups', { method: 'POST', body: { name: 'Some' } }));
+  const set = (body, of = '') => chief.api(`/api/admin/settings${of}`, { method: 'PUT', body });
+  const refused = async (answer, words) => {
+    const error = await assertError(answer, 422, 'invalid');
+    assert.equal(error.details.field, 'defaultModel');
+    assert.match(error.message, words);
+  };
+  for (const of of ['', `/groups/${group.id}`, `/users/${me.user.id}`]) {
+    await refused(await set({ defaultModel: 'nope/nope' }, of), /not one of the models/);
+    await refused(await set({ defaultModel: 'acme/large@high' }, of), /how much to think/);
+    await refused(await set({ defaultModel: 'openai/gpt-4.1' }, of), /no key of openai/);
+    await ok(await set({ defaultModel: 'acme/large' }, of));
+  }
+  // Somebody's own key is enough for all together, and for them; not for somebody else.
+  await ok(await put(me, 'openai', { key: KEYS.own }));
+  await ok(await set({ defaultModel: 'openai/gpt-4.1' }));
+  await ok(await set({ defaultModel: 'openai/gpt-4.1' }, `/groups/${group.id}`));
+  await ok(await set({ defaultModel: 'openai/gpt-4.1' }, `/users/${me.user.id}`));
+  await refused(await set({ defaultModel: 'openai/gpt-4.1' }, `/users/${plain.user.id}`), /no key of openai/);
+  // What the org allows counts as it is then; a default from before stands in nobody's way.
+  const only = (pattern) => Object.fromEntries(['member', 'admin', 'owner'].map((role) => [role, [pattern]]));
+  await refused(await set({ defaultModel: 'openai/gpt-4.1', allowedModels: only('acme/*') }), /may use/);
+  await ok(await set({ defaultModel: 'acme/large', allowedModels: only('acme/*') }));
+  await refused(await set({ defaultModel: 'openai/gpt-5' }, `/groups/${group.id}`), /may use/);
+  await ok(await set({ defaultModel: 'openai/gpt-4.1', personDailySessions: 7 }, `/groups/${group.id}`));
+  assert.deepEqual(await (await chief.api('/api/admin/settings')).json(), { defaultModel: 'acme/large', allowedModels: only('acme/*') });
+});
+
+test('a default may be a model of a provider that came with a key', async () => {
+  const chief = await worker.signIn();
+  await ok(await put(chief, 'mine', { key: KEYS.org, baseUrl: `${vendors.url}/custom/v1` }, '/api/admin/model-keys'));
+  const [{ id }] = (await models(chief)).models.filter((choice) => choice.id.startsWith('mine/'));
+  await ok(await chief.api('/api/admin/settings', { method: 'PUT', body: { defaultModel: id } }));
+  assert.equal((await models(chief)).default, id);
+  await assertError(await chief.api('/api/admin/settings', { method: 'PUT', body: { defaultModel: 'mine/another' } }), 422, 'invalid');
+});
+
 test('a key that was sealed with the previous master key is used, and sealed anew', async () => {
   // Two installations over one database are not to be had here: the row is copied to one whose key is new.
   const me = await worker.signIn();

@@ -149,7 +149,7 @@ pub struct ForSession {
 fn fitting(wish: Option<u32>, cap: Option<u32>, usual: u32, of: &str) -> Result<Option<u32>, String> {
     match (wish, cap) {
         (Some(wish), Some(cap)) if wish > cap => Err(format!(
-            "a sandbox of yours may have {cap} {of}, not {wish}; ask for less, or wait until an admin raises this limit"
+            "a sandbox of yours may have {cap} {of}, not {wish}: ask for less; the org's admins set this limit"
         )),
         (Some(wish), _) => Ok(Some(wish)),
         (None, cap) => Ok(cap.filter(|cap| *cap < usual)),
@@ -225,9 +225,10 @@ impl Limits {
         let (limit, _, who, what) = checks
             .into_iter()
             .find(|(limit, used, ..)| limit.is_some_and(|limit| *used >= limit))?;
+        let limit = limit?;
+        let sessions = if limit == 1 { "session" } else { "sessions" };
         Some(format!(
-            "{who} {} sessions {what}; an admin can raise this limit",
-            limit?
+            "{who} {limit} {sessions} {what}; the org's admins set this limit"
         ))
     }
 }

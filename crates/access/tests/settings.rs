@@ -96,7 +96,7 @@ fn a_session_gets_what_its_maker_wants_as_far_as_they_may_have_it() {
     assert_eq!(less.sandbox, wish(Some(512), Some(60)));
     let refusal = settings.for_session(None, wish(Some(2049), None)).unwrap_err();
     assert!(
-        refusal.contains("2048 MiB of memory, not 2049") && refusal.contains("wait until"),
+        refusal.contains("2048 MiB of memory, not 2049") && refusal.contains("ask for less"),
         "{refusal}"
     );
     assert!(settings.for_session(None, wish(None, Some(61))).is_err());
@@ -118,6 +118,12 @@ fn one_more_than_the_limit_is_refused_with_the_reason() {
     assert_eq!(limits.refusal(usage(1, 2)), None);
     let refusal = limits.refusal(usage(2, 0)).unwrap();
     assert!(refusal.contains("you have 2 sessions at work"), "{refusal}");
+    let one = Limits {
+        person_concurrent: Some(1),
+        ..Limits::default()
+    };
+    let refusal = one.refusal(usage(1, 0)).unwrap();
+    assert!(refusal.contains("you have 1 session at work"), "{refusal}");
     let refusal = limits.refusal(usage(0, 3)).unwrap();
     assert!(
         refusal.contains("your org has made 3 sessions within 24 hours"),

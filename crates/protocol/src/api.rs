@@ -9,7 +9,7 @@ use crate::interaction::Answer;
 use crate::sandbox::{Isolation, RepoSpec};
 use crate::session::{Person, Place, Prompt, PromptMode, Session};
 use crate::settings::SandboxWish;
-use crate::text::{ModelId, PromptText, Title};
+use crate::text::{ChosenTitle, ModelId, PromptText};
 
 /// The closed set of error codes. The variant's comment names the HTTP status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -253,7 +253,7 @@ pub struct CreateSession {
     pub id: Option<SessionId>,
     /// Its title; otherwise from the prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub title: Option<Title>,
+    pub title: Option<ChosenTitle>,
     /// What to work on; otherwise an empty workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repo: Option<RepoSpec>,
@@ -279,7 +279,7 @@ pub struct CreateSession {
 pub struct PatchSession {
     /// The new title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub title: Option<Title>,
+    pub title: Option<ChosenTitle>,
     /// Who sees it, besides its owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub visibility: Option<Visibility>,
@@ -362,7 +362,7 @@ pub struct PostFork {
     pub turn_id: Option<TurnId>,
     /// Its title; otherwise the original's.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub title: Option<Title>,
+    pub title: Option<ChosenTitle>,
     /// Its first new prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<PromptText>,

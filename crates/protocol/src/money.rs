@@ -23,14 +23,11 @@ impl Micros {
         Self(self.0.saturating_add(more.0))
     }
 
-    /// For people: whole cents where it is whole cents, `$0.01`; else all six digits.
+    /// For people: cents, and as many further digits as there are: `$0.10`, `$0.0001`.
     pub fn dollars(self) -> String {
-        let (dollars, rest) = (self.0 / 1_000_000, self.0 % 1_000_000);
-        if rest.is_multiple_of(10_000) {
-            format!("${dollars}.{:02}", rest / 10_000)
-        } else {
-            format!("${dollars}.{rest:06}")
-        }
+        let (dollars, cents, rest) = (self.0 / 1_000_000, self.0 % 1_000_000 / 10_000, self.0 % 10_000);
+        let further = format!("{rest:04}");
+        format!("${dollars}.{cents:02}{}", further.trim_end_matches('0'))
     }
 
     /// What is left after taking `less` away; nothing when that is more.
@@ -368,4 +365,24 @@ pub struct Estimate {
 pub struct UsageHistory {
     /// Each with its day, `2026-11-21`.
     pub days: Vec<SpendingOf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_have_cents_and_further_digits_only_where_they_say_something() {
+        for (micros, text) in [
+            (0, "$0.00"),
+            (100, "$0.0001"),
+            (1, "$0.000001"),
+            (10_000, "$0.01"),
+            (105_000, "$0.105"),
+            (12_300_000, "$12.30"),
+            (1_000_000, "$1.00"),
+        ] {
+            assert_eq!(Micros(micros).dollars(), text);
+        }
+    }
 }

@@ -211,7 +211,7 @@ impl From<SetupScript> for String {
 pub struct SecretName(String);
 
 /// Names that act on the programs in the sandbox instead of being read by the repository's own.
-const RESERVED: [&str; 24] = [
+const RESERVED: [&str; 53] = [
     "_",
     "PATH",
     "HOME",
@@ -234,10 +234,39 @@ const RESERVED: [&str; 24] = [
     "NODE_OPTIONS",
     "BUN_OPTIONS",
     "PYTHONSTARTUP",
+    "PYTHONPATH",
+    "PYTHONHOME",
     "PERL5OPT",
+    "PERL5LIB",
     "RUBYOPT",
+    "RUBYLIB",
+    "JAVA_TOOL_OPTIONS",
+    "JDK_JAVA_OPTIONS",
+    "MAVEN_OPTS",
+    "GRADLE_OPTS",
+    "RUSTFLAGS",
+    "RUSTC_WRAPPER",
+    "GLIBC_TUNABLES",
+    "GCONV_PATH",
+    "LOCPATH",
+    "NLSPATH",
+    "MALLOC_CONF",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "FTP_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "SSLKEYLOGFILE",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "NODE_TLS_REJECT_UNAUTHORIZED",
+    "CARGO_HTTP_CAINFO",
+    "AWS_CA_BUNDLE",
 ];
-const RESERVED_PREFIXES: [&str; 9] = [
+const RESERVED_PREFIXES: [&str; 10] = [
     "ERRAND_",
     "OPENCODE_",
     "LD_",
@@ -246,6 +275,7 @@ const RESERVED_PREFIXES: [&str; 9] = [
     "XDG_",
     "LC_",
     "BASH_FUNC_",
+    "OPENSSL_",
     "SSH_ASKPASS",
 ];
 
@@ -385,6 +415,21 @@ mod tests {
             "BASH_ENV",
             "OPENCODE_CONFIG_CONTENT",
             "XDG_DATA_HOME",
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "ALL_PROXY",
+            "NO_PROXY",
+            "http_proxy",
+            "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
+            "REQUESTS_CA_BUNDLE",
+            "CURL_CA_BUNDLE",
+            "NODE_EXTRA_CA_CERTS",
+            "JAVA_TOOL_OPTIONS",
+            "GLIBC_TUNABLES",
+            "GCONV_PATH",
+            "GIT_SSL_NO_VERIFY",
+            "OPENSSL_CONF",
         ] {
             assert!(bad.parse::<SecretName>().is_err(), "{bad:?}");
         }

@@ -81,8 +81,11 @@ macro_rules! text {
 
 text!(/// What a person asks. Line ends are `\n`; no NUL; at most [`MAX_PROMPT_BYTES`].
     PromptText, parse_prompt, shapes::prompt);
-text!(/// A session's title: one line, trimmed, at most [`MAX_TITLE_CHARS`] characters.
+text!(/// A session's title: one line, trimmed, at most [`MAX_TITLE_CHARS`] characters. What people choose is a [`ChosenTitle`],
+    /// what comes from elsewhere is [`Title::cleaned`].
     Title, parse_title, shapes::title);
+text!(/// A title as people choose it: something of it is to be seen, and nothing turns the line in which it stands.
+    ChosenTitle, parse_chosen_title, shapes::chosen_title);
 text!(/// Where a repository is: `https://…` without credentials, `file:///…`, or an absolute path.
     RepoUrl, parse_repo_url, shapes::repo_url);
 text!(/// A branch or tag name by the rules of git-check-ref-format(1).
@@ -122,9 +125,17 @@ mod shapes {
     }
 
     pub(super) fn label(schema: &mut Schema) {
+        visible(schema, MAX_LABEL_CHARS);
+    }
+
+    pub(super) fn chosen_title(schema: &mut Schema) {
+        visible(schema, MAX_TITLE_CHARS);
+    }
+
+    fn visible(schema: &mut Schema, max: usize) {
         const OTHER: &str = r"[^\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]*";
         const SEEN: &str = r"[^\s\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb]";
-        shape(schema, &format!("^{OTHER}{SEEN}{OTHER}$"), MAX_LABEL_CHARS);
+        shape(schema, &format!("^{OTHER}{SEEN}{OTHER}$"), max);
     }
 
     /// A path has no part that is `..`.
@@ -169,27 +180,53 @@ fn parse_prompt(value: &str) -> Result<String, InvalidText> {
 }
 
 fn parse_label(value: &str) -> Result<String, InvalidText> {
-    let label = value.trim();
-    if label.is_empty() {
-        return Err(InvalidText::Empty("the name"));
+    const WHAT: &str = "the name";
+    seen(one_line(value, WHAT, MAX_LABEL_CHARS)?, WHAT)
+}
+
+fn parse_chosen_title(value: &str) -> Result<String, InvalidText> {
+    seen(one_line(value, THE_TITLE, MAX_TITLE_CHARS)?, THE_TITLE)
+}
+
+fn parse_title(value: &str) -> Result<String, InvalidText> {
+    one_line(value, THE_TITLE, MAX_TITLE_CHARS).map(str::to_owned)
+}
+
+const THE_TITLE: &str = "the title";
+
+fn one_line<'a>(value: &'a str, what: &'static str, max: usize) -> Result<&'a str, InvalidText> {
+    let line = value.trim();
+    if line.is_empty() {
+        return Err(InvalidText::Empty(what));
     }
-    if label.chars().count() > MAX_LABEL_CHARS {
+    if line.chars().count() > max {
         return Err(InvalidText::TooLong {
-            what: "the name",
-            max: MAX_LABEL_CHARS,
+            what,
+            max,
             unit: "characters",
         });
     }
-    if label.chars().any(char::is_control) {
-        return Err(InvalidText::Control("the name"));
+    if line.chars().any(char::is_control) {
+        return Err(InvalidText::Control(what));
     }
-    if label.chars().any(turns_text) {
-        return Err(InvalidText::Turned("the name"));
+    Ok(line)
+}
+
+/// Something of it can be seen, and it turns nothing round.
+fn seen(line: &str, what: &'static str) -> Result<String, InvalidText> {
+    if line.chars().any(turns_text) {
+        return Err(InvalidText::Turned(what));
     }
-    if !label.chars().any(is_seen) {
-        return Err(InvalidText::Invisible("the name"));
+    if !line.chars().any(is_seen) {
+        return Err(InvalidText::Invisible(what));
     }
-    Ok(label.to_owned())
+    Ok(line.to_owned())
+}
+
+/// What a line may have of a text that is cleaned instead of refused.
+fn cleaned(text: &str, max: usize) -> String {
+    let fits = |c: &char| !c.is_control() && !turns_text(*c);
+    text.trim().chars().filter(fits).take(max).collect()
 }
 
 /// Embeddings, overrides and isolates of Unicode's bidirectional algorithm: with one of them a name makes the line in which
@@ -206,24 +243,6 @@ fn is_seen(c: char) -> bool {
         | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}');
     !unseen && !c.is_whitespace() && !c.is_control()
-}
-
-fn parse_title(value: &str) -> Result<String, InvalidText> {
-    let title = value.trim();
-    if title.is_empty() {
-        return Err(InvalidText::Empty("the title"));
-    }
-    if title.chars().count() > MAX_TITLE_CHARS {
-        return Err(InvalidText::TooLong {
-            what: "the title",
-            max: MAX_TITLE_CHARS,
-            unit: "characters",
-        });
-    }
-    if title.chars().any(char::is_control) {
-        return Err(InvalidText::Control("the title"));
-    }
-    Ok(title.to_owned())
 }
 
 fn parse_repo_url(value: &str) -> Result<String, InvalidText> {
@@ -420,18 +439,40 @@ impl ModelId {
     }
 }
 
+impl Label {
+    /// A name from what nobody here typed (another server says that somebody is called so): what a name may not have is left
+    /// out. None when nothing is left that can be seen.
+    pub fn cleaned(text: &str) -> Option<Self> {
+        cleaned(text, MAX_LABEL_CHARS).parse().ok()
+    }
+}
+
+impl From<ChosenTitle> for Title {
+    fn from(chosen: ChosenTitle) -> Self {
+        Self(chosen.0)
+    }
+}
+
 impl Title {
+    /// A title from what nobody chose as one (the agent suggests it, a repository is called so): what a title may not have
+    /// is left out. None when nothing is left that can be seen.
+    pub fn cleaned(text: &str) -> Option<Self> {
+        const MAX: usize = 120;
+        let title = cleaned(text, MAX).parse::<ChosenTitle>().ok()?;
+        Some(title.into())
+    }
+
     /// A title from a prompt's first line, cut at a word; used until somebody or the engine gives a better one.
     pub fn from_prompt(prompt: &PromptText) -> Option<Self> {
         const MAX: usize = 80;
-        let line = prompt.as_str().lines().map(str::trim).find(|l| !l.is_empty())?;
-        let clean: String = line.chars().filter(|c| !c.is_control()).collect();
+        let line = prompt.as_str().lines().find(|line| line.chars().any(is_seen))?;
+        let clean = cleaned(line, usize::MAX);
         if clean.chars().count() <= MAX {
-            return Self::try_from(clean).ok();
+            return Self::cleaned(&clean);
         }
         let cut: String = clean.chars().take(MAX).collect();
         let at_word = cut.rsplit_once(' ').map_or(cut.as_str(), |(head, _)| head);
-        Self::try_from(format!("{at_word}…")).ok()
+        Self::cleaned(&format!("{at_word}…"))
     }
 }
 
@@ -543,6 +584,37 @@ mod tests {
         assert_eq!("  Fix it ".parse::<Title>().unwrap().as_str(), "Fix it");
         assert!("a\u{7}b".parse::<Title>().is_err());
         assert!("x".repeat(100_000).parse::<Title>().is_err());
+    }
+
+    #[test]
+    fn a_title_that_somebody_chooses_can_be_seen_and_turns_nothing_round() {
+        let chosen = |text: &str| text.parse::<ChosenTitle>();
+        assert_eq!(
+            Title::from(chosen(" תקן את זה\u{200f} ").unwrap()).as_str(),
+            "תקן את זה\u{200f}"
+        );
+        assert_eq!(chosen("\u{200b}"), Err(InvalidText::Invisible("the title")));
+        assert_eq!(chosen("a\u{202e}b"), Err(InvalidText::Turned("the title")));
+        assert!(chosen(&"x".repeat(MAX_TITLE_CHARS)).is_ok() && chosen(&"x".repeat(MAX_TITLE_CHARS + 1)).is_err());
+        // One that is stored is read, whatever it is.
+        assert!("\u{200b}a\u{202e}b".parse::<Title>().is_ok());
+    }
+
+    #[test]
+    fn a_title_that_nobody_chose_is_cleaned() {
+        let cleaned = |text: &str| Title::cleaned(text).map(String::from);
+        assert_eq!(
+            cleaned(" Mend\u{7} the \u{202e}test\u{2069} "),
+            Some("Mend the test".to_owned())
+        );
+        assert_eq!(cleaned(&"x".repeat(1_000)), Some("x".repeat(120)));
+        for nothing in ["", " \n", "\u{200b}\u{2060}", "\u{202e}", "\u{7}"] {
+            assert_eq!(cleaned(nothing), None, "{nothing:?}");
+        }
+        let prompt: PromptText = "\u{200b}\n \u{202e}Fix it\nand more".parse().unwrap();
+        assert_eq!(Title::from_prompt(&prompt).map(String::from), Some("Fix it".to_owned()));
+        let unseen: PromptText = "\u{200b}".parse().unwrap();
+        assert_eq!(Title::from_prompt(&unseen), None);
     }
 
     #[test]

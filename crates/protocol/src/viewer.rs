@@ -17,7 +17,7 @@ use crate::event::Event;
 use crate::ids::{CommandId, InteractionId, MessageId, PartId, PromptId, Seq, TurnId};
 use crate::interaction::{Answer, Interaction};
 use crate::session::{Person, Place, Prompt, PromptMode, Session, Todo, TurnInfo};
-use crate::text::{ModelId, PromptText, Title};
+use crate::text::{ChosenTitle, ModelId, PromptText};
 use crate::transcript::Part;
 
 /// What a viewer's answer to [`ServerFrame::Check`] begins with; the number of the check follows.
@@ -96,7 +96,7 @@ pub enum Command {
     /// Give it another title.
     Rename {
         /// The title.
-        title: Title,
+        title: ChosenTitle,
     },
     /// Change who sees it.
     Share {

@@ -180,6 +180,9 @@ pub struct Spec {
     /// What made it, when that was no person: the id of an API key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
+    /// Hash of the request that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
 }
 
 fn is_usual(sandbox: &SandboxWish) -> bool {

@@ -41,6 +41,8 @@ pub struct NewSession {
     pub sandbox: SandboxWish,
     /// What makes it, when that is no person: the id of an API key.
     pub trigger: Option<String>,
+    /// Hash of the request that makes it: the same id with another one is refused by the shell.
+    pub request: Option<String>,
 }
 
 /// What a store gives back, for [`Session::from_stored`].
@@ -111,6 +113,7 @@ impl Session {
             co_author: new.co_author,
             sandbox: new.sandbox,
             trigger: new.trigger,
+            request: new.request,
         };
         let session = Self {
             core: Core {

@@ -16,7 +16,7 @@ use errand_protocol::runner::{AgentFrame, RunnerFrame};
 use errand_protocol::sandbox::{RepoSpec, SandboxError, SandboxStatus};
 use errand_protocol::session::{Person, Prompt, Session as Summary};
 use errand_protocol::startup::{Start, Verdict};
-
+use errand_protocol::text::PromptText;
 use errand_protocol::time::Timestamp;
 use errand_protocol::viewer::{Command, OpenPart, ServerFrame};
 
@@ -32,7 +32,7 @@ pub struct Cx<'a> {
     pub timings: &'a Timings,
     /// Bodies for new ids: unique, of ULID shape.
     pub ids: &'a mut dyn FnMut() -> String,
-    /// A prompt that was accepted earlier, whatever became of it.
+    /// A prompt that was accepted earlier, whatever became of it, with the text that it came with.
     pub known_prompt: &'a dyn Fn(&PromptId) -> Option<Prompt>,
     /// Whether this person's command was carried out earlier.
     pub known_command: &'a dyn Fn(&UserId, &CommandId) -> bool,
@@ -150,6 +150,13 @@ pub enum Effect {
         /// Its place in the order of all prompts.
         position: u64,
     },
+    /// Durable: the text of this prompt is changed for the first time, or again: keep the one that it came with.
+    KeepAsked {
+        /// Which prompt.
+        id: PromptId,
+        /// Its text until now.
+        text: PromptText,
+    },
     /// Durable: the machine's own state, as JSON.
     SaveCore(String),
     /// Durable: an open part without its streaming text.
@@ -223,6 +230,7 @@ impl Effect {
         match self {
             Self::Append(_)
             | Self::PutPrompt { .. }
+            | Self::KeepAsked { .. }
             | Self::SaveCore(_)
             | Self::PutOpen(_)
             | Self::SaveText { .. }

@@ -38,6 +38,10 @@ impl TurnEnd {
     }
 }
 
+fn conflict(message: &str) -> Rejection {
+    Rejection::new(ErrorCode::Conflict, message)
+}
+
 impl Step<'_, '_> {
     /// Carries a person's command out, unless it was carried out before.
     pub(crate) fn command_once(
@@ -93,6 +97,7 @@ impl Step<'_, '_> {
             }
             Command::Answer { interaction_id, answer } => self.answer(by, &interaction_id, answer),
             Command::Rename { title } => {
+                let title = title.into();
                 if self.s.core.title != title || !self.s.core.titled_by_person {
                     self.s.core.title = title.clone();
                     self.s.core.titled_by_person = true;
@@ -125,10 +130,14 @@ impl Step<'_, '_> {
         mode: PromptMode,
     ) -> Result<(), Rejection> {
         if let Some(known) = (self.cx.known_prompt)(&id) {
-            // Edited since or not: what counts is that this author submitted this id before.
-            let same = known.author.id == by.id;
-            let taken = || Rejection::new(ErrorCode::Conflict, "This prompt id is taken.");
-            return if same { Ok(()) } else { Err(taken()) };
+            // Edited since or not: what counts is what this author submitted with this id.
+            let mine = known.author.id == by.id;
+            let same = (known.text, known.model, known.mode) == (text, model, mode);
+            return match (mine, same) {
+                (true, true) => Ok(()),
+                (true, false) => Err(conflict("This prompt id stands for another prompt.")),
+                (false, _) => Err(conflict("This prompt id is taken.")),
+            };
         }
         if self.s.core.life == Life::Terminated {
             return Err(Rejection::new(ErrorCode::Terminated, "This session has been ended."));

@@ -6,7 +6,7 @@ use errand_protocol::ids::PromptId;
 use errand_protocol::session::{Person, Place, PromptMode, PromptState};
 use errand_protocol::text::PromptText;
 
-use crate::effect::Rejection;
+use crate::effect::{Effect, Rejection};
 use crate::session::{Placed, Step};
 
 impl Step<'_, '_> {
@@ -59,9 +59,13 @@ impl Step<'_, '_> {
             return Ok(());
         };
         if placed.prompt.text != text {
-            placed.prompt.text = text.clone();
+            let asked = std::mem::replace(&mut placed.prompt.text, text.clone());
             let placed = placed.clone();
             self.put_prompt(&placed);
+            self.fx.push(Effect::KeepAsked {
+                id: id.clone(),
+                text: asked,
+            });
             self.log(EventBody::PromptEdited {
                 prompt_id: id.clone(),
                 text,

@@ -273,8 +273,7 @@ impl Step<'_, '_> {
         if self.s.core.titled_by_person {
             return;
         }
-        let clean: String = title.chars().filter(|c| !c.is_control()).take(120).collect();
-        if let Ok(title) = Title::try_from(clean)
+        if let Some(title) = Title::cleaned(title)
             && title != self.s.core.title
         {
             self.s.core.title = title.clone();

@@ -1,7 +1,7 @@
 //! The tables of one session, and the only place with SQL for them.
 //!
-//! `events` is the log. `core` is the machine's state, one row. `prompts` are all prompts ever accepted. `open_parts`
-//! and `open_text` hold what is being written. `migrations` lists what was applied; the list below only grows.
+//! `events` is the log. `core` is the machine's state, one row. `prompts` are all prompts ever accepted; `asked` is the
+//! text that one came with, once that was changed. `open_parts` and `open_text` hold what is being written. `migrations` lists what was applied; the list below only grows.
 //!
 //! **Invariant:** [`apply`] stores all durable effects of one step in one transaction, or none.
 
@@ -10,6 +10,7 @@ use errand_protocol::ids::{CommandId, PromptId, Seq, UserId};
 use errand_protocol::limits::{MAX_STARTS, MAX_VERDICTS};
 use errand_protocol::session::{Prompt, PromptState};
 use errand_protocol::startup::Verdict;
+use errand_protocol::text::InvalidText;
 use errand_protocol::time::Timestamp;
 use errand_protocol::viewer::OpenPart;
 use serde::Serialize;
@@ -59,6 +60,10 @@ CREATE INDEX commands_by_place ON commands (place);
 CREATE TABLE starts (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
 CREATE TABLE verdicts (id INTEGER PRIMARY KEY, body TEXT NOT NULL)
 ",
+    },
+    Migration {
+        id: "0003_asked",
+        sql: "ALTER TABLE prompts ADD COLUMN asked TEXT",
     },
 ];
 
@@ -247,6 +252,10 @@ fn store(sql: &impl Sql, effect: &Effect) -> Result<(), SqlError> {
                 ],
             )?;
         }
+        Effect::KeepAsked { id, text } => {
+            let put = "UPDATE prompts SET asked = COALESCE(asked, ?) WHERE id = ?";
+            sql.exec(put, &[text.as_str().into(), id.as_str().into()])?;
+        }
         Effect::SaveCore(body) => {
             let put = "INSERT INTO core (one, body) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET body = excluded.body";
             sql.exec(put, &[body.as_str().into()])?;
@@ -313,6 +322,24 @@ fn store(sql: &impl Sql, effect: &Effect) -> Result<(), SqlError> {
 pub fn prompt(sql: &impl Sql, id: &PromptId) -> Result<Option<Prompt>, SqlError> {
     let rows = sql.exec("SELECT body FROM prompts WHERE id = ?", &[id.as_str().into()])?;
     rows.first().map(|row| json(row, 0)).transpose()
+}
+
+/// A prompt, whatever became of it, with the text that it came with.
+///
+/// # Errors
+/// When the database fails.
+pub fn prompt_as_asked(sql: &impl Sql, id: &PromptId) -> Result<Option<Prompt>, SqlError> {
+    let rows = sql.exec(
+        "SELECT body, COALESCE(asked, '') FROM prompts WHERE id = ?",
+        &[id.as_str().into()],
+    )?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let mut prompt: Prompt = json(row, 0)?;
+    let asked = text(row, 1)?;
+    if !asked.is_empty() {
+        prompt.text = asked.parse().map_err(|e: InvalidText| SqlError::Row(e.to_string()))?;
+    }
+    Ok(Some(prompt))
 }
 
 /// Up to `limit` events after `after`, ascending.

@@ -187,7 +187,7 @@ impl World {
             now: time(self.now),
             timings: &agent.timings,
             ids: &mut mint,
-            known_prompt: &|id: &PromptId| store.prompt(id).map(|placed| placed.prompt.clone()),
+            known_prompt: &|id: &PromptId| store.prompt_as_asked(id),
             known_command: &|by: &UserId, id: &CommandId| store.knows(by, id),
             watched,
         };

@@ -73,6 +73,7 @@ pub fn new_session() -> NewSession {
         fork: None,
         sandbox: errand_protocol::settings::SandboxWish::default(),
         trigger: None,
+        request: None,
     }
 }
 

@@ -8,7 +8,8 @@ use std::rc::Rc;
 
 use errand_protocol::event::Event;
 use errand_protocol::ids::{CommandId, PartId, PromptId, Seq, UserId};
-use errand_protocol::session::PromptState;
+use errand_protocol::session::{Prompt, PromptState};
+use errand_protocol::text::PromptText;
 use errand_protocol::viewer::OpenPart;
 use errand_session::{Core, Effect, NumberedStart, Placed, Stored};
 
@@ -26,6 +27,7 @@ enum Undo {
     Append,
     Core(Rc<str>),
     Prompt(PromptId, Option<Rc<Placed>>),
+    Asked(PromptId),
     Open(PartId, Option<Row>),
     Command(UserId, CommandId),
     Start(Option<Rc<NumberedStart>>),
@@ -38,6 +40,7 @@ pub struct Store {
     log: Vec<Rc<Event>>,
     core: Option<Rc<str>>,
     prompts: BTreeMap<PromptId, Rc<Placed>>,
+    asked: BTreeMap<PromptId, PromptText>,
     open: BTreeMap<PartId, Row>,
     commands: BTreeSet<(UserId, CommandId)>,
     start: Option<Rc<NumberedStart>>,
@@ -95,6 +98,7 @@ impl Store {
             Undo::Append => drop(self.log.pop()),
             Undo::Core(old) => self.core = Some(old),
             Undo::Prompt(id, old) => put(&mut self.prompts, id, old),
+            Undo::Asked(id) => drop(self.asked.remove(&id)),
             Undo::Open(id, old) => put(&mut self.open, id, old),
             Undo::Command(by, id) => drop(self.commands.remove(&(by, id))),
             Undo::Start(old) => self.start = old,
@@ -116,6 +120,12 @@ impl Store {
                 };
                 let old = self.prompts.insert(prompt.id.clone(), Rc::new(placed));
                 self.note(Undo::Prompt(prompt.id.clone(), old));
+            }
+            Effect::KeepAsked { id, text } => {
+                if !self.asked.contains_key(id) {
+                    self.asked.insert(id.clone(), text.clone());
+                    self.note(Undo::Asked(id.clone()));
+                }
             }
             Effect::SaveCore(json) => {
                 if let Some(old) = self.core.replace(Rc::from(json.as_str())) {
@@ -212,6 +222,15 @@ impl Store {
     /// A prompt, whatever became of it.
     pub fn prompt(&self, id: &PromptId) -> Option<&Placed> {
         self.prompts.get(id).map(Rc::as_ref)
+    }
+
+    /// A prompt with the text that it came with.
+    pub fn prompt_as_asked(&self, id: &PromptId) -> Option<Prompt> {
+        let mut prompt = self.prompt(id)?.prompt.clone();
+        if let Some(asked) = self.asked.get(id) {
+            prompt.text = asked.clone();
+        }
+        Some(prompt)
     }
 
     /// All prompts ever accepted.

@@ -87,6 +87,8 @@ fn compare(seed: u64) {
     for placed in model.prompts() {
         let stored = store::prompt(&db, &placed.prompt.id).unwrap();
         assert_eq!(stored.as_ref(), Some(&placed.prompt), "seed {seed}");
+        let asked = store::prompt_as_asked(&db, &placed.prompt.id).unwrap();
+        assert_eq!(asked, model.prompt_as_asked(&placed.prompt.id), "seed {seed}");
     }
     for (_, effects) in &recorded {
         for effect in effects {

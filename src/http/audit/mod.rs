@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use errand_access::Actor;
 use errand_protocol::accounts::AuditEntry;
 use errand_protocol::ids::{OrgId, UserId};
+use errand_protocol::time::Timestamp;
 use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 
@@ -22,7 +23,7 @@ pub(crate) use self::note::Note;
 pub(super) use self::read::read;
 use crate::config::Config;
 use crate::d1::audit;
-use crate::platform::{clock, ids, json, rpc};
+use crate::platform::{clock, crypto, ids, json, rpc};
 
 /// Where a request notes who made it, and what came of it.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +39,8 @@ struct Who {
     address: Option<String>,
     /// Instead of method and address.
     action: Option<&'static str>,
+    /// A foreign page made their browser ask.
+    foreign: bool,
     note: Note,
 }
 
@@ -45,6 +48,15 @@ impl Slot {
     /// This actor makes the request.
     pub(super) fn note(&self, actor: &Actor, address: Option<String>) {
         self.put(actor, address, None);
+    }
+
+    /// A foreign page made this person's browser ask. It can do so as often as it likes: see [`foreign_id`].
+    pub(super) fn note_foreign(&self, actor: &Actor, address: Option<String>, origin: &str) {
+        self.put(actor, address, None);
+        self.say("origin", origin);
+        if let Some(who) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            who.foreign = true;
+        }
     }
 
     /// This person has just signed in by it.
@@ -61,6 +73,7 @@ impl Slot {
             credential: by.to_owned(),
             address,
             action: Some("sign-in"),
+            foreign: false,
             note: Note::default(),
         });
     }
@@ -122,6 +135,7 @@ impl Slot {
             credential: actor.credential.id().as_str().to_owned(),
             address,
             action,
+            foreign: false,
             note: Note::default(),
         });
     }
@@ -144,8 +158,12 @@ impl Slot {
         }
         let (action, target) = describe(&request.method, &request.path);
         let now = clock::now();
+        let id = match &who.user {
+            Some(user) if who.foreign => foreign_id(now, user, &action),
+            Some(_) | None => ids::mint_body(now),
+        };
         let entry = AuditEntry {
-            id: ids::mint_body(now),
+            id,
             at: now,
             user_id: who.user,
             user_name: who.name,
@@ -159,6 +177,17 @@ impl Slot {
         };
         Some((who.org, entry))
     }
+}
+
+/// So many entries a person and minute has at most of what foreign pages asked for.
+const FOREIGN_A_MINUTE: u8 = 8;
+
+/// The id of such an entry is that of others of this minute, and an id is stored once: nobody fills a log by a page that
+/// somebody looks at.
+fn foreign_id(now: Timestamp, user: &UserId, action: &str) -> String {
+    let minute = Timestamp::from_millis(now.millis() - now.millis().rem_euclid(60_000));
+    let [kind, ..] = crypto::sha256(action.as_bytes());
+    ids::body_of(minute, &format!("foreign {user} {}", kind % FOREIGN_A_MINUTE))
 }
 
 /// What was asked for.
@@ -222,6 +251,20 @@ mod tests {
         assert_eq!(target, "ses_1/prm_2");
         assert_eq!(of("/api/keys"), ("POST /api/keys".to_owned(), String::new()));
         assert!(of(&format!("/api/{}", "x".repeat(9999))).0.len() <= MAX_TARGET);
+    }
+
+    #[test]
+    fn what_foreign_pages_ask_for_fills_no_log() {
+        let user = |name: &str| -> UserId { format!("usr_{name}").parse().unwrap() };
+        let id = |at, by: &str, action: &str| foreign_id(Timestamp::from_millis(at), &user(by), action);
+        let of_a_minute: std::collections::BTreeSet<String> = (0..5_000)
+            .map(|n| id(1_800_000_000_000 + n, "ada", &format!("POST /api/{n}")))
+            .collect();
+        assert_eq!(of_a_minute.len(), usize::from(FOREIGN_A_MINUTE));
+        let one = id(1_800_000_000_000, "ada", "POST /api/groups");
+        assert_eq!(one, id(1_800_000_059_999, "ada", "POST /api/groups"));
+        assert_ne!(one, id(1_800_000_060_000, "ada", "POST /api/groups"));
+        assert_ne!(one, id(1_800_000_000_000, "bob", "POST /api/groups"));
     }
 
     #[test]

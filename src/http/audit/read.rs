@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::d1::audit::{self, Filter};
 use crate::http::error::{ApiError, json_response};
-use crate::http::{App, allow};
+use crate::http::{App, allow, query};
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 1000;
@@ -35,10 +35,7 @@ struct Query {
 #[worker::send]
 pub(crate) async fn read(app: App, actor: Actor, uri: Uri) -> Result<Response, ApiError> {
     allow::in_org(&actor, Action::ReadAudit)?;
-    let query = axum::extract::Query::<Query>::try_from_uri(&uri);
-    let query = query
-        .map_err(|_| ApiError::bad_request("limit must be a whole number"))?
-        .0;
+    let query: Query = query::read(&uri, ApiError::bad_request("limit must be a whole number"))?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(ApiError::invalid(
@@ -166,7 +163,7 @@ mod tests {
     fn a_time_or_cursor_that_is_none_is_refused() {
         let with = |query: &str| {
             let uri: Uri = format!("/api/admin/audit?{query}").parse().unwrap();
-            filter(axum::extract::Query::<Query>::try_from_uri(&uri).unwrap().0)
+            filter(query::read(&uri, ApiError::bad_request("")).unwrap())
         };
         assert!(with("from=2026-11-21T00:00:00Z&to=2026-11-22T00:00:00.000Z").is_ok());
         assert!(with("cursor=01ARZ3NDEKTSV4RRFFQ69G5FAV").is_ok());

@@ -24,6 +24,8 @@ const FETCH_LIMIT: Duration = Duration::from_mins(2);
 const PUSH_LIMIT: Duration = Duration::from_mins(15);
 /// A header of git's is short; longer ones are not passed on.
 const MAX_HEADER: usize = 200;
+/// A host that is asked too often is asked again after so many seconds.
+const LOOK_AGAIN: u64 = 60;
 /// What of git's headers the host gets to see.
 const SENT: [&str; 5] = [
     "content-type",
@@ -118,10 +120,7 @@ fn refusal(grant: &Grant, credential: &Credential, status: u16) -> ApiError {
                 credential.source
             ),
         ),
-        429 => ApiError::new(
-            ErrorCode::RateLimited,
-            format!("{host} is asked too often; try again in a while"),
-        ),
+        429 => ApiError::limited(format!("{host} is asked too often; try again in a while"), LOOK_AGAIN),
         300..=399 => ApiError::unavailable(format!(
             "{host} says that {repository} is somewhere else now: use its present address"
         )),

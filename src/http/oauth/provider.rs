@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use errand_protocol::api::ErrorCode;
+use errand_protocol::text::Label;
 use form_urlencoded::Serializer;
 use serde::{Deserialize, Serialize};
 use worker::{Headers, Method, Request, RequestInit, RequestRedirect};
@@ -202,11 +203,10 @@ impl Provider {
 
     fn too_often(self, answer: &Answer) -> ApiError {
         let message = format!("{} is asked too often just now; try again in a while", self.shown());
-        let mut error = ApiError::new(ErrorCode::RateLimited, message);
-        error.details = answer
-            .retry_after
-            .map(|seconds| serde_json::json!({ "retryAfter": seconds }));
-        error
+        match answer.retry_after {
+            Some(seconds) => ApiError::limited(message, seconds),
+            None => ApiError::new(ErrorCode::RateLimited, message),
+        }
     }
 
     /// An answer that means nothing to us: an outage, or something between us and the provider.
@@ -397,13 +397,8 @@ fn is_address(text: &str) -> bool {
 
 /// A name on one line, not too long for anything that shows or carries it.
 fn named(name: Option<&str>, login: &str) -> String {
-    let clean = |text: &str| -> String {
-        let plain = text.chars().filter(|c| !c.is_control());
-        plain.take(100).collect::<String>().trim().to_owned()
-    };
-    name.map(clean)
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| clean(login))
+    let name = name.and_then(Label::cleaned).or_else(|| Label::cleaned(login));
+    name.map(String::from).unwrap_or_default()
 }
 
 #[cfg(test)]

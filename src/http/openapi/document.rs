@@ -58,7 +58,7 @@ fn info() -> Value {
             unknown fields of requests are refused. Whole numbers are written without a fraction. Answers of later versions may have more fields, and lists of \
             events more types: skip what you do not know. Every answer has the header `x-request-id`. A request that a \
             browser authenticates by its cookie may change something only from Errand's own pages. Requests with an \
-            API key are counted: `RateLimit-*` say what is left, 429 has `Retry-After`.",
+            API key are counted: `RateLimit-*` say what is left. 429 has `Retry-After`, where a time is known or can be guessed.",
     })
 }
 
@@ -251,8 +251,16 @@ fn error(status: u16, schemas: &mut Schemas) -> Value {
         .iter()
         .map(|code| format!("`{}`", json!(code).as_str().unwrap_or_default()))
         .collect();
-    json!({
+    let mut response = json!({
         "description": names.join(", "),
         "content": { "application/json": { "schema": { "allOf": [schemas.given(body), narrowed] } } },
-    })
+    });
+    if codes.contains(&ErrorCode::RateLimited) {
+        response["headers"] = json!({ "Retry-After": {
+            "description": "After so many seconds it is worth trying again, as far as one can tell; `details.retryAfter` says \
+                the same. Absent where time alone changes nothing.",
+            "schema": { "type": "integer", "minimum": 0 },
+        } });
+    }
+    response
 }

@@ -21,7 +21,7 @@ import type { SessionSnapshot, SessionStore } from "@/features/session/session-s
 import { StartupDetails } from "@/features/session/startup-card";
 import { Transcript } from "@/features/session/transcript";
 import { useSession } from "@/features/session/use-session";
-import { meQuery } from "@/lib/account";
+import { meQuery, orgsQuery } from "@/lib/account";
 import { newId } from "@/lib/ids";
 import { LOOK_ONLY, powersOn } from "@/lib/may";
 import type { Prompt } from "@/protocol/Prompt";
@@ -55,16 +55,7 @@ const CLOSED: Record<number, { title: string; words: string; reload: boolean }> 
 };
 
 function Closed({ code, store }: { code: number; store: SessionStore }) {
-  if (code === 4404) {
-    return (
-      <CenterPage title="There is no such session" testId="not-found">
-        <p>It does not exist, or it belongs to somebody else.</p>
-        <Link to="/" className="text-accent-ink underline underline-offset-2">
-          Go to your sessions
-        </Link>
-      </CenterPage>
-    );
-  }
+  if (code === 4404) return <NotFound />;
   const known = CLOSED[code];
   return (
     <CenterPage title={known?.title ?? "The connection was closed"} testId="closed">
@@ -72,6 +63,26 @@ function Closed({ code, store }: { code: number; store: SessionStore }) {
       <Button look="primary" onClick={() => (known?.reload ? window.location.reload() : store.reconnect())}>
         {known?.reload ? "Reload" : "Connect again"}
       </Button>
+    </CenterPage>
+  );
+}
+
+/** Whether it is in another of their orgs is not known here, and is said to all who have one: where it is, is not told. */
+function NotFound() {
+  const { data: me } = useQuery(meQuery);
+  const { data: list } = useQuery(orgsQuery);
+  const others = list?.orgs.filter(({ org }) => org.id !== me?.org.id) ?? [];
+  return (
+    <CenterPage title="There is no such session" testId="not-found">
+      <p>It does not exist, or it belongs to somebody else.</p>
+      {others.length === 0 || !me ? null : (
+        <p data-testid="other-orgs">
+          You act in {me.org.name} now. If the session is in {others.length === 1 ? others[0]?.org.name : "another of your orgs"}, switch to that org first, and open the link again.
+        </p>
+      )}
+      <Link to="/" className="text-accent-ink underline underline-offset-2">
+        Go to your sessions
+      </Link>
     </CenterPage>
   );
 }

@@ -54,7 +54,8 @@ function NewSessionForm({ onCreated }: { onCreated: (session: Session) => void }
   const prompt = promptTyped ?? repo?.suggestion ?? "";
   const [effort, setEffort] = useState("");
   const [tried, setTried] = useState(false);
-  const id = useRef(newId("ses"));
+  // What was tried last, with its id: the same again is a repetition, anything else another session.
+  const last = useRef({ id: "", asked: "" });
   // The mutation says a moment later that it is pending: too late for the second press of two.
   const going = useRef(false);
   const create = useMutation({
@@ -77,12 +78,14 @@ function NewSessionForm({ onCreated }: { onCreated: (session: Session) => void }
     if (going.current || repoProblem(address) !== undefined || prompt.trim() === "") return;
     going.current = true;
     const named = branch.trim();
-    create.mutate({
-      id: id.current,
+    const asked = {
       prompt,
       ...(address === "" ? {} : { repo: { url: address, ...(named === "" ? {} : { branch: named }) } }),
       ...(chosen === undefined || (model === "" && effort === "") ? {} : { model: effort === "" ? chosen.id : `${chosen.id}@${effort}` }),
-    });
+    };
+    const text = JSON.stringify(asked);
+    if (last.current.asked !== text) last.current = { id: newId("ses"), asked: text };
+    create.mutate({ id: last.current.id, ...asked });
   };
   const onKeyDown = (event: KeyboardEvent<HTMLFormElement>) => {
     if (event.key === "Enter" && (event.metaKey || event.ctrlKey) && !event.nativeEvent.isComposing) event.currentTarget.requestSubmit();

@@ -23,6 +23,6 @@ it("what is wrong is told where it is", () => {
 });
 
 it("names that programs go by are refused", () => {
-  for (const bad of ["", "a", "1A", "PATH", "LD_PRELOAD", "ERRAND_TOKEN", "A-B"]) expect(secretProblem(bad), bad).toBeDefined();
+  for (const bad of ["", "a", "1A", "PATH", "LD_PRELOAD", "ERRAND_TOKEN", "A-B", "HTTPS_PROXY", "SSL_CERT_FILE"]) expect(secretProblem(bad), bad).toBeDefined();
   for (const good of ["A", "_X", "NPM_TOKEN", "PATHS"]) expect(secretProblem(good), good).toBeUndefined();
 });

@@ -110,7 +110,7 @@ impl Harness {
                 now: self.now,
                 timings: &self.timings,
                 ids: &mut mint,
-                known_prompt: &|id: &PromptId| store::prompt(db, id).unwrap(),
+                known_prompt: &|id: &PromptId| store::prompt_as_asked(db, id).unwrap(),
                 known_command: &|by: &UserId, id: &CommandId| store::command(db, by, id).unwrap(),
                 watched: self.watched,
             };

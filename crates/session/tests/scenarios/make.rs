@@ -65,6 +65,7 @@ pub(crate) fn new_session() -> NewSession {
         fork: None,
         sandbox: errand_protocol::settings::SandboxWish::default(),
         trigger: None,
+        request: None,
     }
 }
 

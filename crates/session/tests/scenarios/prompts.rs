@@ -3,7 +3,7 @@
 use errand_protocol::api::ErrorCode;
 use errand_protocol::event::EventBody;
 use errand_protocol::runner::AgentFrame;
-use errand_protocol::session::{Phase, PromptState, TurnOutcome};
+use errand_protocol::session::{Phase, PromptMode, PromptState, TurnOutcome};
 use errand_protocol::viewer::Command;
 use errand_session::Input;
 
@@ -69,6 +69,49 @@ fn the_same_prompt_again_is_accepted_once() {
         .filter(|e| matches!(e.body, EventBody::PromptQueued { .. }))
         .count();
     assert_eq!(queued, 1);
+}
+
+#[test]
+fn a_prompt_id_stands_for_one_prompt() {
+    fn ask(text: &str, model: Option<&str>, mode: PromptMode) -> Command {
+        Command::Prompt {
+            prompt_id: prompt_id("p1"),
+            text: text.parse().unwrap(),
+            model: model.map(|model| model.parse().unwrap()),
+            mode,
+        }
+    }
+    let same = || ask("please p1", None, PromptMode::Queue);
+    let others = || {
+        [
+            ask("rather this", None, PromptMode::Queue),
+            ask("please p1", Some("other/model"), PromptMode::Queue),
+            ask("please p1", None, PromptMode::Steer),
+        ]
+    };
+    let check = |h: &mut Harness, when: &str| {
+        h.command(same()).unwrap();
+        for other in others() {
+            assert_eq!(code(h.command(other)), ErrorCode::Conflict, "{when}");
+        }
+    };
+    let mut h = Harness::new();
+    h.prompt("p1");
+    check(&mut h, "it waits");
+    // Edited twice: it is still the prompt that it was sent as.
+    h.command(edit("p1", "rather this")).unwrap();
+    check(&mut h, "it was edited");
+    h.command(edit("p1", "or this")).unwrap();
+    h.evict(false);
+    check(&mut h, "it was edited again");
+    h.bring_up();
+    check(&mut h, "it runs");
+    let turn = h.turn().unwrap();
+    h.event(accepted(&turn));
+    h.event(ended(&turn, TurnOutcome::Done));
+    check(&mut h, "it is done");
+    h.command(Command::Terminate {}).unwrap();
+    check(&mut h, "the session is over");
 }
 
 #[test]
@@ -175,7 +218,7 @@ fn a_prompt_carries_its_own_model_and_its_authors_name_to_the_runner() {
         prompt_id: prompt_id("p2"),
         text: "x".parse().unwrap(),
         model: Some("other/model".parse().unwrap()),
-        mode: errand_protocol::session::PromptMode::Queue,
+        mode: PromptMode::Queue,
     };
     let by = person("bob");
     h.step(Input::Command { by, id: None, command }).unwrap();
@@ -195,7 +238,11 @@ fn a_title_by_a_person_outlasts_the_engines_suggestions() {
     };
     h.event(suggest("Mend\u{7} the test"));
     assert_eq!(h.session.summary().title.as_str(), "Mend the test");
+    h.event(suggest("Mend \u{202e}the test\u{2069}"));
+    assert_eq!(h.session.summary().title.as_str(), "Mend the test");
     h.event(suggest("   "));
+    h.event(suggest("\u{200b}\u{202e}"));
+    assert_eq!(h.session.summary().title.as_str(), "Mend the test");
     h.event(suggest(&"long ".repeat(1_000)));
     assert!(h.session.summary().title.as_str().chars().count() <= 120);
     let title = "Mine".parse().unwrap();
