@@ -6,7 +6,8 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { indexOf, json, member, startWorker, until } from './harness.mjs';
 import { attach, createSession, idleSession, runningTurn, startHost } from './stand-ins.mjs';
 
-const TIMINGS = JSON.stringify({ makeRoom: 100, save: 60_000, pausing: 90_000, indexInterval: 50 });
+const MAKE_ROOM = 100;
+const TIMINGS = JSON.stringify({ makeRoom: MAKE_ROOM, save: 60_000, pausing: 90_000, indexInterval: 50 });
 const FULL = { status: 507, body: { error: { kind: 'capacity', message: 'all places for sandboxes are taken', retryAfterMs: 60_000 } } };
 
 let host, worker, places;
@@ -47,10 +48,12 @@ async function one(given) {
     reaches: (session, phase) => until(() => is(session, phase), `${session} ${phase}`),
     /** The org's index knows what it does. */
     known: (session, activity) => until(async () => (await listed(session))?.activity === activity, `the index knows ${activity}`),
-    /** A session that has nothing to do, as everybody knows. */
+    /** A session that has nothing to do, as everybody knows, and for long enough to give its place up. */
     async idle() {
       const made = await idleSession(worker, host, me);
+      const since = Date.now();
       await this.known(made.session, 'idle');
+      await until(() => Date.now() - since > MAKE_ROOM, 'it was idle for long enough');
       return made;
     },
   };
@@ -175,7 +178,7 @@ test('for a person’s limit only that person’s sessions make room', async () 
   await starts(next);
   const last = await owner.api(`/api/sessions/${busy.session}/prompts`, json('POST', { text: 'more' }));
   assert.equal(last.status, 202);
-  await until(async () => /you have 1 sessions at work/.test((await owner.summary(busy.session)).cause?.message), 'it waits');
+  await until(async () => /you have 1 session at work/.test((await owner.summary(busy.session)).cause?.message), 'it waits');
   assert.ok(await colleague.is(theirs.session, 'running'));
   assert.ok(!toldToSave(theirs));
 });

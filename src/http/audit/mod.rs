@@ -179,8 +179,9 @@ impl Slot {
     }
 }
 
-/// So many entries a person and minute has at most of what foreign pages asked for.
-const FOREIGN_A_MINUTE: u8 = 8;
+/// So many entries a person and minute has at most of what foreign pages asked for: more than there are routes that a
+/// page would try, so that different ones are hardly ever taken for the same.
+const FOREIGN_A_MINUTE: u8 = 128;
 
 /// The id of such an entry is that of others of this minute, and an id is stored once: nobody fills a log by a page that
 /// somebody looks at.
