@@ -339,11 +339,12 @@ pub(super) fn make_budget(sql: &impl Sql, command: MakeBudgetCommand, now: Times
     let budgets = store::budgets(sql)?;
     if let Some(known) = budgets.iter().find(|budget| budget.id == id) {
         let same = (known.dimension, &known.subject, known.period) == (new.dimension, &new.subject, new.period);
-        if !same {
-            return Err(ApiError::new(
-                ErrorCode::Conflict,
-                "there is another budget with this id",
-            ));
+        if !same || known.limit != new.limit {
+            let message = format!(
+                "this id or idempotency key stands for another budget, or one that was changed to {}",
+                known.limit.dollars()
+            );
+            return Err(ApiError::new(ErrorCode::Conflict, message));
         }
         return Ok(MadeBudget {
             budget: known.clone(),

@@ -320,6 +320,7 @@ describe('who may, and what is well formed', () => {
     assert.deepEqual([first.status, again.status], [201, 200]);
     assert.deepEqual(await first.json(), await again.json());
     await assertError(await post({ ...BUDGET, period: 'month' }, 'k1'), 409, 'conflict');
+    await assertError(await post({ ...BUDGET, limit: BUDGET.limit + 1 }, 'k1'), 409, 'conflict');
     const { budgets } = await api(owner, 'GET', '/api/admin/budgets');
     assert.equal(budgets.length, 1);
     for (let n = 0; n < 2; n += 1) await api(owner, 'DELETE', `/api/admin/budgets/${budgets[0].id}`);

@@ -32,6 +32,16 @@ const READS_MORE: [&str; 6] = [
     "conversation",
     "container",
 ];
+/// Limits by other names, which only some servers know: what they mean beside a known one is each server's own matter.
+const OWN_LIMITS: [&str; 7] = [
+    "n_predict",
+    "num_predict",
+    "options.num_predict",
+    "max_new_tokens",
+    "parameters.max_new_tokens",
+    "max_gen_len",
+    "max_length",
+];
 /// Tools that run where the agent is, by their `type`; any other type is one of the provider's own.
 const OWN_TOOLS: [&str; 2] = ["function", "custom"];
 const OWN_TOOL_FAMILIES: [&str; 4] = ["bash_", "text_editor_", "computer_", "memory_"];
@@ -87,7 +97,7 @@ struct Seen {
     media: u64,
     media_bytes: u64,
     elsewhere: bool,
-    /// A limit is there, and is no number.
+    /// A limit is there, and does not say how much.
     odd: bool,
     other_models: Option<String>,
 }
@@ -138,10 +148,13 @@ impl Seen {
         let of_google = path.starts_with("tools[].") && path.matches('.').count() == 1;
         let finds = self.wire == Wire::GoogleGenerate && of_google && !GOOGLE_OWN_TOOLS.contains(&path);
         self.elsewhere |= finds || READS_MORE.contains(&path);
+        self.odd |= OWN_LIMITS.contains(&path);
     }
 
     fn number(&mut self, path: &str, value: u64) {
         match self.limits(path) {
+            // Below 1 it limits nothing: to many servers it says "as long as you like".
+            Some(Limits::Length) if value == 0 => self.odd = true,
             Some(Limits::Length) => self.output = Some(self.output.unwrap_or(0).max(value)),
             Some(Limits::Answers) => self.answers = self.answers.max(value),
             None => {}
@@ -314,6 +327,26 @@ mod tests {
     }
 
     #[test]
+    fn what_limits_nothing_is_no_limit() {
+        for none in ["-1", "0", "-0.5", "0.0", "-1e9", "null,\"max_tokens\":-1"] {
+            let body = format!(r#"{{"max_tokens":{none}}}"#);
+            assert_eq!(asked(Wire::OpenAiChat, &body).output_bound, None, "{body}");
+        }
+        let google = r#"{"generationConfig":{"maxOutputTokens":0}}"#;
+        assert_eq!(asked(Wire::GoogleGenerate, google).output_bound, None);
+        for other in [
+            r#""n_predict":9"#,
+            r#""options":{"num_predict":9}"#,
+            r#""Max_New_Tokens":9"#,
+        ] {
+            let body = format!(r#"{{"max_tokens":1,{other}}}"#);
+            assert_eq!(asked(Wire::OpenAiChat, &body).output_bound, None, "{body}");
+        }
+        let of_a_tool = r#"{"max_tokens":1,"tools":[{"type":"function","function":{"parameters":{"max_length":1}}}]}"#;
+        assert_eq!(asked(Wire::OpenAiChat, of_a_tool).output_bound, Some(1));
+    }
+
+    #[test]
     fn said_twice_the_larger_limit_counts() {
         assert_eq!(
             asked(Wire::OpenAiChat, r#"{"max_tokens":9,"max_completion_tokens":70}"#).output_bound,
@@ -401,7 +434,7 @@ mod tests {
         ] {
             assert_eq!(out(unknown), None, "{unknown}");
         }
-        assert_eq!(out(r#"{"max_tokens":-5,"n":-3}"#), Some(0));
+        assert_eq!(out(r#"{"max_tokens":5,"n":-3}"#), Some(5));
         assert_eq!(out(r#"{"max_tokens":1e999}"#), None, "no number at all");
         let google = r#"{"generationConfig.maxOutputTokens":1}"#;
         assert_eq!(asked(Wire::GoogleGenerate, google).output_bound, Some(8_192));

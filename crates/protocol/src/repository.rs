@@ -211,7 +211,7 @@ impl From<SetupScript> for String {
 pub struct SecretName(String);
 
 /// Names that act on the programs in the sandbox instead of being read by the repository's own.
-const RESERVED: [&str; 53] = [
+const RESERVED: [&str; 58] = [
     "_",
     "PATH",
     "HOME",
@@ -265,6 +265,11 @@ const RESERVED: [&str; 53] = [
     "NODE_TLS_REJECT_UNAUTHORIZED",
     "CARGO_HTTP_CAINFO",
     "AWS_CA_BUNDLE",
+    "CARGO_HTTP_PROXY",
+    "DOTNET_STARTUP_HOOKS",
+    "HOSTALIASES",
+    "LOCALDOMAIN",
+    "RES_OPTIONS",
 ];
 const RESERVED_PREFIXES: [&str; 10] = [
     "ERRAND_",
@@ -430,6 +435,8 @@ mod tests {
             "GCONV_PATH",
             "GIT_SSL_NO_VERIFY",
             "OPENSSL_CONF",
+            "RES_OPTIONS",
+            "DOTNET_STARTUP_HOOKS",
         ] {
             assert!(bad.parse::<SecretName>().is_err(), "{bad:?}");
         }

@@ -36,25 +36,28 @@ pub const MIN_SANDBOX_CPU: u32 = 100;
 pub const MIN_SANDBOX_MINUTES: u32 = 5;
 
 #[cfg(feature = "schema")]
-fn at_least(least: u32) -> schemars::Schema {
-    schemars::json_schema!({
-        "oneOf": [{ "type": "integer", "minimum": least, "maximum": u32::MAX }, { "const": "unlimited" }]
-    })
+fn at_least(least: u32, generator: &schemars::SchemaGenerator) -> schemars::Schema {
+    let number = serde_json::json!({ "type": "integer", "minimum": least, "maximum": u32::MAX });
+    let mut ways = vec![number, serde_json::json!({ "const": "unlimited" })];
+    if generator.contract().is_deserialize() {
+        ways.push(serde_json::json!({ "type": "null" }));
+    }
+    schemars::json_schema!({ "oneOf": ways })
 }
 
 #[cfg(feature = "schema")]
-fn memory_limit(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    at_least(MIN_SANDBOX_MIB)
+fn memory_limit(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    at_least(MIN_SANDBOX_MIB, generator)
 }
 
 #[cfg(feature = "schema")]
-fn cpu_limit(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    at_least(MIN_SANDBOX_CPU)
+fn cpu_limit(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    at_least(MIN_SANDBOX_CPU, generator)
 }
 
 #[cfg(feature = "schema")]
-fn minutes_limit(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    at_least(MIN_SANDBOX_MINUTES)
+fn minutes_limit(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    at_least(MIN_SANDBOX_MINUTES, generator)
 }
 
 impl SettingsPatch {

@@ -3,22 +3,25 @@
 //! files of a sandbox that was stopped stay: they are its session's, and what takes them over may keep what it found,
 //! but not add to it.
 //!
-//! The free space is looked at often, which costs nothing; files are counted only when it has fallen. Not counted is what
-//! was removed while a program has it open: against that, and against what is written between two looks, only the space
-//! that is kept free helps.
+//! The free space is looked at often, which costs nothing; files are counted only when it has fallen. Against what is
+//! written between two looks only the space that is kept free helps; so that nobody gains by being stopped again and
+//! again, a sandbox does not start with more than [`MOST`] times its limit.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fs::Metadata;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::Duration;
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, openat, statat};
 
 /// How often the free space is looked at.
 pub(crate) const LOOK: Duration = Duration::from_secs(2);
 /// Files are counted again when so much less is free, bytes; a small limit's eighth when that is less.
 const NOTICED: u64 = 256 * MIB;
 const MIB: u64 = 1024 * 1024;
+/// So many limits are too much to go on with.
+const MOST: u64 = 2;
 /// `st_blocks` counts these, whatever the file system's blocks are (stat(2)).
 const BLOCK: u64 = 512;
 
@@ -48,6 +51,18 @@ impl DiskLimits {
                 "the sandbox host's disk has {} MiB left, of which {} are kept free",
                 free / MIB,
                 self.free / MIB
+            )
+        })
+    }
+
+    /// Why no sandbox goes on with files that take so much, if none does.
+    pub(crate) fn too_much(&self, bytes: u64) -> Option<String> {
+        let limit = self.sandbox / MIB;
+        (limit > 0 && bytes > self.sandbox.saturating_mul(MOST)).then(|| {
+            format!(
+                "the session's files take {} of disk; {limit} MiB are allowed, and {} at most to go on with",
+                size(bytes),
+                limit * MOST
             )
         })
     }
@@ -145,8 +160,8 @@ impl Watch {
             return Some(Culprit {
                 name: name.to_owned(),
                 cause: format!(
-                    "it was stopped because its files need {} MiB of disk; {limit} are allowed",
-                    bytes / MIB
+                    "it was stopped because its files take {} of disk; {limit} MiB are allowed",
+                    size(bytes)
                 ),
             });
         }
@@ -163,29 +178,90 @@ impl Watch {
     }
 }
 
-/// What a directory and everything beneath it takes of the disk, bytes; links are not followed, and a file with several
-/// names counts once. What cannot be looked at counts nothing.
-pub(crate) fn used(path: &Path) -> u64 {
-    let mut total = 0;
-    let mut several = HashSet::new();
-    let mut waiting = vec![path.to_owned()];
-    while let Some(dir) = waiting.pop() {
-        for (path, found) in entries(&dir) {
-            if found.nlink() == 1 || found.is_dir() || several.insert((found.dev(), found.ino())) {
-                total += found.blocks() * BLOCK;
+fn size(bytes: u64) -> String {
+    if bytes >= HIDDEN {
+        return "more than can be counted (directories lie too deep in each other)".to_owned();
+    }
+    format!("{} MiB", bytes / MIB)
+}
+
+/// What a sandbox takes of the disk, bytes: a directory and everything beneath it, and what these processes have open of
+/// files that were removed. Links are not followed, a file with several names counts once, and what cannot be looked at
+/// counts nothing.
+pub(crate) fn used(path: &Path, processes: &BTreeSet<i32>) -> u64 {
+    let mut count = Count::default();
+    if let Ok(top) = rustix::fs::open(path, DIRECTORY, Mode::empty()) {
+        count.beneath(top, 0);
+    }
+    for process in processes {
+        count.held(&Path::new("/proc").join(process.to_string()).join("fd"));
+    }
+    count.bytes
+}
+
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+/// Directories lie in each other only so deep, or something is hidden there: that counts as [`HIDDEN`] bytes.
+const DEEPEST: u32 = 200;
+const HIDDEN: u64 = 1 << 50;
+
+#[derive(Debug, Default)]
+struct Count {
+    bytes: u64,
+    /// Files with several names, or none.
+    several: HashSet<(u64, u64)>,
+}
+
+impl Count {
+    /// By handles and not by names: those could be longer than the system takes, or be changed on the way.
+    fn beneath(&mut self, dir: OwnedFd, depth: u32) {
+        if depth > DEEPEST {
+            self.bytes = self.bytes.saturating_add(HIDDEN);
+            return;
+        }
+        let Ok(mut entries) = Dir::new(dir) else { return };
+        while let Some(Ok(entry)) = entries.read() {
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
             }
-            if found.is_dir() {
-                waiting.push(path);
+            let Ok(at) = entries.fd() else { return };
+            let Ok(found) = statat(at, name, AtFlags::SYMLINK_NOFOLLOW) else {
+                continue;
+            };
+            let inner = if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
+                openat(at, name, DIRECTORY, Mode::empty()).ok()
+            } else {
+                None
+            };
+            self.file(&found);
+            if let Some(inner) = inner {
+                self.beneath(inner, depth + 1);
             }
         }
     }
-    total
-}
 
-fn entries(dir: &Path) -> impl Iterator<Item = (PathBuf, Metadata)> {
-    let listed = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    // `metadata` of an entry does not follow a link.
-    listed.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)))
+    fn file(&mut self, found: &Stat) {
+        let is_dir = FileType::from_raw_mode(found.st_mode) == FileType::Directory;
+        if found.st_nlink == 1 || is_dir || self.several.insert((found.st_dev, found.st_ino)) {
+            let blocks = u64::try_from(found.st_blocks).unwrap_or(0);
+            self.bytes = self.bytes.saturating_add(blocks.saturating_mul(BLOCK));
+        }
+    }
+
+    /// Files that have no name any more.
+    fn held(&mut self, open: &Path) {
+        for handle in std::fs::read_dir(open).into_iter().flatten().flatten() {
+            let found = rustix::fs::stat(handle.path()).ok();
+            let nameless =
+                |found: &Stat| found.st_nlink == 0 && FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+            if let Some(found) = found.filter(nameless) {
+                self.file(&found);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -231,7 +307,7 @@ mod tests {
         let stopped = watch.counted(&[("c", 1_200 * MIB)], |_| false, 9_000 * MIB).unwrap();
         assert_eq!(stopped.name, "c");
         assert!(
-            stopped.cause.contains("1200 MiB of disk; 1000 are allowed"),
+            stopped.cause.contains("1200 MiB of disk; 1000 MiB are allowed"),
             "{}",
             stopped.cause
         );
@@ -258,14 +334,55 @@ mod tests {
     fn files_count_once_and_links_lead_nowhere() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
+        let bytes = |of: &Path| used(of, &BTreeSet::new());
         std::fs::create_dir(path("deep")).unwrap();
         std::fs::write(path("deep/file"), vec![1; 100_000]).unwrap();
-        let before = used(dir.path());
+        let before = bytes(dir.path());
         assert!((100_000..200_000).contains(&before), "{before}");
         std::fs::hard_link(path("deep/file"), path("again")).unwrap();
         std::os::unix::fs::symlink("/usr", path("usr")).unwrap();
-        let after = used(dir.path());
+        let after = bytes(dir.path());
         assert!(after - before < 10_000, "{before} {after}");
-        assert_eq!(used(&path("missing")), 0);
+        assert_eq!(bytes(&path("missing")), 0);
+    }
+
+    #[test]
+    fn what_lies_too_deep_for_a_name_counts_and_what_lies_deeper_is_hidden() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = "d".repeat(200);
+        let mut at = rustix::fs::open(dir.path(), DIRECTORY, Mode::empty()).unwrap();
+        let deeper = |at: OwnedFd| {
+            rustix::fs::mkdirat(&at, &name, Mode::RWXU).unwrap();
+            openat(&at, &name, DIRECTORY, Mode::empty()).unwrap()
+        };
+        for _ in 0..30 {
+            at = deeper(at);
+        }
+        let file = openat(&at, "file", OFlags::CREATE | OFlags::WRONLY, Mode::RUSR).unwrap();
+        rustix::io::write(&file, &vec![1; 500_000]).unwrap();
+        let counted = used(dir.path(), &BTreeSet::new());
+        assert!((500_000..1_000_000).contains(&counted), "{counted}");
+        for _ in 0..DEEPEST {
+            at = deeper(at);
+        }
+        assert!(used(dir.path(), &BTreeSet::new()) > HIDDEN);
+    }
+
+    #[test]
+    fn what_was_removed_and_is_open_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = tempfile::tempfile_in(dir.path()).unwrap();
+        file.set_len(1).unwrap();
+        std::io::Write::write_all(&mut &file, &vec![1; 500_000]).unwrap();
+        let us = BTreeSet::from([rustix::process::getpid().as_raw_pid()]);
+        assert!(used(dir.path(), &BTreeSet::new()) < 100_000);
+        assert!(used(dir.path(), &us) >= 500_000);
+    }
+
+    #[test]
+    fn with_twice_the_limit_nothing_goes_on() {
+        assert_eq!(LIMITS.too_much(2_000 * MIB), None);
+        assert!(LIMITS.too_much(2_001 * MIB).unwrap().contains("2001 MiB"));
+        assert_eq!(DiskLimits { sandbox: 0, ..LIMITS }.too_much(u64::MAX), None);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::dirs::SandboxDir;
 use crate::disk::{self, Culprit, Watch};
 use crate::host::{Host, blocking};
+use crate::processes;
 use crate::stop;
 
 impl Host {
@@ -58,7 +59,10 @@ fn look_at_disk(watch: &mut Watch, state: &Path) -> io::Result<Option<Culprit>> 
     if !watch.must_count(&names, free) {
         return Ok(None);
     }
-    let used: Vec<(&str, u64)> = running.iter().map(|dir| (dir.name(), disk::used(dir.path()))).collect();
+    let used: Vec<(&str, u64)> = running
+        .iter()
+        .map(|dir| (dir.name(), disk::used(dir.path(), &processes::members(dir))))
+        .collect();
     let resumed = |name: &str| {
         SandboxDir::new(state, name)
             .record()

@@ -1,7 +1,7 @@
 //! What the contract's calls do. The directories are the truth; what stands here in memory is only who works on
 //! which sandbox at the moment, so that calls about one name follow each other and the capacity is counted once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::checks::{check_egress, check_name, check_spec, control_planes, disk, invalid, same_or_conflict};
 use crate::dirs::{self, Exit, Record, SandboxDir};
-use crate::disk::DiskLimits;
+use crate::disk::{self, DiskLimits};
 use crate::egress::settings::{Origin, Published, Settings};
 use crate::isolation::Platform;
 use crate::keeper;
@@ -170,6 +170,11 @@ impl Host {
     fn prepare(&self, dir: &SandboxDir) -> io::Result<()> {
         let record = dir.record().ok_or(io::ErrorKind::NotFound)?;
         if let Some(earlier) = &record.spec.resume {
+            let files = SandboxDir::new(&self.config.state, earlier);
+            let bytes = disk::used(files.path(), &BTreeSet::new());
+            if let Some(too_much) = self.config.disk.too_much(bytes) {
+                return Err(io::Error::other(too_much));
+            }
             takeover::take(&self.config.state, earlier, dir)?;
         }
         let repo = self.local_repo(&record.spec).map_err(io::Error::other)?;

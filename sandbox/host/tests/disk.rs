@@ -18,7 +18,7 @@ fn one_that_takes_more_than_its_limit_is_stopped_and_says_so_and_others_go_on() 
     host.put("sbx-big", &spec(&[("BIG", "1")]));
     let status = host.until_state("sbx-big", "exited");
     let words = status["exit"].as_str().unwrap();
-    assert!(words.contains("of disk; 40 are allowed"), "{words}");
+    assert!(words.contains("of disk; 40 MiB are allowed"), "{words}");
     assert_eq!(host.get("sbx-small").body["state"], "running");
     assert!(
         lab.sandbox("sbx-big").join("workspace/big").exists(),
@@ -47,6 +47,23 @@ fn what_was_taken_over_may_be_kept() {
     host.put("sbx-c", &spec(&[("BIG", "1")]));
     host.until_state("sbx-c", "exited");
     assert_eq!(host.get("sbx-b").body["state"], "running");
+}
+
+#[test]
+fn with_much_more_than_its_limit_a_session_does_not_go_on() {
+    let lab = Lab::new(&greedy()).with(&["--sandbox-disk-mib", "20"]);
+    let host = lab.start();
+    let mut first = spec(&[("BIG", "1")]);
+    first["labels"] = json!({ "session": "ses_1" });
+    host.put("sbx-a", &first);
+    host.until_state("sbx-a", "exited");
+    let mut next = spec(&[]);
+    next["labels"] = json!({ "session": "ses_1" });
+    next["resume"] = json!("sbx-a");
+    host.put("sbx-b", &next);
+    let status = host.until_state("sbx-b", "failed");
+    let words = status["exit"].as_str().unwrap();
+    assert!(words.contains("20 MiB are allowed, and 40 at most"), "{words}");
 }
 
 #[test]

@@ -225,17 +225,19 @@ pub(crate) async fn write(config: &Config, org: &OrgId, entry: &AuditEntry) {
     }
 }
 
-/// Method and address with the ids taken out, and the ids.
+/// Method and address with the ids taken out, and the ids. A secret's name is one.
 fn describe(method: &Method, path: &str) -> (String, String) {
-    let is_id = |segment: &&str| {
+    let before = std::iter::once("").chain(path.split('/'));
+    let is_id = |(before, segment): (&str, &str)| {
         let (prefix, body) = segment.split_once('_').unwrap_or_default();
-        prefix.len() == 3 && !body.is_empty()
+        before == "secrets" || (prefix.len() == 3 && !body.is_empty())
     };
-    let plain = path
-        .split('/')
-        .map(|segment| if is_id(&segment) { ":id" } else { segment });
+    let segments: Vec<(bool, &str)> = before.zip(path.split('/')).map(|pair| (is_id(pair), pair.1)).collect();
+    let plain = segments
+        .iter()
+        .map(|(is_id, segment)| if *is_id { ":id" } else { segment });
     let action = format!("{method} {}", plain.collect::<Vec<_>>().join("/"));
-    let ids: Vec<&str> = path.split('/').filter(is_id).collect();
+    let ids: Vec<&str> = segments.iter().filter(|(is_id, _)| *is_id).map(|(_, id)| *id).collect();
     let short = |text: String| text.chars().take(MAX_TARGET).collect();
     (short(action), short(ids.join("/")))
 }
@@ -251,6 +253,11 @@ mod tests {
         assert_eq!(action, "POST /api/sessions/:id/prompts/:id");
         assert_eq!(target, "ses_1/prm_2");
         assert_eq!(of("/api/keys"), ("POST /api/keys".to_owned(), String::new()));
+        for name in ["AGENT", "NPM_TOKEN"] {
+            let of_a_secret = ("POST /api/admin/secrets/:id".to_owned(), name.to_owned());
+            let path = format!("/api/admin/secrets/{name}");
+            assert_eq!(describe(&Method::POST, &path), of_a_secret);
+        }
         assert!(of(&format!("/api/{}", "x".repeat(9999))).0.len() <= MAX_TARGET);
     }
 

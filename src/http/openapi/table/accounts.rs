@@ -48,7 +48,7 @@ pub(super) fn oneself() -> Vec<Op> {
             .may(Action::ManageSelf)
             .body::<RedeemInvitation>()
             .answers::<Membership>(200)
-            .or(&[404]),
+            .or(&[404, 409]),
     ]
 }
 
