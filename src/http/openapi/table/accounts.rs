@@ -34,7 +34,8 @@ pub(super) fn oneself() -> Vec<Op> {
             .may(Action::WriteSettings)
             .keyed()
             .body::<CreateOrg>()
-            .answers::<Membership>(201),
+            .answers::<Membership>(201)
+            .or(&[409]),
         post(
             "/api/auth/org",
             "switchOrg",
