@@ -189,9 +189,9 @@ describe('secrets', () => {
     const page = await (await admin.api('/api/admin/audit?limit=1000')).json();
     const about = page.entries.filter(({ target }) => target.startsWith('AUDITED'));
     assert.deepEqual(about.map(({ action, target }) => [action, target]).reverse(), [
-      ['PUT /api/admin/secrets/AUDITED', `AUDITED repository ${url}`],
-      ['DELETE /api/admin/secrets/AUDITED', `AUDITED repository ${url}`],
-      ['PUT /api/secrets/AUDITED', 'AUDITED user'],
+      ['PUT /api/admin/secrets/:id', `AUDITED repository ${url}`],
+      ['DELETE /api/admin/secrets/:id', `AUDITED repository ${url}`],
+      ['PUT /api/secrets/:id', 'AUDITED user'],
     ]);
     assert.ok(!JSON.stringify(page).includes('a-value-to-look-for'));
   });
